@@ -1,0 +1,142 @@
+//! The difference between what is known and what is listed, and what is to be written of it.
+
+use crate::document::{Catalogue, Unusable};
+use crate::entry::Model;
+use crate::guard;
+use crate::lifecycle::{self, Change};
+use crate::problem::Problem;
+use crate::state::{Row, State};
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+
+/// Unusable entries that a run row names; more are counted.
+const MAX_UNUSABLE_NAMED: usize = 100;
+
+/// How a run ended. `skipped` is decided before there is a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Everything the list says was written.
+    Applied,
+    /// There was nothing to write.
+    Unchanged,
+    /// Rows were added and refreshed; removals were withheld, or the list is known to be incomplete.
+    Held,
+    /// There was no usable list; nothing is written.
+    Failed,
+}
+
+/// What a run writes: the argument of `model_access_apply`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// How the run ends when this is applied.
+    pub outcome: Outcome,
+    /// Usable entries in the list.
+    pub listed: usize,
+    /// Rows that are new.
+    pub added: usize,
+    /// Rows whose upstream values moved.
+    pub changed: usize,
+    /// Rows that become missing.
+    pub missing: usize,
+    /// Rows that were missing and are listed again.
+    pub returned: usize,
+    /// Rows that leave the free tier because they stopped being free.
+    pub free_revoked: usize,
+    /// Rows that would become missing, but are left alone.
+    pub withheld: usize,
+    /// Entries that could not be used, the first hundred.
+    pub unusable: Vec<Unusable>,
+    /// Why the run failed or removals were withheld.
+    pub problem: Option<Problem>,
+    /// New rows.
+    pub insert: Vec<Model>,
+    /// Changes to known rows, in id order.
+    pub update: Vec<Change>,
+}
+
+impl Plan {
+    /// The plan of a run that has no usable list.
+    #[must_use]
+    pub fn failed(problem: Problem) -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            listed: 0,
+            added: 0,
+            changed: 0,
+            missing: 0,
+            returned: 0,
+            free_revoked: 0,
+            withheld: 0,
+            unusable: Vec::new(),
+            problem: Some(problem),
+            insert: Vec::new(),
+            update: Vec::new(),
+        }
+    }
+}
+
+/// Plans one run. `max_removals` lets up to that many removals through, whatever the guard says, once.
+#[must_use]
+pub fn plan(state: &State, catalogue: Catalogue, max_removals: Option<u32>) -> Plan {
+    let known: HashMap<&str, &Row> = state.rows.iter().map(|row| (row.model_id.as_str(), row)).collect();
+    let mut insert = Vec::new();
+    let mut update = Vec::new();
+    let mut returned = 0;
+    for model in &catalogue.models {
+        match known.get(model.model_id.as_str()) {
+            None => insert.push(model.clone()),
+            Some(row) => {
+                returned += usize::from(row.missing_since.is_some());
+                update.extend(lifecycle::listed(row, model, &state.settings, state.now));
+            }
+        }
+    }
+
+    let removals = removals(state, &catalogue);
+    let problem = guard::withhold(&removals, &state.rows, &catalogue, &state.settings, max_removals);
+    let gone = if problem.is_some() { &[] } else { removals.as_slice() };
+    update.extend(gone.iter().filter_map(|row| lifecycle::unlisted(row, state.now)));
+    update.sort_by(|a, b| a.model_id.cmp(&b.model_id));
+
+    let outcome = match (&problem, insert.is_empty() && update.is_empty()) {
+        (Some(_), _) => Outcome::Held,
+        (None, true) => Outcome::Unchanged,
+        (None, false) => Outcome::Applied,
+    };
+    Plan {
+        outcome,
+        listed: catalogue.models.len(),
+        added: insert.len(),
+        changed: update.iter().filter(|change| change.columns.is_some()).count(),
+        missing: gone.len(),
+        returned,
+        free_revoked: update.iter().filter(|change| change.free_revoked_at.is_some()).count(),
+        withheld: removals.len() - gone.len(),
+        unusable: named(catalogue.unusable),
+        problem,
+        insert,
+        update,
+    }
+}
+
+/// The rows that were listed and are not any more. An entry that cannot be used counts as seen.
+fn removals<'a>(state: &'a State, catalogue: &Catalogue) -> Vec<&'a Row> {
+    let usable = catalogue.models.iter().map(|model| model.model_id.as_str());
+    let unusable = catalogue.unusable.iter().filter_map(|entry| entry.id.as_deref());
+    let seen: HashSet<&str> = usable.chain(unusable).collect();
+    state
+        .rows
+        .iter()
+        .filter(|row| row.missing_since.is_none() && !seen.contains(row.model_id.as_str()))
+        .collect()
+}
+
+fn named(mut unusable: Vec<Unusable>) -> Vec<Unusable> {
+    let more = unusable.len().saturating_sub(MAX_UNUSABLE_NAMED);
+    if more > 0 {
+        unusable.truncate(MAX_UNUSABLE_NAMED);
+        unusable.push(Unusable { id: None, reason: format!("and {more} more") });
+    }
+    unusable
+}

@@ -1,0 +1,67 @@
+//! The stand-in as a program: for the demo, and for looking at what a test sees.
+
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A stand-in for OpenRouter on loopback: serves recorded catalogues, and the faults that a URL asks for.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the catalogues of a folder until the process ends
+    Serve {
+        /// Where to listen; port 0 picks a free one
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: String,
+        /// A file that receives the base URL once the server listens
+        #[arg(long)]
+        url_file: Option<PathBuf>,
+        /// The folder of the catalogues, NAME.json or NAME.json.gz
+        catalogues: PathBuf,
+    },
+    /// Fetch a catalogue from a real upstream and keep it, for serving it later
+    Record {
+        /// Where the catalogue is
+        url: String,
+        /// The file to write
+        file: PathBuf,
+        /// Seconds to wait
+        #[arg(long, default_value_t = 10)]
+        timeout: u64,
+    },
+}
+
+fn main() -> io::Result<()> {
+    match Arguments::parse().command {
+        Command::Serve { listen, url_file, catalogues } => {
+            let upstream = upstream::Upstream::start(&listen, catalogues)?;
+            let url = upstream.url("");
+            match url_file {
+                Some(file) => std::fs::write(file, url)?,
+                None => writeln!(io::stdout(), "{url}")?,
+            }
+            loop {
+                std::thread::park();
+            }
+        }
+        Command::Record { url, file, timeout } => record(url, &file, Duration::from_secs(timeout)),
+    }
+}
+
+fn record(url: String, file: &std::path::Path, timeout: Duration) -> io::Result<()> {
+    let config = catalog::fetch::Config { url, timeout, max_body: 16 << 20, proxy: String::new() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let body = runtime.block_on(catalog::fetch::fetch(&config)).map_err(|failure| {
+        let problem = failure.problem;
+        io::Error::other(format!("{} {}", problem.message, problem.detail.unwrap_or_default()))
+    })?;
+    catalog::document::parse(&body).map_err(|problem| io::Error::other(problem.message))?;
+    std::fs::write(file, body)
+}
