@@ -1,1 +1,33 @@
+//! The PostgreSQL side, thin: what needs a backend is here, what decides is in the crate `catalog`, and
+//! what writes and answers is SQL. The files of `sql/` are the rest of the extension, in reading order.
 
+mod fetch;
+mod plan;
+mod settings;
+
+use pgrx::prelude::*;
+
+pgrx::pg_module_magic!();
+
+extension_sql_file!("../sql/000_checks.sql", name = "checks", bootstrap);
+extension_sql_file!("../sql/010_model_access.sql", name = "model_access", requires = ["checks"]);
+extension_sql_file!("../sql/020_settings.sql", name = "settings", requires = ["model_access"]);
+extension_sql_file!("../sql/030_sync_log.sql", name = "sync_log", requires = ["settings"]);
+extension_sql_file!("../sql/040_decision.sql", name = "decision", requires = ["sync_log"]);
+extension_sql_file!("../sql/050_apply.sql", name = "apply", requires = ["decision"]);
+extension_sql_file!(
+    "../sql/060_sync.sql",
+    name = "sync",
+    requires = ["apply", fetch::_model_access_fetch, plan::_model_access_plan]
+);
+extension_sql_file!("../sql/070_access.sql", name = "access", requires = ["sync"]);
+extension_sql_file!("../sql/080_grant.sql", name = "grant", requires = ["access"]);
+extension_sql_file!("../sql/090_privileges.sql", name = "privileges", requires = ["grant"]);
+extension_sql_file!("../sql/095_dump.sql", name = "dump", requires = ["privileges"], finalize);
+
+/// Called once by each backend that loads the library.
+#[pg_guard]
+#[allow(unsafe_code, non_snake_case)] // exported under the name that PostgreSQL looks up
+pub extern "C-unwind" fn _PG_init() {
+    settings::register();
+}

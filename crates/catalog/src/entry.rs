@@ -273,7 +273,7 @@ mod tests {
             (&deep, "the entry is nested deeper than 32"),
             (&deeper, "recursion limit exceeded at line 1 column 154"),
             (&long, "name has 1025 bytes, more than 1024"),
-            (&large, "the entry has 262175 bytes, more than 262144"),
+            (&large, "the entry has 262174 bytes, more than 262144"),
         ] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
             assert_eq!(read(raw), Err(reason.to_owned()));

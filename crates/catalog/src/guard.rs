@@ -32,7 +32,7 @@ pub fn withhold(
 }
 
 fn problem(message: String) -> Problem {
-    Problem::new(code::WITHHELD, format!("removals are withheld: {message}"))
+    Problem::new(code::WITHHELD, format!("{message}; removals are withheld"))
 }
 
 fn incomplete(catalogue: &Catalogue) -> Option<Problem> {

@@ -6,6 +6,7 @@ use crate::guard;
 use crate::lifecycle::{self, Change};
 use crate::problem::Problem;
 use crate::state::{Row, State};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
@@ -31,6 +32,8 @@ pub enum Outcome {
 pub struct Plan {
     /// How the run ends when this is applied.
     pub outcome: Outcome,
+    /// The moment that new rows carry.
+    pub at: Timestamp,
     /// Usable entries in the list.
     pub listed: usize,
     /// Rows that are new.
@@ -58,9 +61,10 @@ pub struct Plan {
 impl Plan {
     /// The plan of a run that has no usable list.
     #[must_use]
-    pub fn failed(problem: Problem) -> Self {
+    pub fn failed(at: Timestamp, problem: Problem) -> Self {
         Self {
             outcome: Outcome::Failed,
+            at,
             listed: 0,
             added: 0,
             changed: 0,
@@ -106,6 +110,7 @@ pub fn plan(state: &State, catalogue: Catalogue, max_removals: Option<u32>) -> P
     };
     Plan {
         outcome,
+        at: state.now,
         listed: catalogue.models.len(),
         added: insert.len(),
         changed: update.iter().filter(|change| change.columns.is_some()).count(),

@@ -1,0 +1,18 @@
+-- What must be true before anything is created.
+
+DO $$
+BEGIN
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'model_access needs a database with encoding UTF8'
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = format('The encoding of this database is %s.', current_setting('server_encoding')),
+                  HINT = 'Create a database with ENCODING ''UTF8'' TEMPLATE template0, and the extension there.';
+    END IF;
+    IF to_regclass('@extschema@.model_access') IS NOT NULL THEN
+        RAISE EXCEPTION 'relation "model_access" already exists in schema @extschema@'
+            USING ERRCODE = 'duplicate_table',
+                  DETAIL = 'The extension keeps its catalogue in a table of that name, and never touches one it did not create.',
+                  HINT = 'Rename it (ALTER TABLE @extschema@.model_access RENAME TO model_access_old), create the extension, and import its decisions with an UPDATE; README shows one.';
+    END IF;
+END
+$$;

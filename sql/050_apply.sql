@@ -1,0 +1,93 @@
+-- Where rows are written: what a plan rests on, the lock it is made under, and the one function that applies it.
+
+CREATE FUNCTION @extschema@._model_access_state() RETURNS json
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT json_build_object(
+        'now', clock_timestamp(),
+        'settings', (
+            SELECT json_object_agg(s.name, CASE s.unit
+                WHEN 'percent' THEN to_json(s.value::numeric)
+                WHEN 'interval' THEN to_json(extract(epoch FROM s.value::interval)::bigint)
+                WHEN 'on or off' THEN to_json(s.value::boolean)
+                ELSE to_json(nullif(s.value, 'off')::numeric)
+            END)
+            FROM @extschema@.model_access_settings AS s),
+        'rows', coalesce((
+            SELECT json_agg(json_build_object(
+                'model_id', m.model_id, 'status', m.status,
+                'is_free', m.is_free, 'is_pro', m.is_pro, 'is_enterprise', m.is_enterprise,
+                'fingerprint', m.fingerprint, 'missing_since', m.missing_since,
+                'status_before_missing', m.status_before_missing, 'reviewed_pricing', m.reviewed_pricing))
+            FROM @extschema@.model_access AS m), '[]'));
+END;
+COMMENT ON FUNCTION @extschema@._model_access_state() IS 'Internal. What a plan rests on: {"now", "settings", "rows"}. Intervals are in seconds.';
+
+CREATE FUNCTION @extschema@._model_access_lock() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- readers go on; admins and other runs wait, so no decision falls between plan and apply
+    LOCK TABLE @extschema@.model_access IN SHARE ROW EXCLUSIVE MODE;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_lock() IS 'Internal. Takes the lock under which a plan is made and applied.';
+
+CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    INSERT INTO @extschema@.model_access (
+        model_id, canonical_slug, name, description, provider, pricing, prompt_usd_per_million,
+        completion_usd_per_million, context_length, max_completion_tokens, input_modalities, output_modalities,
+        supported_parameters, expires_on, upstream, fingerprint, first_seen_at, changed_at, last_run_id)
+    SELECT
+        n.model_id, n.canonical_slug, n.name, n.description, n.provider, n.pricing, n.prompt_usd_per_million,
+        n.completion_usd_per_million, n.context_length, n.max_completion_tokens, n.input_modalities, n.output_modalities,
+        n.supported_parameters, n.expires_on, n.upstream, n.fingerprint,
+        (plan ->> 'at')::timestamptz, (plan ->> 'at')::timestamptz, run
+    FROM jsonb_populate_recordset(NULL::@extschema@.model_access, plan -> 'insert') AS n;
+
+    -- a change holds the columns to write; the others are taken from the row as it is
+    UPDATE @extschema@.model_access AS m SET
+        canonical_slug = n.canonical_slug, name = n.name, description = n.description, provider = n.provider,
+        pricing = n.pricing, prompt_usd_per_million = n.prompt_usd_per_million,
+        completion_usd_per_million = n.completion_usd_per_million, context_length = n.context_length,
+        max_completion_tokens = n.max_completion_tokens, input_modalities = n.input_modalities,
+        output_modalities = n.output_modalities, supported_parameters = n.supported_parameters,
+        expires_on = n.expires_on, upstream = n.upstream, fingerprint = n.fingerprint, changed_at = n.changed_at,
+        status = n.status, missing_since = n.missing_since, status_before_missing = n.status_before_missing,
+        -- a plan can take a tier, never give one
+        is_free = m.is_free AND n.is_free, is_pro = m.is_pro AND n.is_pro,
+        is_enterprise = m.is_enterprise AND n.is_enterprise,
+        returned_at = n.returned_at, free_revoked_at = n.free_revoked_at, tiers_before = n.tiers_before,
+        last_run_id = run
+    FROM jsonb_array_elements(plan -> 'update') AS c(change)
+    JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> 'model_id'
+    CROSS JOIN LATERAL jsonb_populate_record(old, c.change) AS n
+    WHERE m.model_id = old.model_id;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS 'Internal. One INSERT for the new rows of a plan, one UPDATE for all others.';
+
+CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    run     @extschema@.model_access_sync_log;
+    problem jsonb := nullif(plan -> 'problem', 'null');
+BEGIN
+    run := jsonb_populate_record(NULL::@extschema@.model_access_sync_log,
+        '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0, "unusable": []}'
+        || plan);
+    run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
+    IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
+        PERFORM @extschema@._model_access_lock();
+        PERFORM @extschema@._model_access_write(plan, run.run_id);
+    END IF;
+    run.error := concat_ws('. ', problem ->> 'message', rtrim(problem ->> 'detail', '.'), problem ->> 'hint');
+    run.error := nullif(run.error, '');
+    run.error_code := problem ->> 'code';
+    run.run_by := @extschema@._model_access_actor();
+    run.duration_ms := round(1000 * extract(epoch FROM clock_timestamp() - run.started_at), 3);
+    INSERT INTO @extschema@.model_access_sync_log SELECT run.*;
+    RETURN run;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS 'Writes a plan and its run row, and returns the run row. The plan must rest on the rows as they are: made under the lock that this takes, in the same transaction. Owner only.';

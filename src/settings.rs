@@ -1,0 +1,122 @@
+//! The settings that steer the fetch, and nothing else: `model_access.url`, `timeout`, `max_body`, `proxy`.
+
+use catalog::fetch::{Config, check_proxy, check_url};
+use catalog::problem::Problem;
+use pgrx::pg_sys;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::time::Duration;
+
+static URL: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"https://openrouter.ai/api/v1/models"));
+static TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static MAX_BODY: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
+/// The settings in force, as plain data that a future may hold.
+pub fn fetch_config() -> Config {
+    let text = |setting: &GucSetting<Option<CString>>| {
+        setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Config {
+        url: text(&URL),
+        timeout: Duration::from_millis(TIMEOUT.get().unsigned_abs().into()),
+        max_body: MAX_BODY.get().unsigned_abs() as usize * 1024,
+        proxy: text(&PROXY),
+    }
+}
+
+/// Defines the settings and reserves their prefix.
+#[allow(unsafe_code)] // check hooks, and a call that pgrx does not wrap
+pub fn register() {
+    // SAFETY: the hooks have the signature that PostgreSQL expects, and do not unwind.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"model_access.url",
+            c"Where the sync fetches the model catalogue.",
+            c"An https URL; http is accepted for this machine itself.",
+            &URL,
+            GucContext::Suset,
+            GucFlags::default(),
+            Some(check_url_hook),
+            None,
+            None,
+        );
+        GucRegistry::define_string_guc_with_hooks(
+            c"model_access.proxy",
+            c"The proxy that the sync goes through.",
+            c"A URL, none, or empty for what the server's environment says.",
+            &PROXY,
+            GucContext::Suset,
+            // a proxy's URL may carry a password
+            GucFlags::SUPERUSER_ONLY,
+            Some(check_proxy_hook),
+            None,
+            None,
+        );
+    }
+    GucRegistry::define_int_guc(
+        c"model_access.timeout",
+        c"How long a fetch may take, with everything that belongs to it.",
+        c"One deadline over name lookup, connect, TLS, body and further attempts.",
+        &TIMEOUT,
+        100,
+        600_000,
+        GucContext::Suset,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_int_guc(
+        c"model_access.max_body",
+        c"The largest catalogue that is read, after decompression.",
+        c"A larger answer is refused.",
+        &MAX_BODY,
+        1,
+        256 * 1024,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
+    // SAFETY: a plain call with a static string.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"model_access".as_ptr()) };
+}
+
+#[allow(unsafe_code)] // called by PostgreSQL
+unsafe extern "C-unwind" fn check_url_hook(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL passes the address of a string or of NULL.
+    unsafe { check(value, |text| check_url(text).map(drop)) }
+}
+
+#[allow(unsafe_code)] // called by PostgreSQL
+unsafe extern "C-unwind" fn check_proxy_hook(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: as above.
+    unsafe { check(value, check_proxy) }
+}
+
+/// Whether a value passes; leaves DETAIL and HINT for PostgreSQL's own message where it does not.
+#[allow(unsafe_code)] // the pointer is PostgreSQL's, and so are the two globals
+unsafe fn check(value: *mut *mut c_char, valid: impl Fn(&str) -> Result<(), Problem>) -> bool {
+    // SAFETY: the caller passes what PostgreSQL gave; the strings are copied into its memory.
+    unsafe {
+        if (*value).is_null() {
+            return true;
+        }
+        let Err(problem) = valid(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
+        pg_sys::GUC_check_errdetail_string = copied(problem.detail);
+        pg_sys::GUC_check_errhint_string = copied(problem.hint);
+        false
+    }
+}
+
+#[allow(unsafe_code)] // allocates in PostgreSQL's memory
+unsafe fn copied(text: Option<String>) -> *mut c_char {
+    let Some(text) = text.and_then(|text| CString::new(text).ok()) else { return std::ptr::null_mut() };
+    // SAFETY: a NUL-terminated string that lives through the call.
+    unsafe { pg_sys::pstrdup(text.as_ptr()) }
+}
