@@ -28,7 +28,7 @@ COMMENT ON COLUMN @extschema@.model_access_settings.unit IS 'What a value looks 
 COMMENT ON COLUMN @extschema@.model_access_settings.meaning IS 'What the setting decides.';
 
 CREATE FUNCTION @extschema@._model_access_setting_value(unit text, value text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
 BEGIN
     RETURN CASE
         WHEN unit = 'on or off' THEN CASE WHEN value::boolean THEN 'on' ELSE 'off' END

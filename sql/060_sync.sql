@@ -43,11 +43,15 @@ DECLARE
     problem  jsonb := nullif(run -> 'problem', 'null');
     unusable jsonb := coalesce(run -> 'unusable', '[]');
     message  text := format('model_access sync %s: %s', run ->> 'outcome', problem ->> 'message');
-    hint     text := coalesce(problem ->> 'hint', 'No row was touched; the next run tries again.');
+    source   text := CASE WHEN strpos(message, run ->> 'url') = 0 THEN format('It came from %s.', run ->> 'url') END;
+    detail   text := nullif(concat_ws(' ', problem ->> 'detail', source), '');
+    hint     text := coalesce(problem ->> 'hint', 'No row was touched. Look at the document, and at what stands between it and here.');
 BEGIN
-    IF problem ->> 'detail' IS NOT NULL THEN
-        RAISE WARNING USING MESSAGE = message, DETAIL = problem ->> 'detail', HINT = hint;
-    ELSIF problem IS NOT NULL THEN
+    IF problem IS NULL THEN
+        NULL;
+    ELSIF detail IS NOT NULL THEN
+        RAISE WARNING USING MESSAGE = message, DETAIL = detail, HINT = hint;
+    ELSE
         RAISE WARNING USING MESSAGE = message, HINT = hint;
     END IF;
     IF unusable <> '[]' THEN

@@ -84,10 +84,10 @@ COMMENT ON FUNCTION @extschema@.model_allowed(text, text) IS 'Whether a tier may
 CREATE FUNCTION @extschema@._model_access_reason(tier text, m @extschema@.model_access) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 RETURN CASE
-    WHEN m.status = 'disabled' THEN concat_ws(' ', 'disabled', 'by ' || m.reviewed_by, 'on ' || m.reviewed_at::date)
-    WHEN m.missing_since IS NOT NULL THEN 'left the catalogue on ' || m.missing_since::date
-    WHEN m.status = 'new' THEN 'waits for review since ' || coalesce(m.returned_at, m.first_seen_at)::date
-    WHEN m.status = 'inactive' THEN concat_ws(' ', 'inactive', 'by ' || m.reviewed_by, 'since ' || m.reviewed_at::date)
+    WHEN m.status = 'disabled' THEN concat_ws(' ', 'disabled', 'by ' || m.reviewed_by, 'on ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
+    WHEN m.missing_since IS NOT NULL THEN 'left the catalogue on ' || to_char(m.missing_since, 'YYYY-MM-DD')
+    WHEN m.status = 'new' THEN 'waits for review since ' || to_char(coalesce(m.returned_at, m.first_seen_at), 'YYYY-MM-DD')
+    WHEN m.status = 'inactive' THEN concat_ws(' ', 'inactive', 'by ' || m.reviewed_by, 'since ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
     WHEN tier IS NULL THEN 'no tier'
     WHEN @extschema@._model_access_in_tier(tier, m.is_free, m.is_pro, m.is_enterprise) THEN 'in tier ' || tier
     ELSE 'not in tier ' || tier

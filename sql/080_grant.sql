@@ -29,7 +29,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The rights are reader and admin.';
     END IF;
     PERFORM @extschema@._model_access_check_role(role);
-    IF NOT has_schema_privilege(role, '@extschema@', 'USAGE') THEN
+    IF NOT has_schema_privilege(role, '@extschema@'::regnamespace, 'USAGE') THEN
         EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', role);
     END IF;
     FOR item IN

@@ -1,1 +1,170 @@
+//! A throw-away PostgreSQL with the extension, and a stand-in upstream, for the tests beside this file.
 
+#![allow(clippy::expect_used, clippy::panic)] // a test ends there
+
+use postgres::error::DbError;
+use postgres::{Client, Config, NoTls, Row};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use upstream::Upstream;
+
+/// Longest time that anything is waited for.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// A cluster of its own for one test; it is removed when the test ends.
+pub struct Cluster {
+    dir: PathBuf,
+    /// Where it fetches from.
+    pub upstream: Upstream,
+}
+
+impl Cluster {
+    /// Starts PostgreSQL and an upstream, and creates the extension in database `postgres`.
+    ///
+    /// # Panics
+    /// If anything of that fails.
+    #[must_use]
+    pub fn start() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = PathBuf::from(format!("/tmp/model_access.{}.{number}", std::process::id()));
+        let upstream =
+            Upstream::start("127.0.0.1:0", repository().join("tests/catalogues/eras")).expect("an upstream");
+        let cluster = Self { dir, upstream };
+        // short, so that a fetch that nothing ends is an answer within a test's patience
+        cluster.run(
+            "start",
+            &["model_access.timeout=20s", &format!("model_access.url={}", cluster.upstream.url(""))],
+        );
+        cluster.connect().batch_execute("CREATE EXTENSION model_access").expect("the extension");
+        cluster
+    }
+
+    /// A session as superuser.
+    ///
+    /// # Panics
+    /// If the server does not let it in.
+    #[must_use]
+    pub fn connect(&self) -> Client {
+        self.config().connect(NoTls).expect("a session")
+    }
+
+    /// A session that fetches a scenario of the upstream.
+    ///
+    /// # Panics
+    /// If the server does not let it in.
+    #[must_use]
+    pub fn fetching(&self, scenario: &str) -> Client {
+        let mut client = self.connect();
+        client
+            .batch_execute(&format!("SET model_access.url = '{}'", self.upstream.url(scenario)))
+            .expect("a URL");
+        client
+    }
+
+    /// The same, with what the server says beside its answers.
+    ///
+    /// # Panics
+    /// If the server does not let it in.
+    #[must_use]
+    pub fn hearing(&self, scenario: &str) -> (Client, Receiver<DbError>) {
+        let (said, heard) = channel();
+        let mut client = self
+            .config()
+            .notice_callback(move |notice| drop(said.send(notice)))
+            .connect(NoTls)
+            .expect("a session");
+        client
+            .batch_execute(&format!("SET model_access.url = '{}'", self.upstream.url(scenario)))
+            .expect("a URL");
+        (client, heard)
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host_path(&self.dir).user("postgres").dbname("postgres");
+        config
+    }
+
+    /// Runs `pg_ctl`, such as `restart -m immediate`.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn ctl(&self, arguments: &[&str]) {
+        self.run("ctl", arguments);
+    }
+
+    fn run(&self, action: &str, arguments: &[&str]) {
+        let script = repository().join("scripts/cluster");
+        let status = Command::new(script).arg(action).arg(&self.dir).args(arguments).status().expect("bash");
+        assert!(status.success(), "scripts/cluster {action} failed");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.run("stop", &["immediate"]);
+    }
+}
+
+/// One run row, as text where the type does not matter.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Run {
+    /// `outcome`.
+    pub outcome: String,
+    /// `error_code`.
+    pub error_code: Option<String>,
+    /// `error`.
+    pub error: Option<String>,
+    /// `http_status`.
+    pub http_status: Option<i32>,
+    /// `added`.
+    pub added: i32,
+    /// `withheld`.
+    pub withheld: i32,
+}
+
+/// Runs `model_access_sync()`.
+///
+/// # Errors
+/// What PostgreSQL raises.
+pub fn sync(client: &mut Client) -> Result<Run, postgres::Error> {
+    let row = client.query_one("SELECT * FROM model_access_sync()", &[])?;
+    Ok(Run {
+        outcome: row.get("outcome"),
+        error_code: row.get("error_code"),
+        error: row.get("error"),
+        http_status: row.get("http_status"),
+        added: row.get("added"),
+        withheld: row.get("withheld"),
+    })
+}
+
+/// Every model row as text: equal only if nothing at all was written.
+///
+/// # Panics
+/// If the query fails.
+#[must_use]
+pub fn snapshot(client: &mut Client) -> Vec<String> {
+    let query = "SELECT xmin::text || m::text FROM model_access AS m ORDER BY model_id";
+    client.query(query, &[]).expect("the rows").iter().map(|row: &Row| row.get(0)).collect()
+}
+
+/// Waits until a query gives true, and says which one did not.
+///
+/// # Panics
+/// After a minute.
+pub fn wait_until(client: &mut Client, condition: &str) {
+    let start = Instant::now();
+    while !client.query_one(&format!("SELECT {condition}"), &[]).expect(condition).get::<_, bool>(0) {
+        assert!(start.elapsed() < BOUND, "still not: {condition}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
+}

@@ -1,0 +1,72 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/setup.sql
+-- The lifecycle table, row by row. Every model below is approved, banned or left alone; then it goes and comes.
+CREATE FUNCTION pg_temp.show() RETURNS TABLE (model_id text, status text, before text, missing boolean, tiers text) LANGUAGE sql AS $$
+    SELECT model_id, status, status_before_missing, missing_since IS NOT NULL,
+           concat_ws(',', CASE WHEN is_free THEN 'free' END, CASE WHEN is_pro THEN 'pro' END, CASE WHEN is_enterprise THEN 'enterprise' END)
+    FROM model_access ORDER BY model_id COLLATE "C" $$;
+\set all '\'openai/gpt-5\', \'openai/gpt-5-mini\', \'openai/gpt-5-nano\', \'openai/gpt-5-pro\', \'openai/gpt-4o\''
+SELECT outcome, added FROM model_access_load(pg_temp.listing(:all));
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'openai/gpt-5';
+UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5-mini';
+UPDATE model_access SET status = 'disabled', is_pro = true, note = 'leaks' WHERE model_id = 'openai/gpt-5-nano';
+-- Only gpt-4o stays: what was new or active becomes inactive, the others only missing.
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+SELECT * FROM pg_temp.show();
+-- Absent again: nothing is written.
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+-- All return in time: each is what it was. The ban survived.
+SELECT outcome, returned, changed FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show();
+-- They go once more, and return after the window: approved and unreviewed ones wait for review, without tiers.
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+UPDATE model_access SET missing_since = missing_since - interval '7 days 1 minute';
+SELECT outcome, returned FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show();
+SELECT model_id, returned_at IS NOT NULL AS returned, tiers_before FROM model_access WHERE returned_at IS NOT NULL ORDER BY model_id COLLATE "C";
+-- A decision on a missing model stands when it returns, even one that changes nothing.
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5';
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5-pro';
+SELECT outcome, returned FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
+-- A model that returns in time at more than price_alert times its reviewed price waits for review, with its tiers.
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+SELECT pg_temp.reprice('openai/gpt-5', '0.0000025', '0.00001'), pg_temp.reprice('openai/gpt-5-pro', '0.0000301', '0.00024');
+SELECT outcome, returned, changed FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
+-- price_guard, once it is on, takes an active model back to review.
+SELECT pg_temp.reprice('openai/gpt-5', '0.00000126', '0.00001');
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5';
+SELECT pg_temp.reprice('openai/gpt-5', '0.000002', '0.00001');
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-5';
+SELECT model_access_set('price_guard', '1.5');
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-5';
+-- free_guard: what was free at its review leaves the free tier when it is not free; what cost money stays.
+SELECT pg_temp.reprice('openai/gpt-4o', '0', '0');
+UPDATE recorded SET entry = entry #- '{pricing,input_cache_read}' WHERE model_id = 'openai/gpt-4o';
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+UPDATE model_access SET status = 'active', is_free = true, is_pro = true WHERE model_id IN ('openai/gpt-4o', 'openai/gpt-5-mini');
+SELECT pg_temp.reprice('openai/gpt-4o', '0', '0.000001'), pg_temp.reprice('openai/gpt-5-mini', '0.0000003', '0.000002');
+SELECT outcome, changed, free_revoked FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id IN ('openai/gpt-4o', 'openai/gpt-5-mini');
+SELECT model_id FROM model_access WHERE free_revoked_at IS NOT NULL;
+-- An admin who puts it back knows what it costs.
+UPDATE model_access SET is_free = true WHERE model_id = 'openai/gpt-4o';
+SELECT outcome, free_revoked FROM model_access_load(pg_temp.listing(:all));
+SELECT model_id FROM model_access WHERE free_revoked_at IS NOT NULL;
+-- A decision is stamped; a note is not a decision, and neither is a sync.
+SELECT count(*) FROM model_access WHERE reviewed_at IS NULL;
+UPDATE model_access SET status = 'new' WHERE model_id = 'openai/gpt-5-nano';
+UPDATE model_access SET reviewed_at = NULL, reviewed_by = NULL, reviewed_pricing = NULL;
+UPDATE model_access SET note = 'ask legal' WHERE model_id = 'openai/gpt-5';
+SELECT count(*) FROM model_access WHERE reviewed_at IS NOT NULL;
+UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5';
+SELECT model_id, reviewed_by, reviewed_pricing = pricing AS at_this_price FROM model_access WHERE reviewed_at IS NOT NULL;
+UPDATE model_access SET status = 'activ' WHERE model_id = 'openai/gpt-5';
+DROP EXTENSION model_access;

@@ -1,0 +1,82 @@
+\set SHOW_CONTEXT never
+-- Installed into a schema whose default privileges give everything away, nobody but the owner holds anything.
+CREATE ROLE regress_web;
+CREATE SCHEMA "Given Away";
+GRANT USAGE ON SCHEMA "Given Away" TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Given Away" GRANT ALL ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Given Away" GRANT ALL ON TABLES TO regress_web WITH GRANT OPTION;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Given Away" GRANT ALL ON SEQUENCES TO PUBLIC, regress_web;
+ALTER DEFAULT PRIVILEGES IN SCHEMA "Given Away" GRANT ALL ON FUNCTIONS TO PUBLIC, regress_web;
+CREATE EXTENSION model_access SCHEMA "Given Away";
+CREATE VIEW held AS
+    SELECT c.relname AS object, a.grantee::regrole AS grantee, string_agg(a.privilege_type, ',' ORDER BY a.privilege_type) AS privileges
+    FROM pg_class AS c, aclexplode(c.relacl) AS a
+    WHERE c.relnamespace = '"Given Away"'::regnamespace AND a.grantee <> c.relowner GROUP BY 1, 2
+    UNION ALL
+    SELECT c.relname || '.' || t.attname, a.grantee::regrole, string_agg(a.privilege_type, ',')
+    FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid, aclexplode(t.attacl) AS a
+    WHERE c.relnamespace = '"Given Away"'::regnamespace AND a.grantee <> c.relowner GROUP BY 1, 2
+    UNION ALL
+    SELECT p.proname, a.grantee::regrole, string_agg(a.privilege_type, ',')
+    FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+    WHERE p.pronamespace = '"Given Away"'::regnamespace AND a.grantee <> p.proowner GROUP BY 1, 2;
+SELECT * FROM held;
+SET search_path = "Given Away", public;
+SELECT outcome FROM model_access_load('[{"id": "a/b", "name": "x"}, {"id": "c/d", "name": "y"}]');
+-- A role without rights can do nothing.
+CREATE ROLE regress_nobody;
+SET ROLE regress_nobody;
+SELECT * FROM models_for_tier('free');
+SELECT model_allowed('free', 'a/b');
+SELECT * FROM model_access;
+SELECT model_access_sync();
+RESET ROLE;
+-- reader: the answers, and nothing else.
+CREATE ROLE regress_reader;
+SELECT model_access_grant('regress_reader', 'reader');
+SELECT object, privileges FROM held WHERE grantee = 'regress_reader'::regrole ORDER BY object COLLATE "C";
+SET ROLE regress_reader;
+SELECT count(*) FROM models_for_tier('enterprise');
+SELECT model_allowed('free', 'a/b'), e.* FROM model_access_explain('free', 'nobody/nothing') AS e;
+SELECT count(*) FROM model_access_visible;
+SELECT * FROM model_access;
+UPDATE model_access SET status = 'active';
+SELECT model_access_sync();
+RESET ROLE;
+-- admin: decides, reads the log, runs the sync; changes no upstream column, forges no catalogue, hands out no rights.
+CREATE ROLE regress_admin;
+SELECT model_access_grant('regress_admin', 'admin');
+SELECT object, privileges FROM held WHERE grantee = 'regress_admin'::regrole ORDER BY object COLLATE "C";
+SET ROLE regress_admin;
+UPDATE model_access SET status = 'active', is_free = true, note = 'fine' WHERE model_id = 'a/b' RETURNING model_id, reviewed_by;
+SELECT model_id FROM models_for_tier('free');
+SELECT outcome, run_by FROM model_access_sync_log;
+SELECT count(*) FROM model_access_settings;
+UPDATE model_access SET pricing = '{}';
+UPDATE model_access SET reviewed_by = 'somebody else';
+UPDATE model_access SET last_run_id = 7, status = 'active';
+INSERT INTO model_access (model_id) VALUES ('x/y');
+DELETE FROM model_access;
+TRUNCATE model_access;
+DELETE FROM model_access_sync_log;
+SELECT model_access_load('[]');
+SELECT model_access_apply('{}');
+SELECT model_access_set('free_guard', 'off');
+SELECT model_access_grant('regress_admin', 'reader');
+SET model_access.url = 'https://example.com/';
+RESET ROLE;
+-- A role that stopped holding rights holds none, however it came by them.
+GRANT SELECT ON model_access_setting TO regress_admin;
+GRANT UPDATE (name) ON model_access TO regress_admin;
+GRANT USAGE ON SEQUENCE model_access_sync_log_run_id_seq TO regress_admin;
+SELECT model_access_revoke('regress_admin'), model_access_revoke('regress_reader');
+SELECT * FROM held;
+-- Arguments.
+SELECT model_access_grant('regress_reader', 'superuser');
+SELECT model_access_grant('regress_reader', NULL);
+SELECT model_access_grant(NULL, 'reader');
+SELECT model_access_revoke(0);
+DROP VIEW held;
+DROP EXTENSION model_access;
+DROP SCHEMA "Given Away";
+DROP ROLE regress_web, regress_nobody, regress_reader, regress_admin;

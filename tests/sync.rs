@@ -1,0 +1,178 @@
+//! The sync beside other sessions: decisions made while it waits, locks, interrupts, crashes.
+
+use postgres::Client;
+use postgres::error::SqlState;
+use std::thread;
+use tests::{Cluster, snapshot, sync, wait_until};
+
+const BACKENDS: &str =
+    "SELECT pid FROM pg_stat_activity WHERE query LIKE '%model_access_sync()%' AND pid <> pg_backend_pid()";
+
+fn count(client: &mut Client, query: &str) -> i64 {
+    client.query_one(&format!("SELECT count(*) FROM {query}"), &[]).unwrap().get(0)
+}
+
+#[test]
+fn a_second_sync_writes_one_log_row_and_nothing_else() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    let first = sync(&mut client).unwrap();
+    assert_eq!((first.outcome.as_str(), first.added, first.http_status), ("applied", 421, Some(200)));
+    let before = snapshot(&mut client);
+    let (mut job, heard) = cluster.hearing("");
+    assert_eq!(sync(&mut job).unwrap().outcome, "unchanged");
+    assert!(heard.try_recv().is_err(), "nothing to warn of");
+    drop(job);
+
+    // counters arrive with a delay; a fresh session flushes its own when it ends
+    let written =
+        "(SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE relname";
+    drop(client);
+    let mut client = cluster.connect();
+    wait_until(&mut client, &format!("{written} = 'model_access_sync_log') = 2"));
+    wait_until(&mut client, &format!("{written} = 'model_access') = 421"));
+    assert_eq!(snapshot(&mut client), before);
+
+    client.batch_execute("CHECKPOINT").unwrap();
+    sync(&mut client).unwrap();
+    let mut bytes: Vec<i64> = (0..9)
+        .map(|_| {
+            let lsn = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint";
+            let start: i64 = client.query_one(lsn, &[]).unwrap().get(0);
+            assert_eq!(sync(&mut client).unwrap().outcome, "unchanged");
+            client.query_one(lsn, &[]).unwrap().get::<_, i64>(0) - start
+        })
+        .collect();
+    bytes.sort_unstable();
+    assert!(bytes[4] < 1024, "the median of {bytes:?} bytes of WAL");
+}
+
+#[test]
+fn a_decision_committed_while_the_fetch_waits_survives() {
+    let cluster = Cluster::start();
+    let mut admin = cluster.connect();
+    sync(&mut admin).unwrap();
+    admin
+        .batch_execute("UPDATE model_access SET status = 'active', is_pro = true WHERE provider = 'openai'")
+        .unwrap();
+    // the models of openai vanish with this response, and something else changes with it
+    let mut job = cluster.fetching("gate=1&only=anthropic");
+    let waiting = thread::spawn(move || {
+        let run = job.query_one("SELECT (model_access_sync(1000)).outcome", &[]).unwrap();
+        run.get::<_, String>(0)
+    });
+    assert!(cluster.upstream.wait_for_requests(2));
+    // no lock while the network is slow, and no run in the way
+    assert_eq!(
+        count(&mut admin, "pg_locks WHERE relation = 'model_access'::regclass AND pid <> pg_backend_pid()"),
+        0
+    );
+    admin
+        .batch_execute(
+            "UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5';
+             UPDATE model_access SET is_enterprise = true WHERE model_id = 'anthropic/claude-opus-5'",
+        )
+        .unwrap();
+    cluster.upstream.release();
+    assert_eq!(waiting.join().unwrap(), "applied");
+    let status = "SELECT status, status_before_missing FROM model_access WHERE model_id = $1";
+    let banned = admin.query_one(status, &[&"openai/gpt-5"]).unwrap();
+    assert_eq!((banned.get(0), banned.get(1)), ("disabled", None::<&str>));
+    let vanished = admin.query_one(status, &[&"openai/gpt-5-mini"]).unwrap();
+    assert_eq!((vanished.get(0), vanished.get(1)), ("inactive", Some("active")));
+    assert_eq!(count(&mut admin, "model_access WHERE is_enterprise"), 1);
+}
+
+#[test]
+fn of_two_syncs_at_once_one_is_skipped() {
+    let cluster = Cluster::start();
+    let mut first = cluster.fetching("gate=1");
+    let waiting = thread::spawn(move || sync(&mut first).unwrap());
+    assert!(cluster.upstream.wait_for_requests(1));
+    let mut second = cluster.connect();
+    let skipped = sync(&mut second).unwrap();
+    assert_eq!((skipped.outcome.as_str(), skipped.error_code.as_deref()), ("skipped", Some("55006")));
+    assert_eq!(cluster.upstream.requests(), 1, "the loser fetches nothing");
+    cluster.upstream.release();
+    assert_eq!(waiting.join().unwrap().outcome, "applied");
+    assert_eq!(count(&mut second, "model_access_sync_log"), 2);
+}
+
+#[test]
+fn a_lock_held_elsewhere_fails_the_run_and_leaves_its_row() {
+    let cluster = Cluster::start();
+    let mut other = cluster.connect();
+    for lock in ["ACCESS EXCLUSIVE", "ROW EXCLUSIVE"] {
+        other.batch_execute(&format!("BEGIN; LOCK TABLE model_access IN {lock} MODE")).unwrap();
+        let run = sync(&mut cluster.connect()).unwrap();
+        assert_eq!((run.outcome.as_str(), run.error_code.as_deref()), ("failed", Some("55P03")), "{lock}");
+        other.batch_execute("COMMIT").unwrap();
+    }
+    assert_eq!(count(&mut other, "model_access_sync_log WHERE error_code = '55P03'"), 2);
+    assert_eq!(sync(&mut other).unwrap().added, 421);
+    // nothing to write: an open transaction of an admin is not in the way
+    let mut admin = cluster.connect();
+    admin.batch_execute("BEGIN; UPDATE model_access SET note = 'x'").unwrap();
+    assert_eq!(sync(&mut other).unwrap().outcome, "unchanged");
+}
+
+#[test]
+fn an_interrupt_ends_a_stalled_fetch() {
+    let cluster = Cluster::start();
+    for scenario in ["stall=headers", "stall=body", "drip=1"] {
+        let mut client = cluster.fetching(scenario);
+        client.batch_execute("SET statement_timeout = '300ms'").unwrap();
+        let error = sync(&mut client).unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{scenario}");
+        // the session goes on
+        client.batch_execute("SET statement_timeout = 0").unwrap();
+        assert_eq!(count(&mut client, "model_access_sync_log"), 0);
+    }
+    let mut admin = cluster.connect();
+    for (signal, code) in [("cancel", SqlState::QUERY_CANCELED), ("terminate", SqlState::ADMIN_SHUTDOWN)] {
+        let mut client = cluster.fetching("stall=headers");
+        let waiting = thread::spawn(move || sync(&mut client).unwrap_err());
+        wait_until(&mut admin, &format!("EXISTS ({BACKENDS})"));
+        admin.batch_execute(&format!("SELECT pg_{signal}_backend(pid) FROM ({BACKENDS}) AS b")).unwrap();
+        assert_eq!(waiting.join().unwrap().code(), Some(&code));
+        wait_until(&mut admin, &format!("NOT EXISTS ({BACKENDS} AND state = 'active')"));
+    }
+    assert_eq!(sync(&mut admin).unwrap().outcome, "applied");
+}
+
+#[test]
+fn a_waiting_fetch_holds_up_no_other_session() {
+    let cluster = Cluster::start();
+    let mut admin = cluster.connect();
+    admin.batch_execute("CREATE DATABASE elsewhere").unwrap();
+    let mut client = cluster.fetching("gate=1");
+    let waiting = thread::spawn(move || sync(&mut client).unwrap().outcome);
+    assert!(cluster.upstream.wait_for_requests(1));
+    // waits for every backend to serve a barrier
+    admin.batch_execute("SET statement_timeout = '10s'").unwrap();
+    admin.batch_execute("DROP DATABASE elsewhere").unwrap();
+    // and the fetch goes on after it
+    cluster.upstream.release();
+    assert_eq!(waiting.join().unwrap(), "applied");
+}
+
+#[test]
+fn a_crash_leaves_the_rows_of_the_last_commit() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    sync(&mut client).unwrap();
+    client
+        .batch_execute("UPDATE model_access SET status = 'active', is_free = true WHERE provider = 'qwen'")
+        .unwrap();
+    let before = snapshot(&mut client);
+    let mut job = cluster.connect();
+    job.batch_execute("BEGIN").unwrap();
+    let cut = cluster.upstream.url("take=300");
+    job.batch_execute(&format!("SET LOCAL model_access.url = '{cut}'; SELECT model_access_sync(1000)"))
+        .unwrap();
+    cluster.ctl(&["restart", "-m", "immediate"]);
+    let mut client = cluster.connect();
+    assert_eq!(snapshot(&mut client), before);
+    assert_eq!(count(&mut client, "model_access_sync_log"), 1);
+    assert_eq!(sync(&mut client).unwrap().outcome, "unchanged");
+}
