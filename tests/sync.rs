@@ -1,5 +1,7 @@
 //! The sync beside other sessions: decisions made while it waits, locks, interrupts, crashes.
 
+#![allow(clippy::unwrap_used)] // a test ends there
+
 use postgres::Client;
 use postgres::error::SqlState;
 use std::thread;
@@ -130,9 +132,10 @@ fn an_interrupt_ends_a_stalled_fetch() {
     }
     let mut admin = cluster.connect();
     for (signal, code) in [("cancel", SqlState::QUERY_CANCELED), ("terminate", SqlState::ADMIN_SHUTDOWN)] {
+        let requests = cluster.upstream.requests();
         let mut client = cluster.fetching("stall=headers");
         let waiting = thread::spawn(move || sync(&mut client).unwrap_err());
-        wait_until(&mut admin, &format!("EXISTS ({BACKENDS})"));
+        assert!(cluster.upstream.wait_for_requests(requests + 1));
         admin.batch_execute(&format!("SELECT pg_{signal}_backend(pid) FROM ({BACKENDS}) AS b")).unwrap();
         assert_eq!(waiting.join().unwrap().code(), Some(&code));
         wait_until(&mut admin, &format!("NOT EXISTS ({BACKENDS} AND state = 'active')"));

@@ -1,0 +1,53 @@
+# The one entry point. PG_CONFIG names the server to build for and test on; it must be PostgreSQL 15 to 18.
+#   make test PG_CONFIG=/usr/lib/postgresql/16/bin/pg_config
+
+PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
+export PG_CONFIG
+# pgrx keeps what it knows of servers here, apart from any other project's
+export PGRX_HOME := $(CURDIR)/target/pgrx
+# a backtrace would end up in the DETAIL of every error
+unexport RUST_BACKTRACE
+
+CARGO := cargo
+PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
+PGRX = $(CARGO) pgrx
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions lint install package clean
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: Debian packages, cargo-pgrx
+	@scripts/setup
+
+demo: ## Build, sync a catalogue into a throw-away PostgreSQL, show it, leave it running
+	@scripts/demo start
+
+demo-stop: ## End the demo's servers
+	@scripts/demo stop
+
+test: setup test-catalog install test-sql test-sessions ## Run every test
+
+test-catalog: # crates without PostgreSQL
+	$(CARGO) test --quiet -p catalog -p upstream
+
+test-sql: # SQL behaviour, as a DBA reads it: tests/pg_regress
+	scripts/regress
+
+test-sessions: # second sessions, signals, crashes, bad upstreams: tests/*.rs
+	$(CARGO) test -p tests
+
+lint: setup ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --no-default-features --features $(PG_FEATURE) -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --no-default-features --features $(PG_FEATURE) --quiet
+
+install: setup ## Build the extension and install it into the server of PG_CONFIG
+	@scripts/install $(PG_FEATURE)
+
+package: setup ## Build the extension into a folder under target/, laid out as it installs
+	$(PGRX) package --pg-config $(PG_CONFIG) --no-default-features --features $(PG_FEATURE)
+
+clean: demo-stop ## Remove what was built
+	$(CARGO) clean
