@@ -13,7 +13,7 @@ PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/
 PGRX = $(CARGO) pgrx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions lint install package clean
+.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions lint install package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ demo-stop: ## End the demo's servers
 test: setup test-catalog install test-sql test-sessions ## Run every test
 
 test-catalog: # crates without PostgreSQL
-	$(CARGO) test --quiet -p catalog -p upstream
+	$(CARGO) test --quiet -p catalog -p upstream --features catalog/http
 
 test-sql: # SQL behaviour, as a DBA reads it: tests/pg_regress
 	scripts/regress
@@ -48,6 +48,9 @@ install: setup ## Build the extension and install it into the server of PG_CONFI
 
 package: setup ## Build the extension into a folder under target/, laid out as it installs
 	$(PGRX) package --pg-config $(PG_CONFIG) --no-default-features --features $(PG_FEATURE)
+
+sql: ## Write target/sql/model_access.sql, for a server without the library (SCHEMA=public)
+	@mkdir -p target/sql && scripts/sql $(or $(SCHEMA),public) > target/sql/model_access.sql && echo target/sql/model_access.sql
 
 clean: demo-stop ## Remove what was built
 	$(CARGO) clean

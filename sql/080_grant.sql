@@ -1,59 +1,57 @@
 -- Who may do what. Nobody but the owner holds anything until model_access_grant says so.
 
-CREATE FUNCTION @extschema@._model_access_rights() RETURNS TABLE (rights text, privilege text, object text)
-LANGUAGE sql IMMUTABLE
+CREATE FUNCTION @extschema@._model_access_objects() RETURNS TABLE (kind text, name text, id oid, rights text, privilege text)
+LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT * FROM (VALUES
-        ('reader', 'EXECUTE', 'FUNCTION @extschema@.models_for_tier(text)'),
-        ('reader', 'EXECUTE', 'FUNCTION @extschema@.model_allowed(text, text)'),
-        ('reader', 'EXECUTE', 'FUNCTION @extschema@.model_access_explain(text, text)'),
-        ('reader', 'EXECUTE', 'FUNCTION @extschema@._model_access_tier(text)'),
-        ('reader', 'EXECUTE', 'FUNCTION @extschema@._model_access_in_tier(text, boolean, boolean, boolean)'),
-        ('reader', 'SELECT', 'TABLE @extschema@._model_access_active'),
-        ('reader', 'SELECT', 'TABLE @extschema@.model_access_visible'),
-        ('admin', 'SELECT, UPDATE (status, is_free, is_pro, is_enterprise, note)', 'TABLE @extschema@.model_access'),
-        ('admin', 'SELECT', 'TABLE @extschema@.model_access_sync_log'),
-        ('admin', 'SELECT', 'TABLE @extschema@.model_access_settings'),
-        ('admin', 'EXECUTE', 'FUNCTION @extschema@.model_access_sync(integer)')
-    ) AS r(rights, privilege, object);
+    SELECT o.kind, '@extschema@.' || o.name, i.id, o.rights, o.privilege FROM (VALUES
+        ('ROUTINE', 'models_for_tier(text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'model_allowed(text,text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'model_access_explain(text,text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', '_model_access_tier(text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', '_model_access_in_tier(text,boolean,boolean,boolean)', 'reader', 'EXECUTE'),
+        ('TABLE', '_model_access_active', 'reader', 'SELECT'),
+        ('TABLE', 'model_access_visible', 'reader', 'SELECT'),
+        ('TABLE', 'model_access', 'admin', 'SELECT, UPDATE (status, is_free, is_pro, is_enterprise, note)'),
+        ('TABLE', 'model_access_sync_log', 'admin', 'SELECT'),
+        ('TABLE', 'model_access_settings', 'admin', 'SELECT'),
+        ('ROUTINE', 'model_access_sync(integer)', 'admin', 'EXECUTE'),
+        ('ROUTINE', 'model_access_sync(integer)', 'job', 'EXECUTE'),
+        ('ROUTINE', 'model_access_sync_job()', 'job', 'EXECUTE'),
+        ('ROUTINE', '_model_access_prune()', 'job', 'EXECUTE'),
+        ('ROUTINE', 'model_access_load(text,integer)', 'owner', NULL),
+        ('ROUTINE', 'model_access_apply(jsonb)', 'owner', NULL),
+        ('ROUTINE', 'model_access_set(text,text)', 'owner', NULL),
+        ('ROUTINE', 'model_access_grant(regrole,text)', 'owner', NULL),
+        ('ROUTINE', 'model_access_revoke(regrole)', 'owner', NULL),
+        ('ROUTINE', 'model_access_schedule(text,regrole)', 'owner', NULL),
+        ('ROUTINE', 'model_access_unschedule()', 'owner', NULL),
+        ('TABLE', 'model_access_setting', 'owner', NULL),
+        ('SEQUENCE', 'model_access_sync_log_run_id_seq', 'owner', NULL),
+        ('ROUTINE', '_model_access_actor()', 'owner', NULL),
+        ('ROUTINE', '_model_access_begin(integer)', 'owner', NULL),
+        ('ROUTINE', '_model_access_check_role(regrole)', 'owner', NULL),
+        ('ROUTINE', '_model_access_decide()', 'owner', NULL),
+        ('ROUTINE', '_model_access_fetch()', 'owner', NULL),
+        ('ROUTINE', '_model_access_lock()', 'owner', NULL),
+        ('ROUTINE', '_model_access_objects()', 'owner', NULL),
+        ('ROUTINE', '_model_access_plan(bytea,text,integer)', 'owner', NULL),
+        ('ROUTINE', '_model_access_plan_now(bytea,integer)', 'owner', NULL),
+        ('ROUTINE', '_model_access_reason(text,@extschema@.model_access)', 'owner', NULL),
+        ('ROUTINE', '_model_access_require_pg_cron(text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_run(bytea,jsonb)', 'owner', NULL),
+        ('ROUTINE', '_model_access_setting_value(text,text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_state()', 'owner', NULL),
+        ('ROUTINE', '_model_access_warn(jsonb)', 'owner', NULL),
+        ('ROUTINE', '_model_access_write(jsonb,bigint)', 'owner', NULL)
+    ) AS o(kind, name, rights, privilege)
+    CROSS JOIN LATERAL (SELECT CASE o.kind
+        WHEN 'ROUTINE' THEN to_regprocedure('@extschema@.' || o.name)::oid
+        ELSE to_regclass('@extschema@.' || o.name)::oid
+    END) AS i(id)
+    -- an install without the library has fewer
+    WHERE i.id IS NOT NULL;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_rights() IS 'Internal. What each set of rights is made of; admin includes reader.';
-
-CREATE FUNCTION @extschema@.model_access_grant(role regrole, rights text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    item record;
-BEGIN
-    IF rights NOT IN ('reader', 'admin') OR rights IS NULL THEN
-        RAISE EXCEPTION 'unknown rights "%"', rights
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The rights are reader and admin.';
-    END IF;
-    PERFORM @extschema@._model_access_check_role(role);
-    IF NOT has_schema_privilege(role, '@extschema@'::regnamespace, 'USAGE') THEN
-        EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', role);
-    END IF;
-    FOR item IN
-        SELECT r.privilege, r.object FROM @extschema@._model_access_rights() AS r
-        WHERE r.rights IN ('reader', model_access_grant.rights)
-    LOOP
-        EXECUTE format('GRANT %s ON %s TO %s', item.privilege, item.object, role);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Gives a role rights: reader (listing, checking, explaining) or admin (reader, and deciding, log, sync), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';
-
-CREATE FUNCTION @extschema@.model_access_revoke(role regrole) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    object text;
-BEGIN
-    PERFORM @extschema@._model_access_check_role(role);
-    FOR object IN SELECT m.object FROM @extschema@._model_access_members() AS m LOOP
-        EXECUTE format('REVOKE ALL ON %s FROM %s', object, role);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION @extschema@.model_access_revoke(regrole) IS 'Takes every right that a role holds on the extension''s objects, however it came by them; USAGE on the schema stays. Owner only.';
+COMMENT ON FUNCTION @extschema@._model_access_objects() IS 'Internal. Every relation and routine, and which rights give which privilege on it; admin includes reader, owner is never granted.';
 
 CREATE FUNCTION @extschema@._model_access_check_role(role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -66,21 +64,38 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_role(regrole) IS 'Internal. Error 22023 where there is no such role, or none was given.';
 
-CREATE FUNCTION @extschema@._model_access_members() RETURNS TABLE (object text, owner oid, acl aclitem[])
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT
-        CASE WHEN c.relkind = 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass::text, c.relowner,
-        coalesce(c.relacl, acldefault(CASE WHEN c.relkind = 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner))
-    FROM pg_depend AS d
-    JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-    JOIN pg_class AS c ON c.oid = d.objid AND d.classid = 'pg_class'::regclass
-    WHERE e.extname = 'model_access' AND d.deptype = 'e' AND c.relkind IN ('r', 'v', 'S')
-    UNION ALL
-    SELECT 'ROUTINE ' || p.oid::regprocedure::text, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
-    FROM pg_depend AS d
-    JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-    JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
-    WHERE e.extname = 'model_access' AND d.deptype = 'e';
-END;
-COMMENT ON FUNCTION @extschema@._model_access_members() IS 'Internal. Every relation and routine of the extension, as GRANT names it, with its owner and privileges.';
+CREATE FUNCTION @extschema@.model_access_grant(role regrole, rights text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    item record;
+BEGIN
+    IF rights NOT IN ('reader', 'admin', 'job') OR rights IS NULL THEN
+        RAISE EXCEPTION 'unknown rights "%"', rights
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The rights are reader, admin and job.';
+    END IF;
+    PERFORM @extschema@._model_access_check_role(role);
+    IF NOT has_schema_privilege(role, '@extschema@'::regnamespace, 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', role);
+    END IF;
+    FOR item IN
+        SELECT o.kind, o.name, o.privilege FROM @extschema@._model_access_objects() AS o
+        WHERE o.rights = model_access_grant.rights OR (o.rights = 'reader' AND model_access_grant.rights = 'admin')
+    LOOP
+        EXECUTE format('GRANT %s ON %s %s TO %s', item.privilege, item.kind, item.name, role);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Gives a role rights: reader (listing, checking, explaining), admin (reader, and deciding, log, sync) or job (the nightly sync only), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';
+
+CREATE FUNCTION @extschema@.model_access_revoke(role regrole) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    item record;
+BEGIN
+    PERFORM @extschema@._model_access_check_role(role);
+    FOR item IN SELECT DISTINCT o.kind, o.name FROM @extschema@._model_access_objects() AS o LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM %s', item.kind, item.name, role);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_revoke(regrole) IS 'Takes every right that a role holds on the extension''s objects, however it came by them; USAGE on the schema stays. Owner only.';

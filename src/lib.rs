@@ -15,12 +15,14 @@ extension_sql_file!("../sql/020_settings.sql", name = "settings", requires = ["m
 extension_sql_file!("../sql/030_sync_log.sql", name = "sync_log", requires = ["settings"]);
 extension_sql_file!("../sql/040_decision.sql", name = "decision", requires = ["sync_log"]);
 extension_sql_file!("../sql/050_apply.sql", name = "apply", requires = ["decision"]);
+extension_sql_file!("../sql/060_run.sql", name = "run", requires = ["apply"]);
 extension_sql_file!(
-    "../sql/060_sync.sql",
+    "../sql/065_sync.sql",
     name = "sync",
-    requires = ["apply", fetch::_model_access_fetch, plan::_model_access_plan]
+    requires = ["run", fetch::_model_access_fetch, plan::_model_access_plan]
 );
-extension_sql_file!("../sql/070_access.sql", name = "access", requires = ["sync"]);
+extension_sql_file!("../sql/066_schedule.sql", name = "schedule", requires = ["sync"]);
+extension_sql_file!("../sql/070_access.sql", name = "access", requires = ["schedule"]);
 extension_sql_file!("../sql/080_grant.sql", name = "grant", requires = ["access"]);
 extension_sql_file!("../sql/090_privileges.sql", name = "privileges", requires = ["grant"]);
 extension_sql_file!("../sql/095_dump.sql", name = "dump", requires = ["privileges"], finalize);

@@ -1,6 +1,6 @@
 //! The difference between what is known and what is listed, and what is to be written of it.
 
-use crate::document::{Catalogue, Unusable};
+use crate::document::{self, Catalogue, Unusable};
 use crate::entry::Model;
 use crate::guard;
 use crate::lifecycle::{self, Change};
@@ -78,6 +78,18 @@ impl Plan {
             update: Vec::new(),
         }
     }
+}
+
+/// Plans one run from a document as it came and what `_model_access_state()` gave.
+///
+/// # Errors
+/// A state that is not of the form of [`State`]; a document that is no catalogue gives a failed plan.
+pub fn from_json(document: &[u8], state: &str, max_removals: Option<u32>) -> serde_json::Result<Plan> {
+    let state: State = serde_json::from_str(state)?;
+    Ok(match document::parse(document) {
+        Ok(catalogue) => plan(&state, catalogue, max_removals),
+        Err(problem) => Plan::failed(state.now, problem),
+    })
 }
 
 /// Plans one run. `max_removals` lets up to that many removals through, whatever the guard says, once.

@@ -46,5 +46,4 @@ EXPLAIN (COSTS OFF) SELECT name FROM models_for_tier('pro') WHERE model_id = 'op
 RESET enable_seqscan;
 RESET ROLE;
 SELECT model_access_revoke('regress_reader');
-DROP EXTENSION model_access;
 DROP ROLE regress_reader;

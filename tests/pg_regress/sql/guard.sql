@@ -25,4 +25,3 @@ FROM model_access_load(jsonb_set(pg_temp.all_but('openai/gpt-5-pro')::jsonb, '{l
 -- max_removal_percent moves the share.
 SELECT model_access_set('max_removal_percent', '60');
 SELECT outcome, missing, withheld FROM model_access_load((SELECT document FROM half));
-DROP EXTENSION model_access;

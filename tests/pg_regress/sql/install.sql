@@ -1,4 +1,5 @@
 \set SHOW_CONTEXT never
+\set database :DBNAME
 -- A table of that name is never touched.
 CREATE TABLE model_access (id uuid, model_id varchar(100), tier text);
 CREATE EXTENSION model_access;
@@ -7,7 +8,7 @@ DROP TABLE model_access;
 CREATE DATABASE regress_latin1 ENCODING 'LATIN1' TEMPLATE template0;
 \connect regress_latin1
 CREATE EXTENSION model_access;
-\connect regression
+\connect :database
 DROP DATABASE regress_latin1;
 -- Every object says what it is.
 CREATE EXTENSION model_access;
@@ -22,6 +23,11 @@ WHERE c.relname LIKE 'model\_access%' AND c.relkind IN ('r', 'v') AND a.attnum >
 -- A function that runs with the owner's rights pins its search_path.
 SELECT p.proname FROM pg_proc AS p
 WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}';
+-- Every relation and routine stands in the list that GRANT and REVOKE go by.
+SELECT pg_describe_object(d.classid, d.objid, 0) AS not_in_list
+FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
+WHERE e.extname = 'model_access' AND d.deptype = 'e' AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)
+  AND d.objid NOT IN (SELECT id FROM _model_access_objects());
 -- What pg_dump carries.
 SELECT t.name::regclass FROM pg_extension, unnest(extconfig) AS t(name) WHERE extname = 'model_access' ORDER BY 1;
 -- Dropping it leaves nothing.

@@ -69,4 +69,3 @@ SELECT count(*) FROM model_access WHERE reviewed_at IS NOT NULL;
 UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5';
 SELECT model_id, reviewed_by, reviewed_pricing = pricing AS at_this_price FROM model_access WHERE reviewed_at IS NOT NULL;
 UPDATE model_access SET status = 'activ' WHERE model_id = 'openai/gpt-5';
-DROP EXTENSION model_access;

@@ -13,6 +13,7 @@ WHERE model_id IN ('openrouter/auto', '~anthropic/claude-opus-latest', 'openai/g
 ORDER BY model_id COLLATE "C";
 -- What is volatile is not kept, everything else is.
 SELECT bool_or(upstream ? 'benchmarks') AS benchmarks, count(upstream -> 'reasoning') AS reasoning FROM model_access;
+SET client_min_messages = warning;
 -- A bad document is a failed run that touches no row.
 SELECT outcome, error_code, error FROM model_access_load('<!DOCTYPE html><title>524</title>');
 SELECT outcome, error_code, error FROM model_access_load('{"data": []}');
@@ -33,4 +34,3 @@ ROLLBACK;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT model_access_load('[]');
 ROLLBACK;
-DROP EXTENSION model_access;

@@ -1,5 +1,5 @@
-\set SHOW_CONTEXT never
-CREATE EXTENSION model_access;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/setup.sql
 -- Every recorded era, read a second time in SQL, equals what the table holds of it, row by row.
 CREATE FUNCTION pg_temp.document(catalogue jsonb) RETURNS jsonb LANGUAGE sql AS
     $$ SELECT CASE jsonb_typeof(catalogue) WHEN 'array' THEN catalogue ELSE catalogue -> 'data' END $$;
@@ -56,4 +56,3 @@ SELECT outcome, jsonb_array_length(unusable) AS unusable FROM model_access_load(
 SELECT differ FROM pg_temp.compare((SELECT jsonb_agg(entry)::text FROM peculiar));
 SELECT why, prompt_usd_per_million, completion_usd_per_million FROM peculiar JOIN model_access ON model_id = entry ->> 'id'
 WHERE why ~ 'digits|double|noise' ORDER BY why;
-DROP EXTENSION model_access;

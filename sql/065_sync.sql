@@ -3,67 +3,6 @@
 COMMENT ON FUNCTION @extschema@._model_access_fetch() IS 'Internal. Fetches model_access.url within its limits; problem is NULL where body is not.';
 COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS 'Internal. The plan for a document on a state, as JSON; a document that is no catalogue gives a plan with outcome failed.';
 
-CREATE FUNCTION @extschema@._model_access_begin(max_removals integer) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    primary_server text;
-    run            jsonb;
-BEGIN
-    IF pg_is_in_recovery() THEN
-        SELECT format(' at %s port %s', sender_host, sender_port) INTO primary_server
-        FROM pg_stat_wal_receiver WHERE sender_host IS NOT NULL;
-        RAISE EXCEPTION 'cannot sync model_access on a standby'
-            USING ERRCODE = 'read_only_sql_transaction',
-                  HINT = format('Run it on the primary%s; the rows arrive here by replication.', primary_server);
-    ELSIF current_setting('transaction_read_only')::boolean THEN
-        RAISE EXCEPTION 'cannot sync model_access in a read-only transaction'
-            USING ERRCODE = 'read_only_sql_transaction', HINT = 'Start the transaction READ WRITE.';
-    ELSIF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-        RAISE EXCEPTION 'cannot sync model_access in a % transaction', upper(current_setting('transaction_isolation'))
-            USING ERRCODE = 'feature_not_supported',
-                  DETAIL = 'Its snapshot is older than the decisions that must not be lost.',
-                  HINT = 'Run it in a READ COMMITTED transaction.';
-    ELSIF max_removals < 0 THEN
-        RAISE EXCEPTION 'max_removals must not be negative'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL leaves the decision to max_removal_percent.';
-    END IF;
-    run := jsonb_build_object('started_at', clock_timestamp(), 'max_removals', max_removals);
-    IF NOT pg_try_advisory_xact_lock(hashtext('model_access'), hashtext('sync')) THEN
-        run := run || jsonb_build_object('outcome', 'skipped', 'problem', jsonb_build_object(
-            'code', '55006', 'message', 'another sync is running', 'hint', 'Wait for it, and look at its run row.'));
-    END IF;
-    RETURN run;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_begin(integer) IS 'Internal. Checks that a run can be recorded here and is the only one, before anything is fetched; returns the beginning of its run row.';
-
-CREATE FUNCTION @extschema@._model_access_warn(run jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    problem  jsonb := nullif(run -> 'problem', 'null');
-    unusable jsonb := coalesce(run -> 'unusable', '[]');
-    message  text := format('model_access sync %s: %s', run ->> 'outcome', problem ->> 'message');
-    source   text := CASE WHEN strpos(message, run ->> 'url') = 0 THEN format('It came from %s.', run ->> 'url') END;
-    detail   text := nullif(concat_ws(' ', problem ->> 'detail', source), '');
-    hint     text := coalesce(problem ->> 'hint', 'No row was touched. Look at the document, and at what stands between it and here.');
-BEGIN
-    IF problem IS NULL THEN
-        NULL;
-    ELSIF detail IS NOT NULL THEN
-        RAISE WARNING USING MESSAGE = message, DETAIL = detail, HINT = hint;
-    ELSE
-        RAISE WARNING USING MESSAGE = message, HINT = hint;
-    END IF;
-    IF unusable <> '[]' THEN
-        RAISE WARNING USING
-            MESSAGE = format('model_access sync: %s entries of the list cannot be used', jsonb_array_length(unusable)),
-            DETAIL = format('The first one is %s: %s.', coalesce(unusable #>> '{0,id}', 'without a usable id'), unusable #>> '{0,reason}'),
-            HINT = 'Their rows stay as they are; column unusable of the run row names them.';
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_warn(jsonb) IS 'Internal. Raises a WARNING for what a run could not do.';
-
 CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE

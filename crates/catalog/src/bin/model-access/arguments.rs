@@ -1,0 +1,70 @@
+//! The command line.
+
+use catalog::fetch::Config;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The OpenRouter model catalogue into a PostgreSQL that has no model_access library.
+#[derive(Parser)]
+#[command(version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Push(Push),
+}
+
+/// Fetch the catalogue, plan, and write it in one transaction: what model_access_sync() does, from outside
+///
+/// Connects like psql: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE and the others, ~/.pgpass, services.
+/// The role must own the tables.
+#[derive(Parser)]
+#[command(
+    after_help = "Exit codes: 0 applied or unchanged; 1 failed, or the database was not reached; 2 usage;\n\
+                        3 held (removals were withheld); 4 skipped (another sync was running)."
+)]
+pub struct Push {
+    /// Database name, URL (postgresql://…) or conninfo; what it leaves out comes from the PG* variables
+    #[arg(default_value = "")]
+    pub database: String,
+    /// The schema of the tables; without it the search_path finds them
+    #[arg(long)]
+    pub schema: Option<String>,
+    /// Read the catalogue from this file and fetch nothing; - is standard input
+    #[arg(long)]
+    pub file: Option<PathBuf>,
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Let up to this many removals through, whatever the guard says
+    #[arg(long)]
+    pub max_removals: Option<u32>,
+    /// Where the catalogue is
+    #[arg(long, env = "MODEL_ACCESS_URL", default_value = "https://openrouter.ai/api/v1/models")]
+    pub url: String,
+    /// Seconds that the fetch may take, with everything that belongs to it
+    #[arg(long, default_value_t = 30)]
+    pub timeout: u64,
+    /// Largest catalogue, in megabytes after decompression
+    #[arg(long, default_value_t = 16)]
+    pub max_body: usize,
+    /// Proxy URL, none, or empty for what HTTPS_PROXY says
+    #[arg(long, default_value = "")]
+    pub proxy: String,
+}
+
+impl Push {
+    /// The limits of the fetch.
+    pub fn fetch_config(&self) -> Config {
+        Config {
+            url: self.url.clone(),
+            timeout: Duration::from_secs(self.timeout),
+            max_body: self.max_body.saturating_mul(1 << 20),
+            proxy: self.proxy.clone(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+CREATE EXTENSION model_access SCHEMA :"schema";

@@ -1,0 +1,26 @@
+-- The install without the library, owned by a role that is no superuser. What the server cannot do there,
+-- fetching and planning, model-access push does: model_access_load hands its document to it.
+SET SESSION AUTHORIZATION :"owner";
+SET client_min_messages = error;
+\getenv scripts MODEL_ACCESS_SCRIPTS
+\set script :scripts / :schema .sql
+\i :script
+RESET SESSION AUTHORIZATION;
+RESET client_min_messages;
+\getenv push MODEL_ACCESS_PUSH
+\o /dev/null
+SELECT set_config('test.push', format('%s --file - --schema ''%s'' postgresql:///%s', :'push', :'schema', current_database()), false);
+\o
+CREATE FUNCTION :"schema".model_access_load(document text, max_removals integer DEFAULT NULL) RETURNS :"schema".model_access_sync_log
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    command text := concat_ws(' ', current_setting('test.push'), '--max-removals ' || max_removals, '>/dev/null 2>&1 || true');
+    run     record;
+BEGIN
+    -- CSV without a quote or a delimiter that JSON could hold is the plain text
+    EXECUTE format('COPY (SELECT %L) TO PROGRAM %L (FORMAT csv, DELIMITER E''\x01'', QUOTE E''\x02'')', document::jsonb::text, command);
+    EXECUTE format('SELECT * FROM %I.model_access_sync_log ORDER BY run_id DESC LIMIT 1', split_part(current_setting('test.push'), '''', 2)) INTO run;
+    RETURN run;
+END
+$$;
+REVOKE ALL ON FUNCTION :"schema".model_access_load(text, integer) FROM PUBLIC;
