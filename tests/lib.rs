@@ -11,8 +11,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use upstream::Upstream;
 
-/// Longest time that anything is waited for.
-const BOUND: Duration = Duration::from_secs(60);
+/// Longest time that anything is waited for; pg_cron needs up to a minute to begin.
+const BOUND: Duration = Duration::from_secs(150);
 
 /// A cluster of its own for one test; it is removed when the test ends.
 pub struct Cluster {
@@ -28,6 +28,15 @@ impl Cluster {
     /// If anything of that fails.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with settings of `postgresql.conf`, as `name=value`.
+    ///
+    /// # Panics
+    /// If anything of that fails.
+    #[must_use]
+    pub fn start_with(settings: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = PathBuf::from(format!("/tmp/model_access.{}.{number}", std::process::id()));
@@ -35,10 +44,8 @@ impl Cluster {
             Upstream::start("127.0.0.1:0", repository().join("tests/catalogues/eras")).expect("an upstream");
         let cluster = Self { dir, upstream };
         // short, so that a fetch that nothing ends is an answer within a test's patience
-        cluster.run(
-            "start",
-            &["model_access.timeout=20s", &format!("model_access.url={}", cluster.upstream.url(""))],
-        );
+        let url = format!("model_access.url={}", cluster.upstream.url(""));
+        cluster.run("start", &[&["model_access.timeout=20s", &url], settings].concat());
         cluster.connect().batch_execute("CREATE EXTENSION model_access").expect("the extension");
         cluster
     }
@@ -156,7 +163,7 @@ pub fn snapshot(client: &mut Client) -> Vec<String> {
 /// Waits until a query gives true, and says which one did not.
 ///
 /// # Panics
-/// After a minute.
+/// When the bound has passed.
 pub fn wait_until(client: &mut Client, condition: &str) {
     let start = Instant::now();
     while !client.query_one(&format!("SELECT {condition}"), &[]).expect(condition).get::<_, bool>(0) {

@@ -1,0 +1,124 @@
+//! The nightly job on a real pg_cron, in both of its modes.
+
+#![allow(clippy::unwrap_used)] // a test ends there
+
+use postgres::Client;
+use tests::{Cluster, wait_until};
+
+/// The outcome of the newest run of the job, once pg_cron has finished a new one.
+fn next_run(client: &mut Client, known: &mut i64) -> (String, String) {
+    wait_until(
+        client,
+        &format!(
+            "EXISTS (SELECT FROM cron.job_run_details WHERE runid > {known} AND status IN ('succeeded', 'failed'))"
+        ),
+    );
+    let query = "SELECT runid, status, return_message FROM cron.job_run_details WHERE runid > $1 ORDER BY runid DESC LIMIT 1";
+    let row = client.query_one(query, &[known]).unwrap();
+    *known = row.get(0);
+    (row.get(1), row.get(2))
+}
+
+fn count(client: &mut Client, query: &str) -> i64 {
+    client.query_one(&format!("SELECT count(*) FROM {query}"), &[]).unwrap().get(0)
+}
+
+fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
+    let cluster = Cluster::start_with(settings);
+    let mut client = cluster.connect();
+    client
+        .batch_execute(
+            "CREATE EXTENSION pg_cron;
+             CREATE ROLE nightly LOGIN;
+             SELECT model_access_grant('nightly', 'job');
+             INSERT INTO model_access_sync_log (started_at, duration_ms, outcome, run_by)
+             VALUES (now() - interval '91 days', 1, 'failed', 'old'), (now() - interval '89 days', 1, 'failed', 'recent'),
+                    (now() - interval '95 days', 1, 'applied', 'the last success');
+             SELECT model_access_schedule('* * * * *', 'nightly')",
+        )
+        .unwrap();
+    // a second call replaces the first, whoever runs it
+    client
+        .batch_execute(
+            "SELECT model_access_schedule('0 0 1 1 *'); SELECT model_access_schedule('* * * * *', 'nightly')",
+        )
+        .unwrap();
+    assert_eq!(count(&mut client, "cron.job WHERE jobname = 'model_access' AND username = 'nightly'"), 1);
+    assert_eq!(count(&mut client, "cron.job"), 1);
+
+    let mut known = 0;
+    let (status, message) = next_run(&mut client, &mut known);
+    assert_eq!(status, "succeeded", "{message}");
+    let kept = "SELECT string_agg(run_by || ' ' || outcome, ', ' ORDER BY run_id) FROM model_access_sync_log";
+    let log = |client: &mut Client| client.query_one(kept, &[]).unwrap().get::<_, String>(0);
+    assert_eq!(
+        log(&mut client),
+        "recent failed, nightly applied",
+        "91 days old, and no longer the last success: pruned"
+    );
+
+    // the upstream breaks: the job says so, and its run row stays
+    let broken = cluster.upstream.url("take=0");
+    client.batch_execute(&format!("ALTER SYSTEM SET model_access.url = '{broken}'")).unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+    let (status, message) = next_run(&mut client, &mut known);
+    assert_eq!(status, "failed");
+    assert!(message.contains("model_access sync failed: the document lists no models"), "{message}");
+    assert_eq!(log(&mut client), "recent failed, nightly applied, nightly failed");
+
+    assert!(client.query_one("SELECT model_access_unschedule()", &[]).unwrap().get::<_, bool>(0));
+    assert!(!client.query_one("SELECT model_access_unschedule()", &[]).unwrap().get::<_, bool>(0));
+    assert_eq!(count(&mut client, "cron.job"), 0);
+}
+
+#[test]
+fn a_job_over_a_connection_of_pg_cron() {
+    a_job_runs_and_tells_of_trouble(&[]);
+}
+
+#[test]
+fn a_job_in_a_background_worker_of_pg_cron() {
+    a_job_runs_and_tells_of_trouble(&["cron.use_background_workers=on"]);
+}
+
+#[test]
+fn without_pg_cron_an_error_says_what_to_set_and_what_to_use_instead() {
+    let cluster = Cluster::start();
+    let error = cluster.connect().batch_execute("SELECT model_access_schedule('5 4 * * *')").unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code().code(), "0A000");
+    assert_eq!(error.message(), "pg_cron is not installed in database \"postgres\"");
+    let detail = error.detail().unwrap();
+    for setting in [
+        "shared_preload_libraries = 'pg_cron'",
+        "cron.database_name = 'postgres'",
+        "CREATE EXTENSION pg_cron",
+    ] {
+        assert!(detail.contains(setting), "{detail}");
+    }
+    let command = "psql -X -d postgres -c \"CALL public.model_access_sync_job()\"";
+    assert_eq!(
+        error.hint().unwrap(),
+        format!(
+            "Without it, put this line into a crontab: 5 4 * * * {command}. \
+             For a systemd timer: OnCalendar=*-*-* 04:05:00 and ExecStart={command}."
+        )
+    );
+}
+
+#[test]
+fn the_job_refuses_a_transaction_block_before_it_fetches() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    let error = client.batch_execute("BEGIN; CALL model_access_sync_job()").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "2D000");
+    assert_eq!(cluster.upstream.requests(), 0);
+    client.batch_execute("ROLLBACK").unwrap();
+    client.batch_execute("CALL model_access_sync_job()").unwrap();
+    assert_eq!(cluster.upstream.requests(), 1);
+    // held is bad news too
+    let mut client = cluster.fetching("take=100");
+    let error = client.batch_execute("CALL model_access_sync_job()").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "55000");
+    assert_eq!(count(&mut client, "model_access_sync_log WHERE outcome = 'held'"), 1);
+}
