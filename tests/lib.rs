@@ -6,6 +6,7 @@ use postgres::error::DbError;
 use postgres::{Client, Config, NoTls, Row};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -37,17 +38,57 @@ impl Cluster {
     /// If anything of that fails.
     #[must_use]
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::create(&eras(), settings)
+    }
+
+    fn create(catalogues: &Path, settings: &[&str]) -> Self {
+        let cluster = Self::start_server(catalogues, settings);
+        cluster.connect().batch_execute("CREATE EXTENSION model_access").expect("the extension");
+        cluster
+    }
+
+    fn start_server(catalogues: &Path, settings: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = PathBuf::from(format!("/tmp/model_access.{}.{number}", std::process::id()));
-        let upstream =
-            Upstream::start("127.0.0.1:0", repository().join("tests/catalogues/eras")).expect("an upstream");
+        let upstream = Upstream::start("127.0.0.1:0", catalogues).expect("an upstream");
         let cluster = Self { dir, upstream };
-        // short, so that a fetch that nothing ends is an answer within a test's patience
         let url = format!("model_access.url={}", cluster.upstream.url(""));
+        // short, so that a fetch that nothing ends is an answer within a test's patience
         cluster.run("start", &[&["model_access.timeout=20s", &url], settings].concat());
-        cluster.connect().batch_execute("CREATE EXTENSION model_access").expect("the extension");
         cluster
+    }
+
+    /// Starts PostgreSQL and an upstream that serves the catalogues of this folder, and creates the extension.
+    ///
+    /// # Panics
+    /// If anything of that fails.
+    #[must_use]
+    pub fn start_serving(catalogues: &Path) -> Self {
+        Self::create(catalogues, &[])
+    }
+
+    /// Starts PostgreSQL with the plain SQL script, installed by `keeper`, who is no superuser.
+    ///
+    /// # Panics
+    /// If anything of that fails.
+    #[must_use]
+    pub fn start_without_library() -> Self {
+        let cluster = Self::start_server(&eras(), &[]);
+        let script = Command::new(repository().join("scripts/sql")).output().expect("bash");
+        let mut client = cluster.connect();
+        client
+            .batch_execute("CREATE ROLE keeper LOGIN; GRANT CREATE ON SCHEMA public TO keeper")
+            .expect("a role");
+        client.batch_execute("SET SESSION AUTHORIZATION keeper").expect("the role");
+        client.batch_execute(&String::from_utf8_lossy(&script.stdout)).expect("the script");
+        cluster
+    }
+
+    /// The folder of the server's socket: `PGHOST`.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.dir
     }
 
     /// A session as superuser.
@@ -170,6 +211,29 @@ pub fn wait_until(client: &mut Client, condition: &str) {
         assert!(start.elapsed() < BOUND, "still not: {condition}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn eras() -> PathBuf {
+    repository().join("tests/catalogues/eras")
+}
+
+/// The recorded days, unpacked.
+///
+/// # Panics
+/// If they cannot be unpacked.
+#[must_use]
+pub fn daily_catalogues() -> PathBuf {
+    static UNPACKED: OnceLock<PathBuf> = OnceLock::new();
+    let unpack = || {
+        let folder = repository().join("target").join(format!("daily.{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let archive = repository().join("tests/catalogues/daily.tar.xz");
+        let status =
+            Command::new("tar").arg("-xJf").arg(archive).arg("-C").arg(&folder).status().expect("tar");
+        assert!(status.success(), "tar failed");
+        folder
+    };
+    UNPACKED.get_or_init(unpack).clone()
 }
 
 fn repository() -> &'static Path {
