@@ -11,8 +11,9 @@ SELECT model_id, prompt_usd_per_million AS prompt, completion_usd_per_million AS
 FROM model_access WHERE status = 'new' AND provider = 'anthropic' ORDER BY prompt DESC, model_id LIMIT 5;
 
 -- Decide in plain SQL: free models for everyone, the affordable ones for pro, and one is banned.
-UPDATE model_access SET status = 'active', is_free = true WHERE model_id LIKE '%:free';
-UPDATE model_access SET status = 'active', is_pro = true WHERE completion_usd_per_million BETWEEN 0.1 AND 10 AND provider <> 'openrouter';
+UPDATE model_access SET status = 'active', is_free = true WHERE status = 'new' AND model_id LIKE '%:free';
+UPDATE model_access SET status = 'active', is_pro = true 
+WHERE status = 'new' AND completion_usd_per_million BETWEEN 0.1 AND 10 AND provider <> 'openrouter';
 UPDATE model_access SET status = 'disabled', note = 'legal says no' WHERE provider = 'deepseek';
 
 -- What a pro user may use, and why not something else.

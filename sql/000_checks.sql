@@ -1,5 +1,8 @@
 -- What must be true before anything is created.
 
+-- Names in this script are qualified or the system's: an object in the schema of the install must not get in between.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 BEGIN
     IF current_setting('server_encoding') <> 'UTF8' THEN

@@ -23,7 +23,7 @@ CREATE TABLE @extschema@.model_access (
     note                       text,
     first_seen_at              timestamptz NOT NULL DEFAULT now(),
     changed_at                 timestamptz NOT NULL DEFAULT now(),
-    missing_since              timestamptz,
+    missing_since              timestamptz CHECK (isfinite(missing_since)),
     status_before_missing      text CHECK (status_before_missing IN ('new', 'active')),
     reviewed_at                timestamptz,
     reviewed_by                text,

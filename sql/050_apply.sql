@@ -79,6 +79,11 @@ BEGIN
     run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
     IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
         PERFORM @extschema@._model_access_lock();
+        -- a sequence that was set back would make a run look like the one that wrote a row before
+        IF run.run_id <= (SELECT max(last_run_id) FROM @extschema@.model_access) THEN
+            run.run_id := setval('@extschema@.model_access_sync_log_run_id_seq',
+                (SELECT max(last_run_id) + 1 FROM @extschema@.model_access));
+        END IF;
         PERFORM @extschema@._model_access_write(plan, run.run_id);
     END IF;
     run.error := concat_ws('. ', problem ->> 'message', rtrim(problem ->> 'detail', '.'), problem ->> 'hint');

@@ -27,7 +27,12 @@ BEGIN
     run := jsonb_build_object('started_at', clock_timestamp(), 'max_removals', max_removals);
     IF NOT pg_try_advisory_xact_lock(hashtext('model_access'), hashtext('sync')) THEN
         run := run || jsonb_build_object('outcome', 'skipped', 'problem', jsonb_build_object(
-            'code', '55006', 'message', 'another sync is running', 'hint', 'Wait for it, and look at its run row.'));
+            'code', '55006', 'message', 'another sync is running',
+            'detail', (SELECT format('Process %s holds its lock.', pid) FROM pg_locks
+                       WHERE locktype = 'advisory' AND granted AND objsubid = 2
+                         AND (classid, objid) = (hashtext('model_access')::oid, hashtext('sync')::oid)
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+            'hint', 'Wait for it, and look at its run row.'));
     END IF;
     RETURN run;
 END
@@ -60,6 +65,16 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_warn(jsonb) IS 'Internal. Raises a WARNING for what a run could not do.';
+
+CREATE FUNCTION @extschema@._model_access_locked(code text, message text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT jsonb_build_object('outcome', 'failed', 'insert', '[]'::jsonb, 'update', '[]'::jsonb,
+        'problem', jsonb_build_object('code', code, 'message', 'could not lock model_access: ' || message,
+            'hint', 'Another session holds a lock on it, see pg_locks; the next run tries again.'),
+        'listed', 0, 'added', 0, 'changed', 0, 'missing', 0, 'returned', 0, 'free_revoked', 0, 'withheld', 0);
+END;
+COMMENT ON FUNCTION @extschema@._model_access_locked(text, text) IS 'Internal. What becomes of a plan that a lock kept from being made or applied.';
 
 CREATE FUNCTION @extschema@._model_access_prune() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,10 +1,16 @@
 -- A catalogue enters: fetched by model_access_sync, or in hand by model_access_load. Both end in one run.
 
-COMMENT ON FUNCTION @extschema@._model_access_fetch() IS 'Internal. Fetches model_access.url within its limits; problem is NULL where body is not.';
+CREATE FUNCTION @extschema@._model_access_fetch()
+RETURNS TABLE (url text, http_status integer, body bytea, problem text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_fetch_wrapper';
+COMMENT ON FUNCTION @extschema@._model_access_fetch() IS 'Internal. Fetches model_access.url within its limits; problem (JSON) is NULL where body is not.';
+
+CREATE FUNCTION @extschema@._model_access_plan(document bytea, state text, max_removals integer) RETURNS text
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS 'Internal. The plan for a document on a state, as JSON; a document that is no catalogue gives a plan with outcome failed.';
 
 CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     plan jsonb;
 BEGIN
@@ -15,26 +21,30 @@ BEGIN
         plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
     END IF;
     RETURN plan;
-EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-    RETURN jsonb_build_object('outcome', 'failed', 'insert', '[]'::jsonb, 'update', '[]'::jsonb, 'problem', jsonb_build_object(
-        'code', SQLSTATE, 'message', 'could not lock model_access: ' || SQLERRM,
-        'hint', 'Another session holds a lock on it, see pg_locks; the next run tries again.'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, integer) IS 'Internal. The plan for a document on the rows as they are; where it writes, made under the lock.';
 
 CREATE FUNCTION @extschema@._model_access_run(document bytea, run jsonb)
 RETURNS @extschema@.model_access_sync_log
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
+DECLARE
+    written @extschema@.model_access_sync_log;
 BEGIN
-    IF NOT run ? 'outcome' THEN
-        run := run || @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
-    END IF;
+    BEGIN
+        IF NOT run ? 'outcome' THEN
+            run := run || @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
+        END IF;
+        written := @extschema@.model_access_apply(run);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        run := run || @extschema@._model_access_locked(SQLSTATE, SQLERRM);
+        written := @extschema@.model_access_apply(run);
+    END;
     PERFORM @extschema@._model_access_warn(run);
-    RETURN @extschema@.model_access_apply(run);
+    RETURN written;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS 'Internal. The end of every run: plan unless the outcome is known, warn, apply.';
+COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS 'Internal. The end of every run: plan unless the outcome is known, apply, warn.';
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log

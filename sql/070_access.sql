@@ -7,7 +7,7 @@ SELECT
     is_free, is_pro, is_enterprise
 FROM @extschema@.model_access
 WHERE status = 'active' AND missing_since IS NULL;
-COMMENT ON VIEW @extschema@._model_access_active IS 'Internal. Every model that is active and listed, with its tier flags.';
+COMMENT ON VIEW @extschema@._model_access_active IS 'Internal. Every model that is active and listed, with its tier flags. It chooses rows for convenience, not for secrecy.';
 
 CREATE VIEW @extschema@.model_access_visible AS
 SELECT
@@ -33,7 +33,7 @@ COMMENT ON COLUMN @extschema@.model_access_visible.expires_on IS 'After this day
 CREATE FUNCTION @extschema@._model_access_tier(tier text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
-    IF tier IN ('free', 'pro', 'enterprise') THEN
+    IF tier OPERATOR(pg_catalog.=) ANY (ARRAY['free', 'pro', 'enterprise']) THEN
         RETURN tier;
     ELSIF tier IS NULL THEN
         RETURN NULL;
@@ -86,7 +86,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 RETURN CASE
     WHEN m.status = 'disabled' THEN concat_ws(' ', 'disabled', 'by ' || m.reviewed_by, 'on ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
     WHEN m.missing_since IS NOT NULL THEN 'left the catalogue on ' || to_char(m.missing_since, 'YYYY-MM-DD')
-    WHEN m.status = 'new' THEN 'waits for review since ' || to_char(coalesce(m.returned_at, m.first_seen_at), 'YYYY-MM-DD')
+    WHEN m.status = 'new' THEN 'waits for review since ' || to_char(coalesce(
+        m.returned_at,
+        -- decided before: someone, or a price, took the decision back
+        greatest(m.reviewed_at, CASE WHEN m.reviewed_at IS NOT NULL THEN m.changed_at END),
+        m.first_seen_at), 'YYYY-MM-DD')
     WHEN m.status = 'inactive' THEN concat_ws(' ', 'inactive', 'by ' || m.reviewed_by, 'since ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
     WHEN tier IS NULL THEN 'no tier'
     WHEN @extschema@._model_access_in_tier(tier, m.is_free, m.is_pro, m.is_enterprise) THEN 'in tier ' || tier

@@ -33,6 +33,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_decide()', 'owner', NULL),
         ('ROUTINE', '_model_access_fetch()', 'owner', NULL),
         ('ROUTINE', '_model_access_lock()', 'owner', NULL),
+        ('ROUTINE', '_model_access_locked(text,text)', 'owner', NULL),
         ('ROUTINE', '_model_access_objects()', 'owner', NULL),
         ('ROUTINE', '_model_access_plan(bytea,text,integer)', 'owner', NULL),
         ('ROUTINE', '_model_access_plan_now(bytea,integer)', 'owner', NULL),
@@ -85,7 +86,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Gives a role rights: reader (listing, checking, explaining), admin (reader, and deciding, log, sync) or job (the nightly sync only), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';
+COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Adds rights to those a role has: reader (listing, checking, explaining), admin (reader, and deciding, log, sync) or job (the nightly sync only), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';
 
 CREATE FUNCTION @extschema@.model_access_revoke(role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -94,8 +95,8 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_check_role(role);
     FOR item IN SELECT DISTINCT o.kind, o.name FROM @extschema@._model_access_objects() AS o LOOP
-        EXECUTE format('REVOKE ALL ON %s %s FROM %s', item.kind, item.name, role);
+        EXECUTE format('REVOKE ALL ON %s %s FROM %s CASCADE', item.kind, item.name, role);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_revoke(regrole) IS 'Takes every right that a role holds on the extension''s objects, however it came by them; USAGE on the schema stays. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_revoke(regrole) IS 'Takes every right that a role was given on the extension''s objects, and what it passed on; USAGE on the schema stays. Owner only.';

@@ -16,7 +16,7 @@ BEGIN
         FROM objects AS o CROSS JOIN LATERAL aclexplode(o.acl) AS a
         WHERE a.grantee <> o.owner
     LOOP
-        EXECUTE format('REVOKE ALL ON %s %s FROM %s', item.kind, item.name, item.grantee);
+        EXECUTE format('REVOKE ALL ON %s %s FROM %s CASCADE', item.kind, item.name, item.grantee);
     END LOOP;
 END
 $$;

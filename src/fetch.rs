@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 const SLICE: Duration = Duration::from_millis(100);
 
 /// Fetches the catalogue; either `body` or `problem` (JSON) is not NULL.
-#[pg_extern(volatile, parallel_unsafe)]
+#[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)] // the macro reads the columns from this type
 fn _model_access_fetch() -> TableIterator<
     'static,

@@ -16,11 +16,7 @@ extension_sql_file!("../sql/030_sync_log.sql", name = "sync_log", requires = ["s
 extension_sql_file!("../sql/040_decision.sql", name = "decision", requires = ["sync_log"]);
 extension_sql_file!("../sql/050_apply.sql", name = "apply", requires = ["decision"]);
 extension_sql_file!("../sql/060_run.sql", name = "run", requires = ["apply"]);
-extension_sql_file!(
-    "../sql/065_sync.sql",
-    name = "sync",
-    requires = ["run", fetch::_model_access_fetch, plan::_model_access_plan]
-);
+extension_sql_file!("../sql/065_sync.sql", name = "sync", requires = ["run"]);
 extension_sql_file!("../sql/066_schedule.sql", name = "schedule", requires = ["sync"]);
 extension_sql_file!("../sql/070_access.sql", name = "access", requires = ["schedule"]);
 extension_sql_file!("../sql/080_grant.sql", name = "grant", requires = ["access"]);

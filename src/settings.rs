@@ -71,7 +71,7 @@ pub fn register() {
         c"A larger answer is refused.",
         &MAX_BODY,
         1,
-        256 * 1024,
+        64 * 1024,
         GucContext::Suset,
         GucFlags::UNIT_KB,
     );

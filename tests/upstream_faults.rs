@@ -55,6 +55,8 @@ fn a_passing_fault_is_tried_again_within_the_deadline() {
     let run = sync(&mut cluster.fetching("status=429&retry_after=600&times=1")).unwrap();
     assert_eq!((run.outcome.as_str(), run.http_status), ("failed", Some(429)), "too long for the deadline");
     assert_eq!(cluster.upstream.requests(), 4);
+    let run = sync(&mut cluster.fetching("status=503&retry_after=18446744073709551615")).unwrap();
+    assert_eq!((run.outcome.as_str(), run.http_status), ("failed", Some(503)), "longer than any clock");
 }
 
 #[test]

@@ -40,11 +40,12 @@ pub struct Unusable {
 
 /// Reads a document: `{"data": [entry, …], …}`, or only the list.
 ///
-/// An entry that cannot be used costs no other entry.
+/// An entry that cannot be used costs no other entry. `poll` is called between entries, so that a backend
+/// can serve its interrupts there.
 ///
 /// # Errors
 /// Anything that is not a list of entries with at least one usable, in words for the run log.
-pub fn parse(document: &[u8]) -> Result<Catalogue, Problem> {
+pub fn parse(document: &[u8], poll: &dyn Fn()) -> Result<Catalogue, Problem> {
     let text = std::str::from_utf8(document).map_err(|error| {
         Problem::new(
             code::NOT_JSON,
@@ -57,7 +58,7 @@ pub fn parse(document: &[u8]) -> Result<Catalogue, Problem> {
         serde_json::error::Category::Data => not_a_list(data.get(), &error),
         _ => not_json(text, &error),
     })?;
-    let mut catalogue = catalogue(&entries.0);
+    let mut catalogue = catalogue(&entries.0, poll);
     catalogue.total_count = envelope.total_count.and_then(|raw| serde_json::from_str(raw.get()).ok());
     catalogue.next = envelope.links.and_then(next);
     if catalogue.models.is_empty() { Err(no_models(&catalogue)) } else { Ok(catalogue) }
@@ -87,7 +88,7 @@ fn envelope(text: &str) -> Result<Envelope<'_>, Problem> {
     parsed.map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
             Problem::new(code::NOT_A_CATALOGUE, "the document is not a model catalogue")
-                .detail(format!("Reading it ended with: {error}."))
+                .detail(format!("Reading it ended with: {}.", excerpt(&error.to_string(), MAX_QUOTED)))
         }
         _ => not_json(text, &error),
     })
@@ -119,17 +120,21 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-fn catalogue(entries: &[&RawValue]) -> Catalogue {
+fn catalogue(entries: &[&RawValue], poll: &dyn Fn()) -> Catalogue {
     let mut catalogue = Catalogue { arrived: entries.len(), ..Catalogue::default() };
     let mut seen = HashSet::new();
     for raw in entries {
+        poll();
         match entry::read(raw) {
             Ok(model) if seen.insert(model.model_id.clone()) => catalogue.models.push(model),
             Ok(model) => catalogue.unusable.push(Unusable {
                 id: Some(model.model_id),
                 reason: "the id is listed twice; the first entry counts".into(),
             }),
-            Err(reason) => catalogue.unusable.push(Unusable { id: entry::read_id(raw), reason }),
+            Err(reason) => {
+                let reason = excerpt(&reason, MAX_QUOTED);
+                catalogue.unusable.push(Unusable { id: entry::read_id(raw), reason });
+            }
         }
     }
     catalogue
@@ -147,6 +152,7 @@ fn next(links: &RawValue) -> Option<String> {
 fn not_json(text: &str, error: &serde_json::Error) -> Problem {
     let html = text.trim_start().starts_with('<');
     let what = if html { "the document is a web page, not JSON" } else { "the document is not valid JSON" };
+    let error = excerpt(&error.to_string(), MAX_QUOTED);
     let detail = format!("Reading it ended with: {error}. It begins: {}", excerpt(text, MAX_QUOTED));
     Problem::new(code::NOT_JSON, what).detail(detail)
 }
@@ -196,6 +202,10 @@ fn no_models(catalogue: &Catalogue) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(document: &[u8]) -> Result<Catalogue, Problem> {
+        super::parse(document, &|| ())
+    }
 
     fn refused(document: &str) -> String {
         let problem = parse(document.as_bytes()).unwrap_err();

@@ -12,7 +12,9 @@ pub const MAX_ID_BYTES: usize = 256;
 /// Longest name, in bytes. The longest on record has 58 characters.
 pub const MAX_NAME_BYTES: usize = 1024;
 /// Largest entry, in bytes of JSON. The largest on record has some 8 kB.
-pub const MAX_ENTRY_BYTES: usize = 256 * 1024;
+pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
+/// Most values within an entry. The most on record is some 150.
+pub const MAX_VALUES: usize = 5_000;
 /// Deepest nesting within an entry. The deepest on record is 4.
 pub const MAX_DEPTH: usize = 32;
 /// Longest JSON number, in characters; and the largest power of ten: jsonb holds numbers as numeric.
@@ -63,9 +65,10 @@ pub fn read(raw: &RawValue) -> Result<Model, String> {
     }
     let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let Value::Object(mut upstream) = value else { return Err("the entry is not a JSON object".into()) };
-    upstream.values().try_for_each(|value| check(value, 1))?;
-    check_keys(&upstream)?;
     VOLATILE.iter().for_each(|key| drop(upstream.remove(*key)));
+    check_keys(&upstream)?;
+    let mut values = 0;
+    upstream.values().try_for_each(|value| check(value, 1, &mut values))?;
 
     let model_id = id(upstream.get("id"))?;
     let Some(Value::String(name)) = upstream.get("name") else { return Err("name is not a string".into()) };
@@ -104,18 +107,22 @@ fn id(value: Option<&Value>) -> Result<String, String> {
     }
 }
 
-/// Refuses what jsonb cannot hold, wherever it stands in the entry.
-fn check(value: &Value, depth: usize) -> Result<(), String> {
+/// Refuses what jsonb cannot hold, wherever it stands in the entry, and what no model needs.
+fn check(value: &Value, depth: usize, values: &mut usize) -> Result<(), String> {
+    *values += 1;
+    if *values > MAX_VALUES {
+        return Err(format!("the entry holds more than {MAX_VALUES} values"));
+    }
     if depth > MAX_DEPTH {
         return Err(format!("the entry is nested deeper than {MAX_DEPTH}"));
     }
     match value {
         Value::String(text) if text.contains('\0') => Err("a string holds a NUL character".into()),
         Value::Number(number) => check_number(number),
-        Value::Array(values) => values.iter().try_for_each(|value| check(value, depth + 1)),
+        Value::Array(list) => list.iter().try_for_each(|value| check(value, depth + 1, values)),
         Value::Object(map) => {
             check_keys(map)?;
-            map.values().try_for_each(|value| check(value, depth + 1))
+            map.values().try_for_each(|value| check(value, depth + 1, values))
         }
         _ => Ok(()),
     }
@@ -258,8 +265,8 @@ mod tests {
     #[test]
     fn unusable_entries_say_why_and_still_have_an_id() {
         let deep = format!(r#"{{"id":"a/b","name":"x","x":{}{}}}"#, "[".repeat(40), "]".repeat(40));
-        let deeper =
-            format!(r#"{{"id":"a/b","name":"x","x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let deeper = format!(r#"{{"id":"a/b","name":"x","x":{}{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+        let wide = format!(r#"{{"id":"a/b","name":"x","x":[{}0]}}"#, "0,".repeat(MAX_VALUES));
         let long = format!(r#"{{"id":"a/b","name":"{}"}}"#, "x".repeat(1025));
         let large = format!(r#"{{"id":"a/b","name":"x","x":"{}"}}"#, "x".repeat(MAX_ENTRY_BYTES));
         for (json, reason) in [
@@ -273,7 +280,8 @@ mod tests {
             (&deep, "the entry is nested deeper than 32"),
             (&deeper, "recursion limit exceeded at line 1 column 154"),
             (&long, "name has 1025 bytes, more than 1024"),
-            (&large, "the entry has 262174 bytes, more than 262144"),
+            (&wide, "the entry holds more than 5000 values"),
+            (&large, "the entry has 65566 bytes, more than 65536"),
         ] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
             assert_eq!(read(raw), Err(reason.to_owned()));

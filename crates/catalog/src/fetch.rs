@@ -13,7 +13,7 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; doubled before the third.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest part of an error answer, a header or a cause that is repeated in a message, in bytes.
-const MAX_QUOTED: usize = 300;
+const MAX_QUOTED: usize = 200;
 
 /// What to fetch and within which limits.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ pub async fn fetch(config: &Config) -> Result<Vec<u8>, Failure> {
         };
         let Some(least) = failure.retry.filter(|_| attempt < MAX_ATTEMPTS) else { return Err(failure) };
         let pause = least.max(FIRST_PAUSE * attempt);
-        if Instant::now() + pause >= deadline {
+        if Instant::now().checked_add(pause).is_none_or(|then| then >= deadline) {
             return Err(failure);
         }
         sleep(pause).await;
@@ -226,13 +226,13 @@ fn transport(url: &Url, error: reqwest::Error) -> Failure {
         (
             code::UNREACHABLE,
             "cannot resolve the host of",
-            "Check model_access.url and the server's name resolution.",
+            "Check model_access.url, the server's name resolution, and the proxy if there is one.",
         )
     } else if is_connect {
         (
             code::UNREACHABLE,
             "cannot connect to",
-            "Check model_access.url, the firewall and model_access.proxy.",
+            "Check model_access.url, the firewall, and the proxy if one is needed.",
         )
     } else {
         (code::INCOMPLETE, "no HTTP answer from", "The next run tries again.")
@@ -260,7 +260,8 @@ fn causes(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if causes.last() != Some(&text) {
+        // hyper's own wrapper says nothing more
+        if causes.last() != Some(&text) && !text.starts_with("client error") {
             causes.push(text);
         }
         cause = error.source();

@@ -38,18 +38,18 @@ pub struct Change {
 
 /// The change to a row whose model is listed, or `None` where nothing is to be written.
 #[must_use]
-pub fn listed(row: &Row, model: &Model, settings: &Settings, now: Timestamp) -> Option<Change> {
+pub fn listed(row: &Row, model: Model, settings: &Settings, now: Timestamp) -> Option<Change> {
     let mut change = Change { model_id: row.model_id.clone(), ..Change::default() };
-    if row.fingerprint.as_deref() != Some(&model.columns.fingerprint) {
-        change.columns = Some(model.columns.clone());
-        change.changed_at = Some(now);
-    }
     let pricing = model.columns.pricing.as_ref().unwrap_or(&Value::Null);
     if let Some(since) = row.missing_since {
         return_to_list(&mut change, row, pricing, since, settings, now);
     }
     guard_free(&mut change, row, pricing, settings, now);
     guard_price(&mut change, row, pricing, settings);
+    if row.fingerprint.as_deref() != Some(&model.columns.fingerprint) {
+        change.columns = Some(model.columns);
+        change.changed_at = Some(now);
+    }
     let unchanged = change == Change { model_id: row.model_id.clone(), ..Change::default() };
     (!unchanged).then_some(change)
 }

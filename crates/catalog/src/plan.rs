@@ -5,7 +5,7 @@ use crate::entry::Model;
 use crate::guard;
 use crate::lifecycle::{self, Change};
 use crate::problem::Problem;
-use crate::state::{Row, State};
+use crate::state::{Row, State, Status};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -80,13 +80,19 @@ impl Plan {
     }
 }
 
-/// Plans one run from a document as it came and what `_model_access_state()` gave.
+/// Plans one run from a document as it came and what `_model_access_state()` gave. `poll` is called between
+/// entries.
 ///
 /// # Errors
 /// A state that is not of the form of [`State`]; a document that is no catalogue gives a failed plan.
-pub fn from_json(document: &[u8], state: &str, max_removals: Option<u32>) -> serde_json::Result<Plan> {
+pub fn from_json(
+    document: &[u8],
+    state: &str,
+    max_removals: Option<u32>,
+    poll: &dyn Fn(),
+) -> serde_json::Result<Plan> {
     let state: State = serde_json::from_str(state)?;
-    Ok(match document::parse(document) {
+    Ok(match document::parse(document, poll) {
         Ok(catalogue) => plan(&state, catalogue, max_removals),
         Err(problem) => Plan::failed(state.now, problem),
     })
@@ -95,43 +101,51 @@ pub fn from_json(document: &[u8], state: &str, max_removals: Option<u32>) -> ser
 /// Plans one run. `max_removals` lets up to that many removals through, whatever the guard says, once.
 #[must_use]
 pub fn plan(state: &State, catalogue: Catalogue, max_removals: Option<u32>) -> Plan {
+    let removals = removals(state, &catalogue);
+    let unusable = named(&catalogue);
+    let doubts = guard::Doubts::of(&catalogue);
     let known: HashMap<&str, &Row> = state.rows.iter().map(|row| (row.model_id.as_str(), row)).collect();
+    let listed = catalogue.models.len();
     let mut insert = Vec::new();
     let mut update = Vec::new();
     let mut returned = 0;
-    for model in &catalogue.models {
-        match known.get(model.model_id.as_str()) {
-            None => insert.push(model.clone()),
-            Some(row) => {
-                returned += usize::from(row.missing_since.is_some());
-                update.extend(lifecycle::listed(row, model, &state.settings, state.now));
-            }
-        }
+    // as they are once the list is written but for the removals, so that a second run finds the same
+    let mut total = guard::Total { listed: removals.len(), active: guard::active(&removals) };
+    for model in catalogue.models {
+        total.listed += 1;
+        let Some(row) = known.get(model.model_id.as_str()) else {
+            insert.push(model);
+            continue;
+        };
+        let change = lifecycle::listed(row, model, &state.settings, state.now);
+        let status = change.as_ref().and_then(|change| change.status).unwrap_or(row.status);
+        total.active += usize::from(status == Status::Active);
+        returned += usize::from(row.missing_since.is_some());
+        update.extend(change);
     }
 
-    let removals = removals(state, &catalogue);
-    let problem = guard::withhold(&removals, &state.rows, &catalogue, &state.settings, max_removals);
-    let gone = if problem.is_some() { &[] } else { removals.as_slice() };
+    let verdict = guard::judge(&removals, &total, &doubts, &state.settings, max_removals);
+    let gone = if verdict.withhold { &[] } else { removals.as_slice() };
     update.extend(gone.iter().filter_map(|row| lifecycle::unlisted(row, state.now)));
     update.sort_by(|a, b| a.model_id.cmp(&b.model_id));
 
-    let outcome = match (&problem, insert.is_empty() && update.is_empty()) {
-        (Some(_), _) => Outcome::Held,
-        (None, true) => Outcome::Unchanged,
-        (None, false) => Outcome::Applied,
+    let outcome = match (verdict.withhold, insert.is_empty() && update.is_empty()) {
+        (true, _) => Outcome::Held,
+        (false, true) => Outcome::Unchanged,
+        (false, false) => Outcome::Applied,
     };
     Plan {
         outcome,
         at: state.now,
-        listed: catalogue.models.len(),
+        listed,
         added: insert.len(),
         changed: update.iter().filter(|change| change.columns.is_some()).count(),
         missing: gone.len(),
         returned,
         free_revoked: update.iter().filter(|change| change.free_revoked_at.is_some()).count(),
         withheld: removals.len() - gone.len(),
-        unusable: named(catalogue.unusable),
-        problem,
+        unusable,
+        problem: verdict.problem,
         insert,
         update,
     }
@@ -149,11 +163,11 @@ fn removals<'a>(state: &'a State, catalogue: &Catalogue) -> Vec<&'a Row> {
         .collect()
 }
 
-fn named(mut unusable: Vec<Unusable>) -> Vec<Unusable> {
-    let more = unusable.len().saturating_sub(MAX_UNUSABLE_NAMED);
+fn named(catalogue: &Catalogue) -> Vec<Unusable> {
+    let mut named: Vec<Unusable> = catalogue.unusable.iter().take(MAX_UNUSABLE_NAMED).cloned().collect();
+    let more = catalogue.unusable.len() - named.len();
     if more > 0 {
-        unusable.truncate(MAX_UNUSABLE_NAMED);
-        unusable.push(Unusable { id: None, reason: format!("and {more} more") });
+        named.push(Unusable { id: None, reason: format!("and {more} more") });
     }
-    unusable
+    named
 }

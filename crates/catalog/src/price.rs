@@ -33,7 +33,7 @@ pub fn parse(value: &Value) -> Option<BigDecimal> {
         return None;
     }
     if let Some((_, exponent)) = text.split_once(['e', 'E'])
-        && exponent.trim_start_matches(['+', '-']).parse::<u32>().is_ok_and(|e| e > MAX_EXPONENT)
+        && !exponent.trim_start_matches(['+', '-']).parse::<u32>().is_ok_and(|e| e <= MAX_EXPONENT)
     {
         return None;
     }
@@ -111,9 +111,23 @@ mod tests {
 
     #[test]
     fn what_is_no_price_is_unknown() {
-        for text in
-            ["-1", "-0.5", "", " ", "NaN", "Infinity", "free", "0x10", "1_0", "1e-999999999", "1e+65", "+1"]
-        {
+        for text in [
+            "-1",
+            "-0.5",
+            "",
+            " ",
+            "NaN",
+            "Infinity",
+            "free",
+            "0x10",
+            "1_0",
+            "1e-999999999",
+            "1e-9999999999",
+            "1e99999999999999999999",
+            "1e",
+            "1e+65",
+            "+1",
+        ] {
             assert_eq!(million(text), None, "{text}");
         }
         assert_eq!(million(&"9".repeat(65)), None);

@@ -17,7 +17,7 @@ fn era(name: &str) -> Catalogue {
     let mut document = Vec::new();
     let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     flate2::read::GzDecoder::new(file).read_to_end(&mut document).unwrap();
-    parse(&document).unwrap()
+    parse(&document, &|| ()).unwrap()
 }
 
 fn peculiar(why: &str) -> Columns {

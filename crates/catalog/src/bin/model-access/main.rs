@@ -39,30 +39,64 @@ fn run(push: &Push) -> Result<String, String> {
         .map_err(text)?;
     let max_removals = push.max_removals.map(|max| max.to_string());
     let begun = database.call("_model_access_begin($1)", &[max_removals.as_deref()]).map_err(text)?;
-    let mut run: Run = serde_json::from_str(&begun.unwrap_or_default()).map_err(|error| error.to_string())?;
+    let mut run = parsed(begun)?;
+    let mut document = None;
     if !run.contains_key("outcome") {
-        match document(push, &mut run)? {
-            Ok(document) => plan(&database, &document, push.max_removals, &mut run).map_err(text)?,
-            Err(problem) => fail(&mut run, json!(problem)),
+        match fetched(push, &mut run)? {
+            Ok(body) => document = Some(body),
+            Err(problem) => {
+                run.insert("outcome".into(), json!("failed"));
+                run.insert("problem".into(), json!(problem));
+            }
         }
     }
-    if push.dry_run {
+    database.run("SAVEPOINT run").map_err(text)?;
+    let row = match write(&database, document.as_deref(), push, &mut run) {
+        Ok(row) => row,
+        Err(error) if ["55P03", "40P01"].contains(&error.code.as_str()) => {
+            database.run("ROLLBACK TO SAVEPOINT run").map_err(text)?;
+            let locked = database
+                .call("_model_access_locked($1, $2)", &[Some(&error.code), Some(error.message.trim())])
+                .map_err(text)?;
+            run.extend(parsed(locked)?);
+            write(&database, None, push, &mut run).map_err(text)?
+        }
+        Err(error) => return Err(text(error)),
+    };
+    let Some(row) = row else {
         print_plan(&run).map_err(|error| error.to_string())?;
-        database.run("ROLLBACK").map_err(text)?;
         return Ok(word(&run, "outcome").to_owned());
-    }
-    let run = Value::Object(run).to_string();
-    database.call("_model_access_warn($1)", &[Some(&run)]).map_err(text)?;
-    let row = database.call_row("model_access_apply($1)", &[Some(&run)]).map_err(text)?;
+    };
+    database.call("_model_access_warn($1)", &[Some(&Value::Object(run).to_string())]).map_err(text)?;
     database.run("COMMIT").map_err(text)?;
     database.call("_model_access_prune()", &[]).map_err(text)?;
-    let row: Run = serde_json::from_str(&row.unwrap_or_default()).map_err(|error| error.to_string())?;
+    let row = parsed(Some(row))?;
     print_summary(&row).map_err(|error| error.to_string())?;
     Ok(word(&row, "outcome").to_owned())
 }
 
+fn parsed(json: Option<String>) -> Result<Run, String> {
+    serde_json::from_str(&json.unwrap_or_default()).map_err(|error| error.to_string())
+}
+
+/// Plans, if there is a document, and applies; gives the run row, or nothing for a dry run.
+fn write(
+    database: &Database,
+    document: Option<&[u8]>,
+    push: &Push,
+    run: &mut Run,
+) -> Result<Option<String>, Error> {
+    if let Some(document) = document {
+        run.extend(plan(database, document, push.max_removals)?);
+    }
+    if push.dry_run {
+        return Ok(None);
+    }
+    database.call_row("model_access_apply($1)", &[Some(&Value::Object(run.clone()).to_string())])
+}
+
 /// The document, from a file or the upstream; what the upstream did wrong belongs into the run row.
-fn document(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, String> {
+fn fetched(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, String> {
     if let Some(file) = &push.file {
         let mut document = Vec::new();
         let read = match file.as_os_str() == "-" {
@@ -86,49 +120,24 @@ fn document(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, Stri
 }
 
 /// As `_model_access_plan_now` does it inside the server: where the plan writes, it is made under the lock.
-fn plan(database: &Database, document: &[u8], max_removals: Option<u32>, run: &mut Run) -> Result<(), Error> {
-    database.run("SAVEPOINT plan")?;
-    match try_plan(database, document, max_removals) {
-        Ok(plan) => run.extend(plan),
-        Err(error) if ["55P03", "40P01"].contains(&error.code.as_str()) => {
-            database.run("ROLLBACK TO SAVEPOINT plan")?;
-            fail(
-                run,
-                json!({
-                    "code": error.code,
-                    "message": format!("could not lock model_access: {}", error.message.trim()),
-                    "hint": "Another session holds a lock on it, see pg_locks; the next run tries again.",
-                }),
-            );
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
-fn try_plan(database: &Database, document: &[u8], max_removals: Option<u32>) -> Result<Run, Error> {
+fn plan(database: &Database, document: &[u8], max_removals: Option<u32>) -> Result<Run, Error> {
     let planned = || {
         let state = database.call("_model_access_state()", &[])?.unwrap_or_default();
-        let plan = from_json(document, &state, max_removals).and_then(serde_json::to_value);
-        match plan {
-            Ok(Value::Object(plan)) => Ok(plan),
-            Ok(_) => Ok(Run::new()),
-            Err(error) => {
-                Err(Error { code: String::new(), message: format!("the state cannot be read: {error}") })
-            }
-        }
+        let plan = from_json(document, &state, max_removals, &|| ()).and_then(|plan| {
+            let json = serde_json::to_value(plan)?;
+            serde_json::from_value(json)
+        });
+        plan.map_err(|error| Error {
+            code: String::new(),
+            message: format!("the rows that are there cannot be read: {error}"),
+        })
     };
-    let plan = planned()?;
+    let plan: Run = planned()?;
     if items(&plan, "insert").is_empty() && items(&plan, "update").is_empty() {
         return Ok(plan);
     }
     database.call("_model_access_lock()", &[])?;
     planned()
-}
-
-fn fail(run: &mut Run, problem: Value) {
-    run.insert("outcome".into(), json!("failed"));
-    run.insert("problem".into(), problem);
 }
 
 fn items<'a>(run: &'a Run, key: &str) -> &'a [Value] {
