@@ -13,7 +13,7 @@ PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/
 PGRX = $(CARGO) pgrx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions lint install package sql clean
+.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions push lint install package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,15 +32,19 @@ test: setup test-catalog install test-sql test-sessions ## Run every test
 test-catalog: # crates without PostgreSQL
 	$(CARGO) test --quiet -p catalog -p upstream --features catalog/http
 
-test-sql: # SQL behaviour, as a DBA reads it: tests/pg_regress
+test-sql: push # SQL behaviour, as a DBA reads it: tests/pg_regress, with and without the library
 	scripts/regress
+	scripts/regress --without-library
 
-test-sessions: # second sessions, signals, crashes, bad upstreams: tests/*.rs
+test-sessions: push # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
 	$(CARGO) test -p tests
+
+push: # the program model-access
+	$(CARGO) build --quiet -p catalog --features push --bin model-access
 
 lint: setup ## Check format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --no-default-features --features $(PG_FEATURE) -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --no-default-features --features $(PG_FEATURE),catalog/push -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --no-default-features --features $(PG_FEATURE) --quiet
 
 install: setup ## Build the extension and install it into the server of PG_CONFIG

@@ -45,10 +45,14 @@ DECLARE
     problem  jsonb := nullif(run -> 'problem', 'null');
     unusable jsonb := coalesce(run -> 'unusable', '[]');
     message  text := format('model_access sync %s: %s', run ->> 'outcome', problem ->> 'message');
-    source   text := CASE WHEN strpos(message, run ->> 'url') = 0 THEN format('It came from %s.', run ->> 'url') END;
-    detail   text := nullif(concat_ws(' ', problem ->> 'detail', source), '');
+    source   text := format('The list came from %s.', run ->> 'url');
     hint     text := coalesce(problem ->> 'hint', 'No row was touched. Look at the document, and at what stands between it and here.');
+    detail   text;
 BEGIN
+    IF run ->> 'url' IS NULL OR strpos(message, run ->> 'url') > 0 THEN
+        source := NULL;
+    END IF;
+    detail := nullif(concat_ws(' ', problem ->> 'detail', source), '');
     IF problem IS NULL THEN
         NULL;
     ELSIF detail IS NOT NULL THEN
@@ -59,7 +63,8 @@ BEGIN
     IF unusable <> '[]' THEN
         RAISE WARNING USING
             MESSAGE = format('model_access sync: %s entries of the list cannot be used', jsonb_array_length(unusable)),
-            DETAIL = format('The first one is %s: %s.', coalesce(unusable #>> '{0,id}', 'without a usable id'), unusable #>> '{0,reason}'),
+            DETAIL = concat_ws(' ', format('The first one is %s: %s.',
+                coalesce(unusable #>> '{0,id}', 'without a usable id'), unusable #>> '{0,reason}'), source),
             HINT = 'Their rows stay as they are; column unusable of the run row names them.';
     END IF;
 END

@@ -42,20 +42,30 @@ impl Cluster {
     }
 
     fn create(catalogues: &Path, settings: &[&str]) -> Self {
-        let cluster = Self::start_server(catalogues, settings);
+        let upstream = Upstream::start("127.0.0.1:0", catalogues).expect("an upstream");
+        Self::start_beside(upstream, settings, &[])
+    }
+
+    /// Starts PostgreSQL beside this upstream, with variables in its environment, and creates the extension.
+    ///
+    /// # Panics
+    /// If anything of that fails.
+    #[must_use]
+    pub fn start_beside(upstream: Upstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
+        let cluster = Self::start_server(upstream, settings, environment);
         cluster.connect().batch_execute("CREATE EXTENSION model_access").expect("the extension");
         cluster
     }
 
-    fn start_server(catalogues: &Path, settings: &[&str]) -> Self {
+    fn start_server(upstream: Upstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = PathBuf::from(format!("/tmp/model_access.{}.{number}", std::process::id()));
-        let upstream = Upstream::start("127.0.0.1:0", catalogues).expect("an upstream");
         let cluster = Self { dir, upstream };
         let url = format!("model_access.url={}", cluster.upstream.url(""));
         // short, so that a fetch that nothing ends is an answer within a test's patience
-        cluster.run("start", &[&["model_access.timeout=20s", &url], settings].concat());
+        let settings = [&["model_access.timeout=20s", &url], settings].concat();
+        cluster.script("start", &settings).envs(environment.iter().copied()).status().expect("bash");
         cluster
     }
 
@@ -74,7 +84,8 @@ impl Cluster {
     /// If anything of that fails.
     #[must_use]
     pub fn start_without_library() -> Self {
-        let cluster = Self::start_server(&eras(), &[]);
+        let upstream = Upstream::start("127.0.0.1:0", eras()).expect("an upstream");
+        let cluster = Self::start_server(upstream, &[], &[]);
         let script = Command::new(repository().join("scripts/sql")).output().expect("bash");
         let mut client = cluster.connect();
         client
@@ -83,6 +94,19 @@ impl Cluster {
         client.batch_execute("SET SESSION AUTHORIZATION keeper").expect("the role");
         client.batch_execute(&String::from_utf8_lossy(&script.stdout)).expect("the script");
         cluster
+    }
+
+    /// Starts a standby of this one.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let upstream = Upstream::start("127.0.0.1:0", eras()).expect("an upstream");
+        let standby = Self { dir: self.dir.with_extension("standby"), upstream };
+        let status = standby.script("standby", &[]).arg(&self.dir).status().expect("bash");
+        assert!(status.success(), "scripts/cluster standby failed");
+        standby
     }
 
     /// The folder of the server's socket: `PGHOST`.
@@ -146,9 +170,14 @@ impl Cluster {
     }
 
     fn run(&self, action: &str, arguments: &[&str]) {
-        let script = repository().join("scripts/cluster");
-        let status = Command::new(script).arg(action).arg(&self.dir).args(arguments).status().expect("bash");
+        let status = self.script(action, arguments).status().expect("bash");
         assert!(status.success(), "scripts/cluster {action} failed");
+    }
+
+    fn script(&self, action: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(repository().join("scripts/cluster"));
+        command.arg(action).arg(&self.dir).args(arguments);
+        command
     }
 }
 
@@ -173,6 +202,8 @@ pub struct Run {
     pub added: i32,
     /// `withheld`.
     pub withheld: i32,
+    /// How many entries `unusable` names.
+    pub unusable: i32,
 }
 
 /// Runs `model_access_sync()`.
@@ -180,7 +211,10 @@ pub struct Run {
 /// # Errors
 /// What PostgreSQL raises.
 pub fn sync(client: &mut Client) -> Result<Run, postgres::Error> {
-    let row = client.query_one("SELECT * FROM model_access_sync()", &[])?;
+    let row = client.query_one(
+        "SELECT *, jsonb_array_length(unusable) AS unusable_entries FROM model_access_sync()",
+        &[],
+    )?;
     Ok(Run {
         outcome: row.get("outcome"),
         error_code: row.get("error_code"),
@@ -188,6 +222,7 @@ pub fn sync(client: &mut Client) -> Result<Run, postgres::Error> {
         http_status: row.get("http_status"),
         added: row.get("added"),
         withheld: row.get("withheld"),
+        unusable: row.get("unusable_entries"),
     })
 }
 
@@ -213,7 +248,9 @@ pub fn wait_until(client: &mut Client, condition: &str) {
     }
 }
 
-fn eras() -> PathBuf {
+/// The folder of the recorded eras.
+#[must_use]
+pub fn eras() -> PathBuf {
     repository().join("tests/catalogues/eras")
 }
 

@@ -26,6 +26,9 @@ fn count(client: &mut Client, query: &str) -> i64 {
 fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
     let cluster = Cluster::start_with(settings);
     let mut client = cluster.connect();
+    if count(&mut client, "pg_available_extensions WHERE name = 'pg_cron'") == 0 {
+        return; // a server of PG_CONFIG without it
+    }
     client
         .batch_execute(
             "CREATE EXTENSION pg_cron;

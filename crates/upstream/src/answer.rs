@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) fn write(
-    mut stream: &TcpStream,
+pub(crate) fn write<S: Write>(
+    stream: &mut S,
     scenario: &Scenario,
     catalogues: &Path,
     accepts_gzip: bool,
@@ -28,6 +27,7 @@ pub(crate) fn write(
             (404, json!({"error": {"code": 404, "message": error.to_string()}}).to_string().into_bytes())
         }
     };
+    let accepts_gzip = accepts_gzip && !scenario.plain;
     let body = if accepts_gzip { gzip(&body)? } else { body };
     let mut head = format!(
         "HTTP/1.1 {status} Stand-in\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\
@@ -45,7 +45,7 @@ pub(crate) fn write(
     write_body(stream, scenario, &body)
 }
 
-fn write_body(mut stream: &TcpStream, scenario: &Scenario, body: &[u8]) -> io::Result<()> {
+fn write_body<S: Write>(stream: &mut S, scenario: &Scenario, body: &[u8]) -> io::Result<()> {
     let half = body.len() / 2;
     let end = scenario.cut.unwrap_or(body.len()).min(body.len());
     let end = if scenario.stall.is_some() { half } else { end };
@@ -58,12 +58,13 @@ fn write_body(mut stream: &TcpStream, scenario: &Scenario, body: &[u8]) -> io::R
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+    stream.flush()?;
     match (&scenario.stall, scenario.cut) {
         (Some(_), _) => std::thread::sleep(PATIENCE),
         (None, Some(_)) => {}
         (None, None) => stream.write_all(b"0\r\n\r\n")?,
     }
-    Ok(())
+    stream.flush()
 }
 
 fn gzip(body: &[u8]) -> io::Result<Vec<u8>> {
@@ -82,15 +83,7 @@ fn body(scenario: &Scenario, catalogues: &Path) -> io::Result<Vec<u8>> {
         return Ok(blank);
     }
     let recorded = recorded(scenario.catalogue.as_deref(), catalogues)?;
-    let untouched = Scenario {
-        take: scenario.take,
-        without: scenario.without.clone(),
-        only: scenario.only.clone(),
-        total_count: scenario.total_count,
-        next: scenario.next.clone(),
-        ..Scenario::default()
-    } == Scenario::default();
-    if untouched { Ok(recorded) } else { altered(&recorded, scenario) }
+    if scenario.alters() { altered(&recorded, scenario) } else { Ok(recorded) }
 }
 
 /// The recorded bytes of a catalogue, the newest by name if none is named.

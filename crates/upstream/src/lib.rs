@@ -6,8 +6,9 @@ mod scenario;
 
 pub use scenario::Scenario;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ pub struct Upstream {
 /// What the connections share with whoever started the server.
 struct Shared {
     catalogues: PathBuf,
+    tls: Option<Arc<ServerConfig>>,
     gate: Mutex<Gate>,
     moved: Condvar,
 }
@@ -44,10 +46,25 @@ impl Upstream {
     /// # Errors
     /// The address cannot be listened on.
     pub fn start(address: &str, catalogues: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::listen(address, catalogues.into(), None)
+    }
+
+    /// The same over TLS. It is its own proxy, too: `CONNECT` to any host reaches it.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn start_tls(
+        address: &str,
+        catalogues: impl Into<PathBuf>,
+        tls: Arc<ServerConfig>,
+    ) -> io::Result<Self> {
+        Self::listen(address, catalogues.into(), Some(tls))
+    }
+
+    fn listen(address: &str, catalogues: PathBuf, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { catalogues: catalogues.into(), gate: Mutex::default(), moved: Condvar::new() });
+        let shared = Arc::new(Shared { catalogues, tls, gate: Mutex::default(), moved: Condvar::new() });
         let server = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -61,7 +78,14 @@ impl Upstream {
     /// The URL of a scenario, such as `catalogue=2026-08-22&take=210`.
     #[must_use]
     pub fn url(&self, scenario: &str) -> String {
-        format!("http://{}/api/v1/models?{scenario}", self.address)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/api/v1/models?{scenario}", self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// How many requests have arrived.
@@ -92,18 +116,29 @@ impl Shared {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+    fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut lines = BufReader::new(Read::take(&stream, MAX_REQUEST)).lines();
-        let target = lines.next().transpose()?.unwrap_or_default();
-        let mut accepts_gzip = false;
-        for line in lines {
-            let line = line?.to_ascii_lowercase();
-            accepts_gzip |= line.starts_with("accept-encoding:") && line.contains("gzip");
-            if line.is_empty() {
-                break;
-            }
+        let Some(tls) = &self.tls else { return self.answer(&mut stream) };
+        let mut first = [0];
+        stream.peek(&mut first)?;
+        if &first == b"C" {
+            request(&mut stream)?;
+            stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
         }
+        let connection = ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, stream);
+        self.answer(&mut stream)?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    }
+
+    fn answer<S: Read + Write>(&self, stream: &mut S) -> io::Result<()> {
+        let lines = request(stream)?;
+        let accepts_gzip = lines.iter().any(|line| {
+            let line = line.to_ascii_lowercase();
+            line.starts_with("accept-encoding:") && line.contains("gzip")
+        });
+        let target = lines.first().map(String::as_str).unwrap_or_default();
         let path = target.split_whitespace().nth(1).unwrap_or_default();
         let query = path.split_once('?').map_or("", |(_, query)| query);
         let (number, repeat) = self.arrived(query);
@@ -111,7 +146,7 @@ impl Shared {
         if scenario.gate {
             self.wait_for_release(number);
         }
-        answer::write(&stream, &scenario, &self.catalogues, accepts_gzip)
+        answer::write(stream, &scenario, &self.catalogues, accepts_gzip)
     }
 
     /// The number of this request, and how often its query has been asked before.
@@ -128,5 +163,19 @@ impl Shared {
     fn wait_for_release(&self, number: u64) {
         let waiting = |gate: &mut Gate| gate.released < number;
         drop(self.moved.wait_timeout_while(self.gate(), PATIENCE, waiting));
+    }
+}
+
+/// The lines of a request up to the empty one; a GET or a CONNECT has no body behind it.
+fn request<S: Read>(stream: &mut S) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    // a byte at a time, so that nothing of what follows is read
+    let mut reader = BufReader::with_capacity(1, stream.take(MAX_REQUEST));
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 || line.trim_end().is_empty() {
+            return Ok(lines);
+        }
+        lines.push(line.trim_end().to_owned());
     }
 }

@@ -17,6 +17,7 @@
 /// | `cut=N` | the connection ends after N bytes of the body |
 /// | `stall=headers`, `stall=body` | nothing more after the request, or after half of the body |
 /// | `drip=1` | a byte every ten milliseconds |
+/// | `plain=1` | without compression, whatever the client accepts |
 /// | `gate=1` | waits for `Upstream::release` |
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)] // the table above
@@ -35,6 +36,7 @@ pub struct Scenario {
     pub cut: Option<usize>,
     pub stall: Option<String>,
     pub drip: bool,
+    pub plain: bool,
     pub gate: bool,
 }
 
@@ -61,11 +63,21 @@ impl Scenario {
                 "cut" => scenario.cut = value.parse().ok(),
                 "stall" => scenario.stall = Some(value),
                 "drip" => scenario.drip = true,
+                "plain" => scenario.plain = true,
                 "gate" => scenario.gate = true,
                 _ => {}
             }
         }
         scenario
+    }
+
+    /// Whether the answer is not a catalogue byte for byte as it was recorded.
+    pub(crate) fn alters(&self) -> bool {
+        self.take.is_some()
+            || !self.without.is_empty()
+            || self.only.is_some()
+            || self.total_count.is_some()
+            || self.next.is_some()
     }
 }
 
