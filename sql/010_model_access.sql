@@ -28,6 +28,9 @@ CREATE TABLE @extschema@.model_access (
     reviewed_at                timestamptz,
     reviewed_by                text,
     reviewed_pricing           jsonb,
+    reviewed_prompt_usd_per_million     numeric,
+    reviewed_completion_usd_per_million numeric,
+    reviewed_rule              text,
     returned_at                timestamptz,
     free_revoked_at            timestamptz,
     tiers_before               text[],
@@ -63,6 +66,9 @@ COMMENT ON COLUMN @extschema@.model_access.status_before_missing IS 'Not NULL = 
 COMMENT ON COLUMN @extschema@.model_access.reviewed_at IS 'When an admin last decided.';
 COMMENT ON COLUMN @extschema@.model_access.reviewed_by IS 'Who decided: the role in effect.';
 COMMENT ON COLUMN @extschema@.model_access.reviewed_pricing IS 'The pricing that the decision saw.';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_prompt_usd_per_million IS 'prompt_usd_per_million that the decision saw.';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_completion_usd_per_million IS 'completion_usd_per_million that the decision saw.';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_rule IS 'The rule whose proposal model_access_accept applied; NULL for any other decision.';
 COMMENT ON COLUMN @extschema@.model_access.returned_at IS 'When the model came back and needed a new decision; NULL once decided.';
 COMMENT ON COLUMN @extschema@.model_access.free_revoked_at IS 'When the sync took is_free because the model stopped being free; NULL once decided.';
 COMMENT ON COLUMN @extschema@.model_access.tiers_before IS 'The tiers that a late return took; NULL once decided.';

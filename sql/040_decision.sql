@@ -15,9 +15,15 @@ BEGIN
         RAISE EXCEPTION 'invalid status "%" for model "%"', NEW.status, NEW.model_id
             USING ERRCODE = 'check_violation', HINT = 'A status is new, active, inactive or disabled.';
     END IF;
+    -- only model_access_accept writes reviewed_rule itself, together with reviewed_at
+    IF NEW.reviewed_at IS NOT DISTINCT FROM OLD.reviewed_at THEN
+        NEW.reviewed_rule := NULL;
+    END IF;
     NEW.reviewed_at := statement_timestamp();
     NEW.reviewed_by := @extschema@._model_access_actor();
     NEW.reviewed_pricing := NEW.pricing;
+    NEW.reviewed_prompt_usd_per_million := NEW.prompt_usd_per_million;
+    NEW.reviewed_completion_usd_per_million := NEW.completion_usd_per_million;
     -- a decision on a missing model stands when the model returns
     NEW.status_before_missing := NULL;
     NEW.returned_at := NULL;

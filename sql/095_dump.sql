@@ -1,6 +1,9 @@
--- What pg_dump carries: the tables that hold decisions, settings and runs, and the sequence that numbers runs.
+-- What pg_dump carries: the tables that hold decisions, their history, settings and runs, and the sequences behind them.
 
 SELECT pg_extension_config_dump('@extschema@.model_access', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_setting', '');
+SELECT pg_extension_config_dump('@extschema@.model_access_rule', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_sync_log', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_sync_log_run_id_seq', '');
+SELECT pg_extension_config_dump('@extschema@.model_access_history', '');
+SELECT pg_extension_config_dump('@extschema@.model_access_history_history_id_seq', '');

@@ -1,0 +1,67 @@
+-- Rules propose, people approve: what a new model would be, by pattern, provider, price and modality.
+
+CREATE TABLE @extschema@.model_access_rule (
+    position            integer PRIMARY KEY,
+    pattern             text,
+    provider            text,
+    max_usd_per_million numeric,
+    modality            text,
+    is_free             boolean NOT NULL DEFAULT false,
+    is_pro              boolean NOT NULL DEFAULT false,
+    is_enterprise       boolean NOT NULL DEFAULT false,
+    note                text,
+    CHECK (max_usd_per_million >= 0),
+    CHECK (is_free OR is_pro OR is_enterprise)
+);
+COMMENT ON TABLE @extschema@.model_access_rule IS 'Rules that propose tiers for models that wait for review; the first match by position counts. Plain DML. A rule never grants by itself: model_access_accept does.';
+COMMENT ON COLUMN @extschema@.model_access_rule.position IS 'Order of the rules, lowest first.';
+COMMENT ON COLUMN @extschema@.model_access_rule.pattern IS 'LIKE pattern of the model id, such as %:free; NULL = any.';
+COMMENT ON COLUMN @extschema@.model_access_rule.provider IS 'Who made the model; NULL = anyone.';
+COMMENT ON COLUMN @extschema@.model_access_rule.max_usd_per_million IS 'Ceiling for the prompt and the completion price in USD per million tokens; a variable or unknown price is above any ceiling. NULL = any price.';
+COMMENT ON COLUMN @extschema@.model_access_rule.modality IS 'What the model must read or write, such as image; NULL = anything.';
+COMMENT ON COLUMN @extschema@.model_access_rule.is_free IS 'Proposes the free tier.';
+COMMENT ON COLUMN @extschema@.model_access_rule.is_pro IS 'Proposes the pro tier.';
+COMMENT ON COLUMN @extschema@.model_access_rule.is_enterprise IS 'Proposes the enterprise tier.';
+COMMENT ON COLUMN @extschema@.model_access_rule.note IS 'The admin''s own words.';
+
+CREATE FUNCTION @extschema@._model_access_check_rule() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT (NEW.is_free OR NEW.is_pro OR NEW.is_enterprise) THEN
+        RAISE EXCEPTION 'rule % proposes no tier', NEW.position
+            USING ERRCODE = 'check_violation', HINT = 'Set is_free, is_pro or is_enterprise.';
+    ELSIF NEW.max_usd_per_million < 0 OR NEW.max_usd_per_million = 'NaN' THEN
+        RAISE EXCEPTION 'max_usd_per_million of rule % is not a price', NEW.position
+            USING ERRCODE = 'check_violation', HINT = 'It is in US dollars per million tokens; NULL for any price.';
+    ELSIF NEW.pattern = '' OR NEW.provider = '' OR NEW.modality = '' THEN
+        RAISE EXCEPTION 'rule % has an empty condition, which matches nothing', NEW.position
+            USING ERRCODE = 'check_violation', HINT = 'Leave pattern, provider or modality NULL to match anything.';
+    END IF;
+    -- a pattern that LIKE cannot read raises here, not in every review
+    PERFORM '' LIKE NEW.pattern;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_rule() IS 'Internal. Trigger function: refuses a rule that can match nothing or propose nothing.';
+
+CREATE TRIGGER model_access_check_rule BEFORE INSERT OR UPDATE ON @extschema@.model_access_rule
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_rule();
+COMMENT ON TRIGGER model_access_check_rule ON @extschema@.model_access_rule IS 'Refuses a rule that can match nothing or propose nothing.';
+
+CREATE VIEW @extschema@._model_access_proposal AS
+SELECT DISTINCT ON (m.model_id)
+    m.model_id, r.position, r.is_free, r.is_pro, r.is_enterprise,
+    concat_ws(',', CASE WHEN r.is_free THEN 'free' END, CASE WHEN r.is_pro THEN 'pro' END,
+        CASE WHEN r.is_enterprise THEN 'enterprise' END) AS tiers,
+    concat_ws(' ', r.position, r.pattern, r.provider, '<= ' || r.max_usd_per_million, r.modality) AS rule
+FROM @extschema@.model_access AS m
+JOIN @extschema@.model_access_rule AS r
+  ON (r.pattern IS NULL OR m.model_id LIKE r.pattern)
+ AND (r.provider IS NULL OR m.provider = r.provider)
+ AND (r.max_usd_per_million IS NULL OR (m.prompt_usd_per_million <= r.max_usd_per_million
+                                    AND m.completion_usd_per_million <= r.max_usd_per_million))
+ AND (r.modality IS NULL OR r.modality = ANY (m.input_modalities || m.output_modalities))
+-- a router or an alias reaches other models, so nobody knows what would be approved
+WHERE m.upstream #>> '{architecture,tokenizer}' IS DISTINCT FROM 'Router' AND m.model_id NOT LIKE '~%'
+ORDER BY m.model_id, r.position;
+COMMENT ON VIEW @extschema@._model_access_proposal IS 'Internal. For each model the first rule that matches; never for a router or an alias.';

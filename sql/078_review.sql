@@ -1,0 +1,121 @@
+-- What waits for a decision and why, and the two ways to decide that are not a plain UPDATE.
+
+CREATE VIEW @extschema@.model_access_review AS
+WITH setting AS (
+    SELECT
+        (SELECT nullif(value, 'off')::numeric FROM @extschema@.model_access_settings WHERE name = 'price_alert') AS price_alert,
+        (SELECT value::interval FROM @extschema@.model_access_settings WHERE name = 'expiry_notice') AS expiry_notice
+), listed AS (
+    SELECT m.*, s.expiry_notice,
+        m.prompt_usd_per_million > s.price_alert * m.reviewed_prompt_usd_per_million
+            OR m.completion_usd_per_million > s.price_alert * m.reviewed_completion_usd_per_million
+            -- known when reviewed, and not now: it could be anything
+            OR (s.price_alert IS NOT NULL AND m.prompt_usd_per_million IS NULL AND m.reviewed_prompt_usd_per_million IS NOT NULL)
+            OR (s.price_alert IS NOT NULL AND m.completion_usd_per_million IS NULL AND m.reviewed_completion_usd_per_million IS NOT NULL)
+            AS dearer
+    FROM @extschema@.model_access AS m CROSS JOIN setting AS s
+    WHERE m.missing_since IS NULL AND m.status IN ('new', 'active')
+), reasoned AS (
+    SELECT l.*, CASE
+        WHEN l.free_revoked_at IS NOT NULL THEN 'free_revoked'
+        WHEN l.status = 'new' AND l.returned_at IS NOT NULL THEN 'returned'
+        WHEN l.dearer THEN 'price_up'
+        WHEN l.status = 'new' THEN 'new'
+        WHEN l.expires_on <= current_date + l.expiry_notice THEN 'expiring'
+        WHEN NOT (l.is_free OR l.is_pro OR l.is_enterprise) THEN 'active_without_tier'
+    END AS reason
+    FROM listed AS l
+)
+SELECT
+    r.reason,
+    (CASE r.reason
+        WHEN 'free_revoked' THEN r.free_revoked_at
+        WHEN 'returned' THEN r.returned_at
+        WHEN 'price_up' THEN r.changed_at
+        WHEN 'expiring' THEN r.expires_on - r.expiry_notice
+        WHEN 'active_without_tier' THEN r.reviewed_at
+        ELSE coalesce(greatest(r.reviewed_at, CASE WHEN r.reviewed_at IS NOT NULL THEN r.changed_at END), r.first_seen_at)
+    END)::date AS since,
+    r.model_id,
+    coalesce(r.prompt_usd_per_million::text, '?') || ' / ' || coalesce(r.completion_usd_per_million::text, '?') AS usd,
+    CASE WHEN r.reviewed_at IS NOT NULL THEN
+        coalesce(r.reviewed_prompt_usd_per_million::text, '?') || ' / ' || coalesce(r.reviewed_completion_usd_per_million::text, '?')
+    END AS usd_was,
+    round(greatest(
+        CASE WHEN r.reviewed_prompt_usd_per_million > 0 THEN r.prompt_usd_per_million / r.reviewed_prompt_usd_per_million
+             WHEN r.reviewed_prompt_usd_per_million = 0 AND r.prompt_usd_per_million > 0 THEN 'Infinity' END,
+        CASE WHEN r.reviewed_completion_usd_per_million > 0 THEN r.completion_usd_per_million / r.reviewed_completion_usd_per_million
+             WHEN r.reviewed_completion_usd_per_million = 0 AND r.completion_usd_per_million > 0 THEN 'Infinity' END), 2) AS factor,
+    r.context_length AS context,
+    (SELECT string_agg(left(x, 1), '' ORDER BY n) FROM unnest(r.input_modalities) WITH ORDINALITY AS i(x, n)) || '>'
+        || (SELECT string_agg(left(x, 1), '' ORDER BY n) FROM unnest(r.output_modalities) WITH ORDINALITY AS o(x, n)) AS io,
+    r.provider,
+    CASE
+        WHEN r.upstream #>> '{alias_target,slug}' IS NOT NULL THEN 'alias of ' || (r.upstream #>> '{alias_target,slug}')
+        WHEN r.model_id LIKE '~%' THEN 'alias'
+        WHEN r.upstream #>> '{architecture,tokenizer}' = 'Router' THEN 'router'
+    END AS reaches,
+    p.tiers AS proposed
+FROM reasoned AS r
+LEFT JOIN @extschema@._model_access_proposal AS p USING (model_id)
+WHERE r.reason IS NOT NULL
+ORDER BY array_position('{free_revoked,price_up,returned,expiring,active_without_tier,new}', r.reason), since, r.model_id;
+COMMENT ON VIEW @extschema@.model_access_review IS 'What waits for a decision and why, one row a model, most urgent first.';
+COMMENT ON COLUMN @extschema@.model_access_review.reason IS 'free_revoked, price_up (above price_alert times the reviewed price), returned, expiring (within expiry_notice), active_without_tier or new; the most urgent one.';
+COMMENT ON COLUMN @extschema@.model_access_review.since IS 'Since when it waits.';
+COMMENT ON COLUMN @extschema@.model_access_review.model_id IS 'Which model: what UPDATE, model_access_confirm and model_access_accept name.';
+COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens; ? = variable or unknown.';
+COMMENT ON COLUMN @extschema@.model_access_review.usd_was IS 'The same at the last decision.';
+COMMENT ON COLUMN @extschema@.model_access_review.factor IS 'The larger of the two changes, as a factor.';
+COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens.';
+COMMENT ON COLUMN @extschema@.model_access_review.io IS 'What it reads > writes, by initials: text, image, file, audio, video.';
+COMMENT ON COLUMN @extschema@.model_access_review.provider IS 'Who made it.';
+COMMENT ON COLUMN @extschema@.model_access_review.reaches IS 'router: reaches other models; alias of ...: the model it stands for now.';
+COMMENT ON COLUMN @extschema@.model_access_review.proposed IS 'The tiers that the first matching rule proposes; model_access_accept applies them.';
+
+CREATE FUNCTION @extschema@._model_access_check_ids(ids text[], known text[], what text, hint text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    unknown text := (SELECT string_agg(quote_literal(id), ', ' ORDER BY id) FROM unnest(ids) AS id
+                     WHERE id IS NULL OR id <> ALL (known));
+BEGIN
+    IF unknown IS NOT NULL OR array_position(ids, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION '% %', what, coalesce(unknown, 'NULL')
+            USING ERRCODE = 'no_data_found', DETAIL = 'Nothing was changed.', HINT = hint;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_ids(text[], text[], text, text) IS 'Internal. Error 02000 that names the ids which are not among the known ones.';
+
+CREATE FUNCTION @extschema@.model_access_confirm(VARIADIC model_ids text[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    confirmed bigint;
+BEGIN
+    PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
+        'there is no model', 'Ids are exact; look in model_access.');
+    -- naming status is a decision, also where it stays
+    UPDATE @extschema@.model_access AS m SET status = m.status WHERE m.model_id = ANY (model_ids);
+    GET DIAGNOSTICS confirmed = ROW_COUNT;
+    RETURN confirmed;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price as the reviewed one; gives how many models. Error 02000 for an unknown id, and nothing is changed.';
+
+CREATE FUNCTION @extschema@.model_access_accept(VARIADIC model_ids text[])
+RETURNS TABLE (model_id text, tiers text, rule text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM @extschema@._model_access_check_ids(model_ids,
+        ARRAY(SELECT r.model_id FROM @extschema@.model_access_review AS r WHERE r.proposed IS NOT NULL),
+        'no rule proposes anything for', 'model_access_review shows what waits and what is proposed.');
+    RETURN QUERY
+        UPDATE @extschema@.model_access AS m
+        SET status = 'active', is_free = p.is_free, is_pro = p.is_pro, is_enterprise = p.is_enterprise,
+            reviewed_at = clock_timestamp(), reviewed_rule = p.rule
+        FROM @extschema@._model_access_proposal AS p
+        WHERE p.model_id = m.model_id AND m.model_id = ANY (model_ids)
+        RETURNING m.model_id, p.tiers, p.rule;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, and records the rule in reviewed_rule; gives what was approved. Error 02000 for a model that does not wait or has no proposal, and nothing is changed.';
