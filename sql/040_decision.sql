@@ -15,10 +15,11 @@ BEGIN
         RAISE EXCEPTION 'invalid status "%" for model "%"', NEW.status, NEW.model_id
             USING ERRCODE = 'check_violation', HINT = 'A status is new, active, inactive or disabled.';
     END IF;
-    -- only model_access_accept writes reviewed_rule itself, together with reviewed_at
-    IF NEW.reviewed_at IS NOT DISTINCT FROM OLD.reviewed_at THEN
-        NEW.reviewed_rule := NULL;
+    -- accept and undo write reviewed_at and what belongs to it themselves; nobody else may
+    IF NEW.reviewed_at IS DISTINCT FROM OLD.reviewed_at THEN
+        RETURN NEW;
     END IF;
+    NEW.reviewed_rule := NULL;
     NEW.reviewed_at := statement_timestamp();
     NEW.reviewed_by := @extschema@._model_access_actor();
     NEW.reviewed_pricing := NEW.pricing;

@@ -112,7 +112,10 @@ BEGIN
     RETURN QUERY
         UPDATE @extschema@.model_access AS m
         SET status = 'active', is_free = p.is_free, is_pro = p.is_pro, is_enterprise = p.is_enterprise,
-            reviewed_at = clock_timestamp(), reviewed_rule = p.rule
+            reviewed_at = clock_timestamp(), reviewed_by = @extschema@._model_access_actor(), reviewed_rule = p.rule,
+            reviewed_pricing = m.pricing, reviewed_prompt_usd_per_million = m.prompt_usd_per_million,
+            reviewed_completion_usd_per_million = m.completion_usd_per_million,
+            status_before_missing = NULL, returned_at = NULL, free_revoked_at = NULL, tiers_before = NULL
         FROM @extschema@._model_access_proposal AS p
         WHERE p.model_id = m.model_id AND m.model_id = ANY (model_ids)
         RETURNING m.model_id, p.tiers, p.rule;

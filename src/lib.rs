@@ -19,11 +19,14 @@ extension_sql_file!("../sql/050_apply.sql", name = "apply", requires = ["history
 extension_sql_file!("../sql/060_run.sql", name = "run", requires = ["apply"]);
 extension_sql_file!("../sql/065_sync.sql", name = "sync", requires = ["run"]);
 extension_sql_file!("../sql/066_schedule.sql", name = "schedule", requires = ["sync"]);
-extension_sql_file!("../sql/070_access.sql", name = "access", requires = ["schedule"]);
+extension_sql_file!("../sql/067_preview.sql", name = "preview", requires = ["schedule"]);
+extension_sql_file!("../sql/070_access.sql", name = "access", requires = ["preview"]);
 extension_sql_file!("../sql/075_as_of.sql", name = "as_of", requires = ["access"]);
 extension_sql_file!("../sql/077_rule.sql", name = "rule", requires = ["as_of"]);
 extension_sql_file!("../sql/078_review.sql", name = "review", requires = ["rule"]);
-extension_sql_file!("../sql/080_grant.sql", name = "grant", requires = ["review"]);
+extension_sql_file!("../sql/079_undo.sql", name = "undo", requires = ["review"]);
+extension_sql_file!("../sql/081_health.sql", name = "health", requires = ["undo"]);
+extension_sql_file!("../sql/085_grant.sql", name = "grant", requires = ["health"]);
 extension_sql_file!("../sql/090_privileges.sql", name = "privileges", requires = ["grant"]);
 extension_sql_file!("../sql/095_dump.sql", name = "dump", requires = ["privileges"], finalize);
 

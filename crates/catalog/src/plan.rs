@@ -48,6 +48,8 @@ pub struct Plan {
     pub free_revoked: usize,
     /// Rows that would become missing, but are left alone.
     pub withheld: usize,
+    /// Which ones, for a preview.
+    pub withheld_models: Vec<String>,
     /// Entries that could not be used, the first hundred.
     pub unusable: Vec<Unusable>,
     /// Why the run failed or removals were withheld.
@@ -72,6 +74,7 @@ impl Plan {
             returned: 0,
             free_revoked: 0,
             withheld: 0,
+            withheld_models: Vec::new(),
             unusable: Vec::new(),
             problem: Some(problem),
             insert: Vec::new(),
@@ -125,7 +128,9 @@ pub fn plan(state: &State, catalogue: Catalogue, max_removals: Option<u32>) -> P
     }
 
     let verdict = guard::judge(&removals, &total, &doubts, &state.settings, max_removals);
-    let gone = if verdict.withhold { &[] } else { removals.as_slice() };
+    let (gone, withheld) =
+        if verdict.withhold { ([].as_slice(), &removals) } else { (removals.as_slice(), &Vec::new()) };
+    let withheld_models: Vec<String> = withheld.iter().map(|row| row.model_id.clone()).collect();
     update.extend(gone.iter().filter_map(|row| lifecycle::unlisted(row, state.now)));
     update.sort_by(|a, b| a.model_id.cmp(&b.model_id));
 
@@ -143,7 +148,8 @@ pub fn plan(state: &State, catalogue: Catalogue, max_removals: Option<u32>) -> P
         missing: gone.len(),
         returned,
         free_revoked: update.iter().filter(|change| change.free_revoked_at.is_some()).count(),
-        withheld: removals.len() - gone.len(),
+        withheld: withheld_models.len(),
+        withheld_models,
         unusable,
         problem: verdict.problem,
         insert,

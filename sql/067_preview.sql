@@ -1,0 +1,61 @@
+-- What a sync would do now, and what the guard would withhold.
+
+CREATE FUNCTION @extschema@._model_access_preview(plan jsonb) RETURNS TABLE (action text, model_id text, detail jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT 'failed', NULL::text, plan -> 'problem' WHERE plan ->> 'outcome' = 'failed'
+    UNION ALL
+    SELECT 'add', n.model ->> 'model_id', n.model - '{model_id,upstream,fingerprint}'::text[]
+    FROM jsonb_array_elements(plan -> 'insert') AS n(model)
+    UNION ALL
+    SELECT
+        CASE
+            WHEN c.change ->> 'missing_since' IS NOT NULL THEN 'missing'
+            WHEN c.change ? 'missing_since' THEN 'return'
+            WHEN c.change ? 'free_revoked_at' THEN 'free_revoked'
+            WHEN c.change ? 'status' THEN 'review'
+            ELSE 'change'
+        END,
+        m.model_id,
+        (SELECT coalesce(jsonb_object_agg(is_now.key, jsonb_build_object('old', is_now.value, 'new', would.value)), '{}')
+         FROM jsonb_each(to_jsonb(jsonb_populate_record(m, c.change)) - '{upstream,fingerprint}'::text[]) AS would
+         JOIN jsonb_each(to_jsonb(m)) AS is_now ON is_now.key = would.key
+         WHERE is_now.value <> would.value)
+    FROM jsonb_array_elements(plan -> 'update') AS c(change)
+    JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
+    UNION ALL
+    SELECT 'withhold', w.model_id, plan -> 'problem' FROM jsonb_array_elements_text(plan -> 'withheld_models') AS w(model_id);
+END;
+COMMENT ON FUNCTION @extschema@._model_access_preview(jsonb) IS 'Internal. A plan as rows for people.';
+
+CREATE FUNCTION @extschema@.model_access_preview(document text DEFAULT NULL, max_removals integer DEFAULT NULL)
+RETURNS TABLE (action text, model_id text, detail jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    body    bytea := convert_to(document, 'UTF8');
+    plan    jsonb := '{}';
+    fetched record;
+BEGIN
+    IF max_removals < 0 THEN
+        RAISE EXCEPTION 'max_removals must not be negative'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL leaves the decision to max_removal_percent.';
+    ELSIF document IS NOT NULL AND NOT pg_has_role(@extschema@._model_access_actor()::name, current_user, 'MEMBER') THEN
+        RAISE EXCEPTION 'permission denied to preview a document'
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'Only the owner may name a document.',
+                  HINT = 'Without one, the preview fetches the catalogue.';
+    ELSIF document IS NULL THEN
+        SELECT * INTO STRICT fetched FROM @extschema@._model_access_fetch();
+        body := fetched.body;
+        plan := jsonb_build_object('url', fetched.url);
+    END IF;
+    IF body IS NULL THEN
+        plan := plan || jsonb_build_object('outcome', 'failed', 'problem', fetched.problem::jsonb);
+    ELSE
+        plan := plan || @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals)::jsonb;
+    END IF;
+    PERFORM @extschema@._model_access_warn(plan);
+    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p
+                 ORDER BY p.action, p.model_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), withhold or failed; detail: {column: {"old", "new"}}, or the new columns, or the reason.';

@@ -1,0 +1,68 @@
+-- One query for an alert: what is wrong, or would be soon.
+
+CREATE FUNCTION @extschema@._model_access_job(OUT period interval, OUT last_status text, OUT last_message text)
+RETURNS SETOF record
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- late-bound: pg_cron may not be there
+    RETURN QUERY EXECUTE $query$
+        SELECT CASE
+                WHEN f[5] <> '*' THEN interval '7 days' WHEN f[3] <> '*' OR f[4] <> '*' THEN interval '31 days'
+                WHEN f[2] = '*' THEN interval '1 hour'
+                WHEN f[2] ~ '^\*/\d+$' THEN make_interval(hours => substr(f[2], 3)::integer)
+                ELSE interval '1 day' END,
+            d.status, d.return_message
+        FROM cron.job AS j
+        CROSS JOIN LATERAL regexp_split_to_array(trim(j.schedule), '\s+') AS f
+        LEFT JOIN LATERAL (
+            SELECT status, return_message FROM cron.job_run_details AS r
+            WHERE r.jobid = j.jobid AND r.status IN ('succeeded', 'failed') ORDER BY r.runid DESC LIMIT 1) AS d ON true
+        WHERE j.jobname = 'model_access' AND j.database = current_database() AND j.active$query$;
+EXCEPTION WHEN undefined_table OR invalid_schema_name OR insufficient_privilege THEN
+    RETURN;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_job() IS 'Internal. The nightly job in pg_cron, how often it runs and how it last ended; no row where there is none to be seen.';
+
+CREATE FUNCTION @extschema@._model_access_health_of_runs() RETURNS TABLE ("check" text, ok boolean, detail text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH job AS (SELECT * FROM @extschema@._model_access_job() LIMIT 1),
+    -- a run may start late and take a while
+    allowed AS (SELECT coalesce((SELECT period FROM job), interval '1 day') * 1.25 AS age),
+    last_run AS (SELECT * FROM @extschema@.model_access_sync_log WHERE outcome <> 'skipped' ORDER BY run_id DESC LIMIT 1),
+    success AS (SELECT max(started_at) AS at FROM @extschema@.model_access_sync_log WHERE outcome IN ('applied', 'unchanged'))
+    SELECT 'last_success', coalesce(s.at > clock_timestamp() - a.age, false),
+           coalesce(format('%s ago, %s allowed', date_trunc('second', clock_timestamp() - s.at), a.age), 'no sync has succeeded yet')
+    FROM success AS s CROSS JOIN allowed AS a
+    UNION ALL
+    SELECT 'last_run', coalesce(bool_and(outcome IN ('applied', 'unchanged')), false),
+           coalesce(string_agg(concat_ws(': ', outcome, error), ''), 'no sync has run yet') FROM last_run
+    UNION ALL
+    SELECT 'withheld', coalesce(bool_and(withheld = 0), true), format('%s removals', coalesce(sum(withheld), 0)) FROM last_run
+    UNION ALL
+    SELECT 'job', coalesce(bool_and(last_status IS DISTINCT FROM 'failed'), true),
+           coalesce(string_agg(concat_ws(': ', coalesce(last_status, 'scheduled, has not run yet'), last_message), ''),
+               'no job of pg_cron to be seen; another scheduler is fine') FROM job
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. The part of model_access_health about runs.';
+
+CREATE FUNCTION @extschema@.model_access_health() RETURNS TABLE ("check" text, ok boolean, detail text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH review AS (SELECT * FROM @extschema@.model_access_review),
+    size AS (
+        SELECT pg_total_relation_size('@extschema@.model_access_history'::regclass) AS history,
+               pg_total_relation_size('@extschema@.model_access_sync_log'::regclass) AS log)
+    SELECT * FROM @extschema@._model_access_health_of_runs()
+    UNION ALL
+    SELECT 'review', coalesce(min(since) >= current_date - 7, true), format('%s models wait, the oldest since %s', count(*), coalesce(min(since)::text, 'never'))
+    FROM review WHERE reason <> 'expiring'
+    UNION ALL
+    SELECT 'free_revoked', count(*) = 0, format('%s models stopped being free and wait for a decision', count(*))
+    FROM review WHERE reason = 'free_revoked'
+    UNION ALL
+    SELECT 'expiring', count(*) = 0, format('%s active models expire soon%s', count(*), ': ' || string_agg(model_id, ', ' ORDER BY since, model_id))
+    FROM review WHERE reason = 'expiring'
+    UNION ALL
+    SELECT 'size', history + log < 1024 ^ 3, format('history %s, log %s', pg_size_pretty(history), pg_size_pretty(log)) FROM size
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: last_success, last_run, withheld, job, review (nothing waits for more than 7 days), free_revoked, expiring, size (below 1 GB).';
