@@ -54,7 +54,7 @@ package: setup ## Build the extension into a folder under target/, laid out as i
 	$(PGRX) package --pg-config $(PG_CONFIG) --no-default-features --features $(PG_FEATURE)
 
 sql: ## Write target/sql/model_access.sql, for a server without the library (SCHEMA=public)
-	@mkdir -p target/sql && scripts/sql $(or $(SCHEMA),public) > target/sql/model_access.sql && echo target/sql/model_access.sql
+	@mkdir -p target/sql && scripts/sql "$(or $(SCHEMA),public)" > target/sql/model_access.sql && echo target/sql/model_access.sql
 
 clean: demo-stop ## Remove what was built
 	$(CARGO) clean

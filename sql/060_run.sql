@@ -86,9 +86,10 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     WITH pruned AS (
         DELETE FROM @extschema@.model_access_sync_log
         WHERE started_at < clock_timestamp() - (SELECT value::interval FROM @extschema@.model_access_settings WHERE name = 'log_retention')
-          -- the last success says how fresh the catalogue is, however old
+          -- the last success says how fresh the catalogue is, and the last run how things are, however old
           AND run_id <> (SELECT coalesce(max(run_id), 0) FROM @extschema@.model_access_sync_log WHERE outcome IN ('applied', 'unchanged'))
+          AND run_id <> (SELECT max(run_id) FROM @extschema@.model_access_sync_log)
         RETURNING 1)
     SELECT count(*) FROM pruned
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_prune() IS 'Internal. Deletes run rows older than log_retention, except the last success; returns how many.';
+COMMENT ON FUNCTION @extschema@._model_access_prune() IS 'Internal. Deletes run rows older than log_retention, except the last success and the last run; returns how many.';

@@ -25,20 +25,21 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_job() IS 'Internal. The nightly job in pg_cron, how often it runs and how it last ended; no row where there is none to be seen.';
 
 CREATE FUNCTION @extschema@._model_access_health_of_runs() RETURNS TABLE ("check" text, ok boolean, detail text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
     WITH job AS (SELECT * FROM @extschema@._model_access_job() LIMIT 1),
     -- a run may start late and take a while
     allowed AS (SELECT coalesce((SELECT period FROM job), interval '1 day') * 1.25 AS age),
     last_run AS (SELECT * FROM @extschema@.model_access_sync_log WHERE outcome <> 'skipped' ORDER BY run_id DESC LIMIT 1),
     success AS (SELECT max(started_at) AS at FROM @extschema@.model_access_sync_log WHERE outcome IN ('applied', 'unchanged'))
     SELECT 'last_success', coalesce(s.at > clock_timestamp() - a.age, false),
-           coalesce(format('%s ago, %s allowed', date_trunc('second', clock_timestamp() - s.at), a.age), 'no sync has succeeded yet')
+           CASE WHEN s.at IS NULL THEN 'no sync has succeeded yet'
+                ELSE format('%s ago, %s allowed', date_trunc('second', clock_timestamp() - s.at), a.age) END
     FROM success AS s CROSS JOIN allowed AS a
     UNION ALL
     SELECT 'last_run', coalesce(bool_and(outcome IN ('applied', 'unchanged')), false),
            coalesce(string_agg(concat_ws(': ', outcome, error), ''), 'no sync has run yet') FROM last_run
     UNION ALL
-    SELECT 'withheld', coalesce(bool_and(withheld = 0), true), format('%s removals', coalesce(sum(withheld), 0)) FROM last_run
+    SELECT 'withheld', coalesce(bool_and(withheld = 0), true), format('removals withheld: %s', coalesce(sum(withheld), 0)) FROM last_run
     UNION ALL
     SELECT 'job', coalesce(bool_and(last_status IS DISTINCT FROM 'failed'), true),
            coalesce(string_agg(concat_ws(': ', coalesce(last_status, 'scheduled, has not run yet'), last_message), ''),
@@ -47,20 +48,20 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. The part of model_access_health about runs.';
 
 CREATE FUNCTION @extschema@.model_access_health() RETURNS TABLE ("check" text, ok boolean, detail text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' AS $$
     WITH review AS (SELECT * FROM @extschema@.model_access_review),
     size AS (
         SELECT pg_total_relation_size('@extschema@.model_access_history'::regclass) AS history,
                pg_total_relation_size('@extschema@.model_access_sync_log'::regclass) AS log)
     SELECT * FROM @extschema@._model_access_health_of_runs()
     UNION ALL
-    SELECT 'review', coalesce(min(since) >= current_date - 7, true), format('%s models wait, the oldest since %s', count(*), coalesce(min(since)::text, 'never'))
+    SELECT 'review', coalesce(min(since) >= current_date - 7, true), format('waiting: %s%s', count(*), ', the oldest since ' || min(since))
     FROM review WHERE reason <> 'expiring'
     UNION ALL
-    SELECT 'free_revoked', count(*) = 0, format('%s models stopped being free and wait for a decision', count(*))
+    SELECT 'free_revoked', count(*) = 0, format('stopped being free, no decision yet: %s', count(*))
     FROM review WHERE reason = 'free_revoked'
     UNION ALL
-    SELECT 'expiring', count(*) = 0, format('%s active models expire soon%s', count(*), ': ' || string_agg(model_id, ', ' ORDER BY since, model_id))
+    SELECT 'expiring', count(*) = 0, format('active models that expire soon: %s%s', count(*), ', ' || string_agg(model_id, ', ' ORDER BY since, model_id))
     FROM review WHERE reason = 'expiring'
     UNION ALL
     SELECT 'size', history + log < 1024 ^ 3, format('history %s, log %s', pg_size_pretty(history), pg_size_pretty(log)) FROM size

@@ -28,6 +28,7 @@ BEGIN ATOMIC
         ('ROUTINE', 'model_access_sync(integer)', 'job', 'EXECUTE'),
         ('ROUTINE', 'model_access_sync_job()', 'job', 'EXECUTE'),
         ('ROUTINE', '_model_access_prune()', 'job', 'EXECUTE'),
+        ('ROUTINE', '_model_access_bad(@extschema@.model_access_sync_log)', 'job', 'EXECUTE'),
         ('ROUTINE', 'model_access_load(text,integer)', 'owner', NULL),
         ('ROUTINE', 'model_access_apply(jsonb)', 'owner', NULL),
         ('ROUTINE', 'model_access_set(text,text)', 'owner', NULL),
@@ -62,6 +63,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_record()', 'owner', NULL),
         ('ROUTINE', '_model_access_run(bytea,jsonb)', 'owner', NULL),
         ('ROUTINE', '_model_access_setting_value(text,text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_shell(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_state()', 'owner', NULL),
         ('ROUTINE', '_model_access_undo_plan(timestamptz,text[])', 'owner', NULL),
         ('ROUTINE', '_model_access_undo_write(timestamptz,text[])', 'owner', NULL),
@@ -83,10 +85,13 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = role) THEN
         RAISE EXCEPTION 'role must be given'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Name an existing role, as in ''app''::regrole.';
+    ELSIF role = (SELECT c.relowner FROM pg_class AS c WHERE c.oid = '@extschema@.model_access'::regclass) THEN
+        RAISE EXCEPTION 'role % owns model_access', role
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The owner holds every right; name another role.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_role(regrole) IS 'Internal. Error 22023 where there is no such role, or none was given.';
+COMMENT ON FUNCTION @extschema@._model_access_check_role(regrole) IS 'Internal. Error 22023 where there is no such role, none was given, or it is the owner.';
 
 CREATE FUNCTION @extschema@.model_access_grant(role regrole, rights text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -98,8 +103,17 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The rights are reader, admin and job.';
     END IF;
     PERFORM @extschema@._model_access_check_role(role);
-    IF NOT has_schema_privilege(role, '@extschema@'::regnamespace, 'USAGE') THEN
+    IF rights = 'job' AND to_regprocedure('@extschema@.model_access_sync_job()') IS NULL THEN
+        RAISE EXCEPTION 'there is no job to run where the library is not installed'
+            USING ERRCODE = 'feature_not_supported', HINT = 'Let a member of the owning role run model-access push.';
+    ELSIF NOT has_schema_privilege(role, '@extschema@'::regnamespace, 'USAGE') THEN
         EXECUTE format('GRANT USAGE ON SCHEMA @extschema@ TO %s', role);
+    END IF;
+    -- a GRANT by someone who may not is only a warning
+    IF NOT has_schema_privilege(role, '@extschema@'::regnamespace, 'USAGE') THEN
+        RAISE EXCEPTION 'role % has no USAGE on schema %', role, '@extschema@'
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('The owner of the schema must run: GRANT USAGE ON SCHEMA %s TO %s', '@extschema@', role);
     END IF;
     FOR item IN
         SELECT o.kind, o.name, o.privilege FROM @extschema@._model_access_objects() AS o

@@ -65,7 +65,9 @@ impl Cluster {
         let url = format!("model_access.url={}", cluster.upstream.url(""));
         // short, so that a fetch that nothing ends is an answer within a test's patience
         let settings = [&["model_access.timeout=20s", &url], settings].concat();
-        cluster.script("start", &settings).envs(environment.iter().copied()).status().expect("bash");
+        let started =
+            cluster.script("start", &settings).envs(environment.iter().copied()).status().expect("bash");
+        assert!(started.success(), "scripts/cluster start failed");
         cluster
     }
 
@@ -135,6 +137,15 @@ impl Cluster {
             .batch_execute(&format!("SET model_access.url = '{}'", self.upstream.url(scenario)))
             .expect("a URL");
         client
+    }
+
+    /// The same in another database.
+    ///
+    /// # Panics
+    /// If the server does not let it in.
+    #[must_use]
+    pub fn connect_to(&self, database: &str) -> Client {
+        self.config().dbname(database).connect(NoTls).expect("a session")
     }
 
     /// The same, with what the server says beside its answers.
@@ -246,6 +257,45 @@ pub fn wait_until(client: &mut Client, condition: &str) {
         assert!(start.elapsed() < BOUND, "still not: {condition}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// A small generator: the same decisions in every run.
+#[derive(Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `n`.
+    ///
+    /// # Panics
+    /// Never, for an `n` above 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % n as u64).expect("below n")
+    }
+}
+
+/// The days of a folder of catalogues, in order.
+///
+/// # Panics
+/// If it cannot be read.
+#[must_use]
+pub fn days(folder: &Path) -> Vec<String> {
+    let mut days: Vec<String> = std::fs::read_dir(folder)
+        .expect("a file")
+        .map(|entry| {
+            entry.expect("a file").path().file_stem().expect("a file").to_str().expect("a file").to_owned()
+        })
+        .collect();
+    days.sort();
+    days
+}
+
+/// The program `model-access`, as `make push` builds it.
+#[must_use]
+pub fn push_program() -> PathBuf {
+    repository().join("target/debug/model-access")
 }
 
 /// The folder of the recorded eras.

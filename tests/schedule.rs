@@ -27,26 +27,28 @@ fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
     let cluster = Cluster::start_with(settings);
     let mut client = cluster.connect();
     if count(&mut client, "pg_available_extensions WHERE name = 'pg_cron'") == 0 {
-        return; // a server of PG_CONFIG without it
+        assert!(std::env::var("PG_CONFIG").is_ok_and(|path| !path.contains("/15/")), "pg_cron is missing");
+        return; // another server, without it
     }
     client
         .batch_execute(
             "CREATE EXTENSION pg_cron;
-             CREATE ROLE nightly LOGIN;
-             SELECT model_access_grant('nightly', 'job');
+             CREATE ROLE \"Nightly Job\" LOGIN;
+             ALTER ROLE \"Nightly Job\" SET default_transaction_isolation = 'serializable';
+             SELECT model_access_grant('\"Nightly Job\"', 'job');
              INSERT INTO model_access_sync_log (started_at, duration_ms, outcome, run_by)
              VALUES (now() - interval '91 days', 1, 'failed', 'old'), (now() - interval '89 days', 1, 'failed', 'recent'),
                     (now() - interval '95 days', 1, 'applied', 'the last success');
-             SELECT model_access_schedule('* * * * *', 'nightly')",
+             SELECT model_access_schedule('* * * * *', '\"Nightly Job\"')",
         )
         .unwrap();
     // a second call replaces the first, whoever runs it
     client
         .batch_execute(
-            "SELECT model_access_schedule('0 0 1 1 *'); SELECT model_access_schedule('* * * * *', 'nightly')",
+            "SELECT model_access_schedule('0 0 1 1 *'); SELECT model_access_schedule('* * * * *', '\"Nightly Job\"')",
         )
         .unwrap();
-    assert_eq!(count(&mut client, "cron.job WHERE jobname = 'model_access' AND username = 'nightly'"), 1);
+    assert_eq!(count(&mut client, "cron.job WHERE jobname = 'model_access' AND username = 'Nightly Job'"), 1);
     assert_eq!(count(&mut client, "cron.job"), 1);
 
     let mut known = 0;
@@ -56,7 +58,7 @@ fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
     let log = |client: &mut Client| client.query_one(kept, &[]).unwrap().get::<_, String>(0);
     assert_eq!(
         log(&mut client),
-        "recent failed, nightly applied",
+        "recent failed, Nightly Job applied",
         "91 days old, and no longer the last success: pruned"
     );
 
@@ -67,7 +69,7 @@ fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
     let (status, message) = next_run(&mut client, &mut known);
     assert_eq!(status, "failed");
     assert!(message.contains("model_access sync failed: the document lists no models"), "{message}");
-    assert_eq!(log(&mut client), "recent failed, nightly applied, nightly failed");
+    assert_eq!(log(&mut client), "recent failed, Nightly Job applied, Nightly Job failed");
 
     assert!(client.query_one("SELECT model_access_unschedule()", &[]).unwrap().get::<_, bool>(0));
     assert!(!client.query_one("SELECT model_access_unschedule()", &[]).unwrap().get::<_, bool>(0));
@@ -99,7 +101,7 @@ fn without_pg_cron_an_error_says_what_to_set_and_what_to_use_instead() {
     ] {
         assert!(detail.contains(setting), "{detail}");
     }
-    let command = "psql -X -d postgres -c \"CALL public.model_access_sync_job()\"";
+    let command = "psql -X -d postgres -c 'CALL public.model_access_sync_job()'";
     assert_eq!(
         error.hint().unwrap(),
         format!(
@@ -107,6 +109,38 @@ fn without_pg_cron_an_error_says_what_to_set_and_what_to_use_instead() {
              For a systemd timer: OnCalendar=*-*-* 04:05:00 and ExecStart={command}."
         )
     );
+}
+
+#[test]
+fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_with_the_way_out() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    client.batch_execute("CREATE DATABASE app; ").unwrap();
+    let mut app = cluster.connect_to("app");
+    app.batch_execute("CREATE SCHEMA \"My Models\"; CREATE EXTENSION model_access SCHEMA \"My Models\"")
+        .unwrap();
+    let error = app.batch_execute("SELECT \"My Models\".model_access_schedule()").unwrap_err();
+    let error = error.as_db_error().unwrap();
+    if error.message() == "pg_cron is in database \"postgres\", not in \"app\"" {
+        let line = error.hint().unwrap().split_once(": ").unwrap().1.split_once(". To end").unwrap().0;
+        client.batch_execute(&format!("CREATE EXTENSION pg_cron; {line}")).unwrap();
+        assert_eq!(count(&mut client, "cron.job WHERE database = 'app'"), 1);
+        client.batch_execute("CREATE ROLE idle; SELECT cron.unschedule('model_access')").unwrap();
+        for role in ["idle", "0", "99999"] {
+            let error = client
+                .batch_execute(&format!("SELECT model_access_schedule('0 0 * * *', '{role}')"))
+                .unwrap_err();
+            let error = error.as_db_error().unwrap();
+            assert!(["42501", "42704"].contains(&error.code().code()), "{error}");
+        }
+        assert_eq!(count(&mut client, "cron.job"), 0);
+    } else {
+        // the command, as a shell takes it
+        assert!(
+            error.hint().unwrap().contains("-c 'CALL \"My Models\".model_access_sync_job()'"),
+            "{error:?}"
+        );
+    }
 }
 
 #[test]

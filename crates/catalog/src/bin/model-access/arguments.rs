@@ -1,6 +1,7 @@
 //! The command line.
 
-use catalog::fetch::Config;
+use catalog::fetch::{Config, check_proxy, check_url};
+use catalog::problem::Problem;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub enum Command {
 /// Fetch the catalogue, plan, and write it in one transaction: what model_access_sync() does, from outside
 ///
 /// Connects like psql: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE and the others, ~/.pgpass, services.
-/// The role must own the tables.
+/// The role must be the owner of the tables, or a member of it.
 #[derive(Parser)]
 #[command(
     after_help = "Exit codes: 0 applied or unchanged; 1 failed, or the database was not reached; 2 usage;\n\
@@ -41,30 +42,47 @@ pub struct Push {
     #[arg(long)]
     pub dry_run: bool,
     /// Let up to this many removals through, whatever the guard says
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=i64::from(i32::MAX)))]
     pub max_removals: Option<u32>,
     /// Where the catalogue is
-    #[arg(long, env = "MODEL_ACCESS_URL", default_value = "https://openrouter.ai/api/v1/models")]
+    #[arg(long, env = "MODEL_ACCESS_URL", hide_env_values = true, value_parser = url, default_value = "https://openrouter.ai/api/v1/models")]
     pub url: String,
     /// Seconds that the fetch may take, with everything that belongs to it
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: u64,
     /// Largest catalogue, in megabytes after decompression
-    #[arg(long, default_value_t = 16)]
-    pub max_body: usize,
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub max_body: u8,
     /// Proxy URL, none, or empty for what HTTPS_PROXY says
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = proxy)]
     pub proxy: String,
 }
 
 impl Push {
+    /// The largest catalogue, in bytes.
+    pub fn max_body(&self) -> usize {
+        usize::from(self.max_body) << 20
+    }
+
     /// The limits of the fetch.
     pub fn fetch_config(&self) -> Config {
         Config {
             url: self.url.clone(),
             timeout: Duration::from_secs(self.timeout),
-            max_body: self.max_body.saturating_mul(1 << 20),
+            max_body: self.max_body(),
             proxy: self.proxy.clone(),
         }
     }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    check_url(text).map(|_| text.to_owned()).map_err(said)
+}
+
+fn proxy(text: &str) -> Result<String, String> {
+    check_proxy(text).map(|()| text.to_owned()).map_err(said)
+}
+
+fn said(problem: Problem) -> String {
+    format!("{}. {}", problem.message, problem.detail.unwrap_or_default())
 }

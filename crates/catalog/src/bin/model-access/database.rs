@@ -25,25 +25,47 @@ impl fmt::Display for Error {
 }
 
 impl Database {
-    /// Connects; `conninfo` may be empty, a URL, or `key=value` words. `schema` is found by the
-    /// search_path unless it is given.
-    pub fn connect(conninfo: &str, schema: Option<&str>) -> Result<Self, Error> {
+    /// Connects; `database` may be empty, a name, a URL, or `key=value` words. Without `schema` the one
+    /// install is found whose owner this role is.
+    pub fn connect(database: &str, schema: Option<&str>) -> Result<Self, Error> {
         let other = |message: String| Error { code: String::new(), message };
-        let connection = Connection::new(conninfo).map_err(|error| other(error.to_string()))?;
+        let is_name = !database.is_empty() && !database.contains("://") && !database.contains('=');
+        let conninfo = match is_name {
+            true => format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'")),
+            false => database.to_owned(),
+        };
+        let connection = Connection::new(&conninfo).map_err(|error| other(error.to_string()))?;
         let mut database = Self { connection, schema: String::new() };
+        // before anything else: no name of this program can mean a stranger's object, no byte another character,
+        // and a slow upstream is not an idle client
+        database.run(
+            "SET search_path = pg_catalog, pg_temp; SET client_encoding = 'UTF8'; SET lock_timeout = '5s'; \
+             SET idle_in_transaction_session_timeout = 0",
+        )?;
         let found = database.text(
-            "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_class AS c \
-             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-             WHERE c.relname = 'model_access_sync_log' AND c.relkind = 'r' \
-               AND CASE WHEN $1::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = $1 END",
+            "SELECT json_agg(quote_ident(n.nspname))::text FROM pg_class AS c \
+             JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS r ON r.rolname = current_user \
+             WHERE c.relname = 'model_access_sync_log' AND c.relkind = 'r' AND CASE \
+                 WHEN $1::text IS NOT NULL THEN n.nspname = $1 \
+                 WHEN EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass \
+                              AND d.deptype = 'e') THEN true \
+                 ELSE c.relowner = r.oid OR (pg_has_role(c.relowner, 'USAGE') AND NOT r.rolsuper) END",
             &[schema],
         )?;
-        database.schema = found.ok_or_else(|| {
-            other(format!(
-                "there is no model_access in {}; install it, or name its schema with --schema",
-                schema.map_or("the search_path".to_owned(), |schema| format!("schema {schema}"))
-            ))
-        })?;
+        let mut found: Vec<String> =
+            serde_json::from_str(&found.unwrap_or_else(|| "[]".into())).unwrap_or_default();
+        database.schema = match (found.pop(), found.is_empty()) {
+            (Some(schema), true) => schema,
+            (Some(_), false) => {
+                return Err(other("there are several installs; name the schema of one with --schema".into()));
+            }
+            (None, _) => {
+                return Err(other(format!(
+                    "this role owns no model_access in {}",
+                    schema.map_or("this database".to_owned(), |schema| format!("schema {schema}"))
+                )));
+            }
+        };
         Ok(database)
     }
 
@@ -88,6 +110,9 @@ impl Database {
 
 fn error(result: &libpq::Result) -> Error {
     let code = result.error_field(libpq::result::ErrorField::Sqlstate).ok().flatten().unwrap_or_default();
-    let message = result.error_message().ok().flatten().unwrap_or_else(|| "the connection was lost".into());
+    let field =
+        result.error_field(libpq::result::ErrorField::MessagePrimary).ok().flatten().map(str::to_owned);
+    let message = field.or_else(|| result.error_message().ok().flatten());
+    let message = message.unwrap_or_else(|| "the connection was lost".into());
     Error { code: code.to_owned(), message }
 }

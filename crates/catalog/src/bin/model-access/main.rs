@@ -11,6 +11,7 @@ use clap::Parser;
 use database::{Database, Error};
 use serde_json::{Map, Value, json};
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The run row in the making: what `model_access_apply` is given.
@@ -33,16 +34,16 @@ fn main() -> ExitCode {
 
 fn run(push: &Push) -> Result<String, String> {
     let text = |error: Error| error.to_string();
+    // a pipe may be slow: nothing is locked while it is read
+    let in_hand = push.file.as_deref().map(|file| read(file, push.max_body())).transpose()?;
     let database = Database::connect(&push.database, push.schema.as_deref()).map_err(text)?;
-    database
-        .run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '5s'")
-        .map_err(text)?;
+    database.run("BEGIN ISOLATION LEVEL READ COMMITTED").map_err(text)?;
     let max_removals = push.max_removals.map(|max| max.to_string());
     let begun = database.call("_model_access_begin($1)", &[max_removals.as_deref()]).map_err(text)?;
     let mut run = parsed(begun)?;
     let mut document = None;
     if !run.contains_key("outcome") {
-        match fetched(push, &mut run)? {
+        match in_hand.map_or_else(|| fetched(push, &mut run), |document| Ok(Ok(document)))? {
             Ok(body) => document = Some(body),
             Err(problem) => {
                 run.insert("outcome".into(), json!("failed"));
@@ -50,28 +51,36 @@ fn run(push: &Push) -> Result<String, String> {
             }
         }
     }
+    if push.dry_run {
+        if let Some(document) = document {
+            run.extend(planned(&database, &document, push.max_removals).map_err(text)?);
+        }
+        database
+            .call("_model_access_warn($1)", &[Some(&Value::Object(run.clone()).to_string())])
+            .map_err(text)?;
+        drop(print_plan(&run));
+        return Ok(word(&run, "outcome").to_owned());
+    }
     database.run("SAVEPOINT run").map_err(text)?;
-    let row = match write(&database, document.as_deref(), push, &mut run) {
-        Ok(row) => row,
+    let row = match write(&database, document.as_deref(), push.max_removals, &mut run) {
         Err(error) if ["55P03", "40P01"].contains(&error.code.as_str()) => {
             database.run("ROLLBACK TO SAVEPOINT run").map_err(text)?;
             let locked = database
-                .call("_model_access_locked($1, $2)", &[Some(&error.code), Some(error.message.trim())])
+                .call("_model_access_locked($1, $2)", &[Some(&error.code), Some(&error.message)])
                 .map_err(text)?;
             run.extend(parsed(locked)?);
-            write(&database, None, push, &mut run).map_err(text)?
+            write(&database, None, None, &mut run)
         }
-        Err(error) => return Err(text(error)),
+        row => row,
     };
-    let Some(row) = row else {
-        print_plan(&run).map_err(|error| error.to_string())?;
-        return Ok(word(&run, "outcome").to_owned());
-    };
+    let row = parsed(row.map_err(text)?)?;
     database.call("_model_access_warn($1)", &[Some(&Value::Object(run).to_string())]).map_err(text)?;
     database.run("COMMIT").map_err(text)?;
-    database.call("_model_access_prune()", &[]).map_err(text)?;
-    let row = parsed(Some(row))?;
-    print_summary(&row).map_err(|error| error.to_string())?;
+    // committed: whatever else happens, this is how the run ended
+    if let Err(error) = database.call("_model_access_prune()", &[]) {
+        drop(writeln!(io::stderr(), "model-access: old run rows could not be pruned: {error}"));
+    }
+    drop(print_summary(&row));
     Ok(word(&row, "outcome").to_owned())
 }
 
@@ -79,34 +88,54 @@ fn parsed(json: Option<String>) -> Result<Run, String> {
     serde_json::from_str(&json.unwrap_or_default()).map_err(|error| error.to_string())
 }
 
-/// Plans, if there is a document, and applies; gives the run row, or nothing for a dry run.
+/// Plans, if there is a document, and applies; gives the run row.
 fn write(
     database: &Database,
     document: Option<&[u8]>,
-    push: &Push,
+    max_removals: Option<u32>,
     run: &mut Run,
 ) -> Result<Option<String>, Error> {
     if let Some(document) = document {
-        run.extend(plan(database, document, push.max_removals)?);
-    }
-    if push.dry_run {
-        return Ok(None);
+        let mut plan = planned(database, document, max_removals)?;
+        if !items(&plan, "insert").is_empty() || !items(&plan, "update").is_empty() {
+            database.call("_model_access_lock()", &[])?;
+            // again, on the rows as they are under the lock
+            plan = planned(database, document, max_removals)?;
+        }
+        run.extend(plan);
     }
     database.call_row("model_access_apply($1)", &[Some(&Value::Object(run.clone()).to_string())])
 }
 
-/// The document, from a file or the upstream; what the upstream did wrong belongs into the run row.
-fn fetched(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, String> {
-    if let Some(file) = &push.file {
-        let mut document = Vec::new();
-        let read = match file.as_os_str() == "-" {
-            true => io::stdin().read_to_end(&mut document),
-            false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut document)),
-        };
-        return read
-            .map(|_| Ok(document))
-            .map_err(|error| format!("cannot read {}: {error}", file.display()));
+fn planned(database: &Database, document: &[u8], max_removals: Option<u32>) -> Result<Run, Error> {
+    let state = database.call("_model_access_state()", &[])?.unwrap_or_default();
+    let plan = from_json(document, &state, max_removals, &|| ()).and_then(|plan| {
+        let json = serde_json::to_value(plan)?;
+        serde_json::from_value(json)
+    });
+    plan.map_err(|error| Error {
+        code: String::new(),
+        message: format!("the rows that are there cannot be read: {error}"),
+    })
+}
+
+/// A document in hand, no more than `max` bytes of it.
+fn read(file: &Path, max: usize) -> Result<Vec<u8>, String> {
+    let mut document = Vec::new();
+    let limit = max as u64 + 1;
+    let read = match file.as_os_str() == "-" {
+        true => io::stdin().take(limit).read_to_end(&mut document),
+        false => std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut document)),
+    };
+    read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    match document.len() > max {
+        true => Err(format!("{} is larger than --max-body", file.display())),
+        false => Ok(document),
     }
+}
+
+/// The document of the upstream; what that did wrong belongs into the run row.
+fn fetched(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, String> {
     let config = push.fetch_config();
     run.insert("url".into(), json!(config.url));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -117,27 +146,6 @@ fn fetched(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, Strin
     };
     run.insert("http_status".into(), json!(status));
     Ok(document)
-}
-
-/// As `_model_access_plan_now` does it inside the server: where the plan writes, it is made under the lock.
-fn plan(database: &Database, document: &[u8], max_removals: Option<u32>) -> Result<Run, Error> {
-    let planned = || {
-        let state = database.call("_model_access_state()", &[])?.unwrap_or_default();
-        let plan = from_json(document, &state, max_removals, &|| ()).and_then(|plan| {
-            let json = serde_json::to_value(plan)?;
-            serde_json::from_value(json)
-        });
-        plan.map_err(|error| Error {
-            code: String::new(),
-            message: format!("the rows that are there cannot be read: {error}"),
-        })
-    };
-    let plan: Run = planned()?;
-    if items(&plan, "insert").is_empty() && items(&plan, "update").is_empty() {
-        return Ok(plan);
-    }
-    database.call("_model_access_lock()", &[])?;
-    planned()
 }
 
 fn items<'a>(run: &'a Run, key: &str) -> &'a [Value] {
@@ -163,9 +171,6 @@ fn print_plan(run: &Run) -> io::Result<()> {
         writeln!(out, "~ {} {}", change["model_id"].as_str().unwrap_or_default(), columns.join(" "))?;
     }
     drop(out);
-    if let Some(message) = run.get("problem").and_then(|problem| problem["message"].as_str()) {
-        writeln!(io::stderr(), "WARNING:  model_access sync {}: {message}", word(run, "outcome"))?;
-    }
     print_summary(run)
 }
 

@@ -1,0 +1,224 @@
+//! The history on recorded days: walking it back gives every earlier moment, and a dump carries all of it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
+
+use postgres::Client;
+use std::process::Command;
+use tests::{Cluster, Random, daily_catalogues, days, snapshot, sync, wait_until};
+
+const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
+
+/// A few decisions and, now and then, an undo.
+fn decide(client: &mut Client, random: &mut Random, decisions: usize) {
+    for _ in 0..decisions {
+        let status = ["active", "active", "active", "inactive", "disabled", "new"][random.below(6)];
+        let flag = ["is_free", "is_pro", "is_enterprise"][random.below(3)];
+        let value = random.below(3) > 0;
+        let offset = random.below(300);
+        client
+            .batch_execute(&format!(
+                "UPDATE model_access SET status = '{status}', {flag} = {value}, note = 'decision {offset}'
+                 WHERE model_id IN (SELECT model_id FROM model_access ORDER BY md5(model_id || '{offset}') LIMIT 3)"
+            ))
+            .unwrap();
+    }
+    if random.below(4) == 0 {
+        let since =
+            "SELECT model_access_undo(max(at) - (max(at) - min(at)) / 3, false) FROM model_access_history";
+        client.batch_execute(since).unwrap();
+    }
+}
+
+/// Keeps the tracked columns, and what each tier sees, as they are now.
+fn keep(client: &mut Client) {
+    client
+        .batch_execute(
+            "INSERT INTO moment (at, last_change) SELECT clock_timestamp(), coalesce(max(history_id), 0) FROM model_access_history;
+             INSERT INTO kept SELECT (SELECT max(moment) FROM moment), model_id, to_jsonb(m) - '{upstream,fingerprint}'::text[] FROM model_access AS m;
+             INSERT INTO seen SELECT (SELECT max(moment) FROM moment), t.tier, v FROM unnest('{free,pro,enterprise}'::text[]) AS t(tier), models_for_tier(t.tier) AS v",
+        )
+        .unwrap();
+}
+
+#[test]
+fn walking_the_history_back_gives_every_earlier_moment() {
+    let folder = daily_catalogues();
+    let cluster = Cluster::start_serving(&folder);
+    let mut client = cluster.connect();
+    client
+        .batch_execute(
+            "CREATE TABLE moment (moment serial, at timestamptz, last_change bigint);
+             CREATE TABLE kept (moment integer, model_id text, columns jsonb);
+             CREATE TABLE seen (moment integer, tier text, model model_access_visible)",
+        )
+        .unwrap();
+    let mut random = Random(3);
+    // from before two groups vanish and return to after
+    for (number, day) in days(&folder).iter().take(30).enumerate() {
+        client
+            .batch_execute(&format!(
+                "SET model_access.url = '{}'",
+                cluster.upstream.url(&format!("catalogue={day}"))
+            ))
+            .unwrap();
+        // what a preview says is what the sync then does
+        let preview = "SELECT count(*) FILTER (WHERE action = 'add'), count(*) FILTER (WHERE action = 'missing'),
+                              count(*) FILTER (WHERE action = 'return'), count(*) FILTER (WHERE detail ? 'changed_at' AND action <> 'add')
+                       FROM model_access_preview()";
+        let preview = client.query_one(preview, &[]).unwrap();
+        let run = client.query_one("SELECT added::bigint, missing::bigint, returned::bigint, changed::bigint FROM model_access_sync()", &[]);
+        let run = run.unwrap();
+        assert!(
+            (0..4).all(|column| preview.get::<_, i64>(column) == run.get::<_, i64>(column)),
+            "{day}: {preview:?} {run:?}"
+        );
+        keep(&mut client);
+        decide(&mut client, &mut random, if number == 0 { 40 } else { 3 });
+        keep(&mut client);
+    }
+    let undos: i64 =
+        client.query_one("SELECT count(DISTINCT at) FROM model_access_history", &[]).unwrap().get(0);
+    assert!(undos > 100, "there is a history to walk");
+
+    // an independent walk, by the order of the history
+    let walked = "SELECT count(*) FROM moment AS t CROSS JOIN model_access AS m
+        LEFT JOIN kept AS k ON k.moment = t.moment AND k.model_id = m.model_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(jsonb_object_agg(f.key, f.value), '{}') AS columns FROM (
+                SELECT DISTINCT ON (o.key) o.key, o.value FROM model_access_history AS h, jsonb_each(h.old) AS o
+                WHERE h.model_id = m.model_id AND h.history_id > t.last_change ORDER BY o.key, h.history_id) AS f) AS past
+        WHERE m.first_seen_at <= t.at
+          AND (to_jsonb(m) - '{upstream,fingerprint}'::text[]) || past.columns IS DISTINCT FROM k.columns";
+    assert_eq!(client.query_one(walked, &[]).unwrap().get::<_, i64>(0), 0, "rows that differ");
+    let kept: i64 = client.query_one("SELECT count(*) FROM kept", &[]).unwrap().get(0);
+    assert!(kept > 20_000);
+
+    for tier in TIERS {
+        let as_of = format!(
+            "SELECT count(*) FROM moment AS t CROSS JOIN LATERAL (
+                SELECT count(*) AS differ FROM (SELECT a::text FROM models_for_tier_as_of('{tier}', t.at) AS a) AS a
+                FULL JOIN (SELECT (s.model)::text AS s FROM seen AS s WHERE s.moment = t.moment AND s.tier = '{tier}') AS s ON s.s = a.a
+                WHERE s.s IS NULL OR a.a IS NULL) AS d WHERE d.differ > 0"
+        );
+        assert_eq!(
+            client.query_one(&as_of, &[]).unwrap().get::<_, i64>(0),
+            0,
+            "moments that differ in {tier}"
+        );
+    }
+}
+
+#[test]
+fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    sync(&mut client).unwrap();
+    for statement in [
+        "CREATE ROLE ops",
+        "SELECT model_access_grant('ops', 'admin')",
+        "UPDATE model_access SET status = 'active', is_pro = true, note = 'ok' WHERE provider = 'openai'",
+        "UPDATE model_access SET status = 'disabled' WHERE provider = 'qwen'",
+        "INSERT INTO model_access_rule (position, pattern, is_free) VALUES (10, '%:free', true)",
+        "SELECT model_access_accept('z-ai/glm-5.2:free'), model_access_set('return_window', '3 days')",
+        "CREATE DATABASE restored",
+    ] {
+        client.batch_execute(statement).unwrap();
+    }
+    let pipe = "pg_dump -U postgres -h \"$0\" postgres | psql -X -q -v ON_ERROR_STOP=1 -U postgres -h \"$0\" restored";
+    assert!(
+        Command::new("bash")
+            .args(["-o", "pipefail", "-c", pipe])
+            .arg(cluster.socket())
+            .status()
+            .unwrap()
+            .success()
+    );
+
+    let mut restored = cluster.connect_to("restored");
+    let tables = [
+        "model_access",
+        "model_access_history",
+        "model_access_rule",
+        "model_access_setting",
+        "model_access_sync_log",
+    ];
+    for table in tables {
+        let rows =
+            format!("SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM {table} AS t");
+        let [before, after] = [&mut client, &mut restored]
+            .map(|client| client.query_one(&rows, &[]).unwrap().get::<_, String>(0));
+        assert!(!before.is_empty() && before == after, "{table}");
+    }
+    let may = "SELECT has_column_privilege('ops', 'model_access', 'status', 'UPDATE')";
+    assert!(restored.query_one(may, &[]).unwrap().get::<_, bool>(0));
+    let before = snapshot(&mut restored);
+    assert_eq!(sync(&mut restored).unwrap().outcome, "unchanged");
+    assert_eq!(snapshot(&mut restored), before);
+    // the sequences go on where they were
+    restored.batch_execute("UPDATE model_access SET note = 'later' WHERE model_id = 'openai/gpt-5'").unwrap();
+}
+
+#[test]
+fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
+    let cluster = Cluster::start();
+    let mut listener = cluster.connect();
+    listener.batch_execute("LISTEN model_access").unwrap();
+    let mut client = cluster.connect();
+    let mut heard = |listener: &mut Client| {
+        // whatever was sent has arrived with the answer to this
+        listener.batch_execute("SELECT 1").unwrap();
+        let mut payloads = Vec::new();
+        let mut notifications = listener.notifications();
+        let mut waiting = notifications.iter();
+        while let Ok(Some(notification)) = postgres::fallible_iterator::FallibleIterator::next(&mut waiting) {
+            payloads.push(notification.payload().to_owned());
+        }
+        payloads
+    };
+    sync(&mut client).unwrap();
+    assert_eq!(heard(&mut listener), ["{\"changed\": \"model_access\"}"]);
+    sync(&mut client).unwrap();
+    client.batch_execute("UPDATE model_access SET note = note").unwrap();
+    client.batch_execute("BEGIN; UPDATE model_access SET status = 'active'; ROLLBACK").unwrap();
+    assert!(
+        heard(&mut listener).is_empty(),
+        "an unchanged sync, an update of nothing and a rollback are no news"
+    );
+    client
+        .batch_execute(
+            "BEGIN; UPDATE model_access SET note = 'a'; UPDATE model_access SET note = 'b'; COMMIT",
+        )
+        .unwrap();
+    assert_eq!(heard(&mut listener).len(), 1);
+}
+
+#[test]
+fn health_reads_the_schedule_and_the_last_run_of_the_job() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    if client.query("SELECT FROM pg_available_extensions WHERE name = 'pg_cron'", &[]).unwrap().is_empty() {
+        return;
+    }
+    client.batch_execute("CREATE EXTENSION pg_cron").unwrap();
+    sync(&mut client).unwrap();
+    for (schedule, allowed) in [
+        ("17 */6 * * *", "07:30:00"),
+        ("5 * * * *", "01:15:00"),
+        ("17 3 * * *", "1 day 06:00:00"),
+        ("0 3 * * 1", "8 days 18:00:00"),
+    ] {
+        client.execute("SELECT model_access_schedule($1)", &[&schedule]).unwrap();
+        wait_until(
+            &mut client,
+            &format!(
+                "EXISTS (SELECT FROM model_access_health() WHERE \"check\" = 'last_success' AND detail LIKE '%, {allowed} allowed')"
+            ),
+        );
+    }
+    let failed = "INSERT INTO cron.job_run_details (jobid, runid, status, return_message) SELECT jobid, 1, 'failed', 'no route' FROM cron.job";
+    client.batch_execute(failed).unwrap();
+    let job = client
+        .query_one("SELECT ok, detail FROM model_access_health() WHERE \"check\" = 'job'", &[])
+        .unwrap();
+    assert_eq!((job.get(0), job.get(1)), (false, "failed: no route"));
+}

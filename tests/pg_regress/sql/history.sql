@@ -1,0 +1,64 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/setup.sql
+\set all '\'openai/gpt-5\', \'openai/gpt-5-mini\', \'openai/gpt-4o\''
+SELECT outcome, added FROM model_access_load(pg_temp.listing(:all));
+-- Inserts leave no row: a model starts new, in no tier, at first_seen_at.
+SELECT count(*) FROM model_access_history;
+-- An admin's decision, in the role that took it.
+CREATE ROLE regress_admin;
+SELECT model_access_grant('regress_admin', 'admin');
+SET ROLE regress_admin;
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('openai/gpt-5', 'openai/gpt-4o');
+UPDATE model_access SET note = 'ask legal' WHERE model_id = 'openai/gpt-4o';
+RESET ROLE;
+SELECT clock_timestamp() AS before_oops \gset
+-- What changes nothing records nothing.
+UPDATE model_access SET note = note;
+-- A sync, and an UPDATE that forgot its WHERE.
+SELECT pg_temp.reprice('openai/gpt-5', '0.000002', '0.00001');
+SELECT outcome, changed, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini'));
+SELECT clock_timestamp() AS after_sync \gset
+UPDATE model_access SET status = 'disabled';
+SELECT history_id, model_id, actor, actor_role, run_id, (old - '{reviewed_at,reviewed_pricing,changed_at,missing_since,pricing}'::text[]) AS old,
+       (new - '{reviewed_at,reviewed_pricing,changed_at,missing_since,pricing}'::text[]) AS new
+FROM model_access_history ORDER BY history_id;
+SELECT model_id, run_id, prompt_was, prompt_became, completion_was, completion_became FROM model_access_price_history;
+-- What a tier saw then, and what it sees now.
+SELECT model_id FROM models_for_tier_as_of('pro', :'before_oops') ORDER BY 1;
+SELECT model_id, prompt_usd_per_million FROM models_for_tier_as_of('pro', :'after_sync') ORDER BY 1;
+SELECT model_id FROM models_for_tier('pro');
+SELECT model_id FROM models_for_tier_as_of('pro', '2020-01-01');
+SELECT models_for_tier_as_of('gold', now());
+-- Undo says first what it would do; then it does, and is a change like any other.
+SELECT * FROM model_access_undo(:'after_sync');
+SELECT count(*) FROM models_for_tier('pro');
+SELECT * FROM model_access_undo(:'after_sync', dry_run => false, model_ids => '{openai/gpt-5}');
+SELECT model_id, status, is_pro, reviewed_by FROM model_access ORDER BY model_id COLLATE "C";
+-- All the way back; what the sync took for a reason stays, and says why.
+SELECT * FROM model_access_undo(:'before_oops', dry_run => false);
+SELECT model_id, status, status_before_missing, is_pro, note FROM model_access ORDER BY model_id COLLATE "C";
+SELECT * FROM model_access_undo(:'before_oops');
+SELECT count(*) > 6 AS recorded FROM model_access_history;
+-- A model that stopped being free does not become free again by an undo.
+SELECT pg_temp.reprice('openai/gpt-5-mini', '0', '0');
+UPDATE recorded SET entry = entry #- '{pricing,input_cache_read}' #- '{pricing,web_search}' WHERE model_id = 'openai/gpt-5-mini';
+SELECT outcome FROM model_access_load(pg_temp.listing(:all));
+UPDATE model_access SET status = 'active', is_free = true WHERE model_id = 'openai/gpt-5-mini';
+SELECT clock_timestamp() AS while_free \gset
+SELECT pg_temp.reprice('openai/gpt-5-mini', '0.000001', '0');
+SELECT outcome, free_revoked FROM model_access_load(pg_temp.listing(:all));
+UPDATE model_access SET is_pro = true WHERE model_id = 'openai/gpt-5-mini';
+SELECT model_id, was, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'while_free', dry_run => false);
+-- Arguments.
+SELECT model_access_undo(NULL);
+SELECT model_access_undo('2100-01-01');
+-- Append-only: not even an admin changes it.
+SET ROLE regress_admin;
+SELECT count(*) > 0 AS readable FROM model_access_history;
+INSERT INTO model_access_history (model_id, actor, old, new) VALUES ('x', 'x', '{}', '{}');
+UPDATE model_access_history SET actor = 'nobody';
+DELETE FROM model_access_history;
+TRUNCATE model_access_history;
+RESET ROLE;
+SELECT model_access_revoke('regress_admin');
+DROP ROLE regress_admin;
