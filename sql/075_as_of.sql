@@ -13,10 +13,9 @@ BEGIN ATOMIC
             FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_each(h.old) AS was
             WHERE h.at > _model_access_as_of.at
             ORDER BY h.model_id, was.key, h.history_id) AS f
-        GROUP BY f.model_id) AS past ON past.model_id = m.model_id
-    WHERE m.first_seen_at <= _model_access_as_of.at;
+        GROUP BY f.model_id) AS past ON past.model_id = m.model_id;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS 'Internal. The rows as they were, but for upstream and fingerprint, which are those of today.';
+COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS 'Internal. The rows as they were, those that came later as they began; upstream and fingerprint are those of today.';
 
 CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -27,7 +26,7 @@ BEGIN ATOMIC
         m.expires_on
     FROM @extschema@._model_access_as_of(models_for_tier_as_of.at) AS m
     WHERE @extschema@._model_access_tier(models_for_tier_as_of.tier) IS NOT NULL
-      AND m.status = 'active' AND m.missing_since IS NULL
+      AND m.first_seen_at <= models_for_tier_as_of.at AND m.status = 'active' AND m.missing_since IS NULL
       AND @extschema@._model_access_in_tier(models_for_tier_as_of.tier, m.is_free, m.is_pro, m.is_enterprise);
 END;
 COMMENT ON FUNCTION @extschema@.models_for_tier_as_of(text, timestamptz) IS 'What models_for_tier gave at that moment, by the history; exact but for transactions that were open then. Error 22023 for a name that is no tier.';

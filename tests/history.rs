@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
 
 use postgres::Client;
+use serde_json::Value;
 use std::process::Command;
-use tests::{Cluster, Random, daily_catalogues, days, snapshot, sync, wait_until};
+use tests::{Cluster, Random, daily_catalogues, days, server_program, snapshot, sync, wait_until};
 
 const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 
@@ -27,6 +28,46 @@ fn decide(client: &mut Client, random: &mut Random, decisions: usize) {
             "SELECT model_access_undo(max(at) - (max(at) - min(at)) / 3, false) FROM model_access_history";
         client.batch_execute(since).unwrap();
     }
+}
+
+fn review(client: &mut Client) -> Vec<(String, String)> {
+    let rows = client
+        .query("SELECT model_id, reason FROM model_access_review ORDER BY model_id COLLATE \"C\"", &[])
+        .unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// What should wait and why, from the rows themselves, on a second reading.
+fn waiting(client: &mut Client) -> Vec<(String, String)> {
+    let query = "SELECT model_id, status, is_free OR is_pro OR is_enterprise, free_revoked_at IS NOT NULL, returned_at IS NOT NULL,
+                        pricing::text, reviewed_pricing::text, (expires_on - current_date)::integer
+                 FROM model_access WHERE missing_since IS NULL ORDER BY model_id COLLATE \"C\"";
+    let price = |pricing: Option<&str>, key: &str| -> Option<f64> {
+        let pricing: Value = serde_json::from_str(pricing?).unwrap();
+        pricing[key].as_str().unwrap().parse().ok().filter(|price| *price >= 0.0)
+    };
+    let mut waiting = Vec::new();
+    for row in client.query(query, &[]).unwrap() {
+        let (status, in_a_tier): (&str, bool) = (row.get(1), row.get(2));
+        let dearer = ["prompt", "completion"].iter().any(|key| {
+            match (price(row.get(6), key), price(row.get(5), key)) {
+                (Some(then), Some(now)) => now > then * 2.0,
+                (Some(_), None) => true,
+                (None, _) => false,
+            }
+        });
+        let reason = match status {
+            "new" | "active" if row.get(3) => "free_revoked",
+            "new" if row.get(4) => "returned",
+            "new" | "active" if dearer => "price_up",
+            "new" => "new",
+            "active" if row.get::<_, Option<i32>>(7).is_some_and(|left| left <= 30) => "expiring",
+            "active" if !in_a_tier => "active_without_tier",
+            _ => continue,
+        };
+        waiting.push((row.get(0), reason.to_owned()));
+    }
+    waiting
 }
 
 /// Keeps the tracked columns, and what each tier sees, as they are now.
@@ -73,8 +114,10 @@ fn walking_the_history_back_gives_every_earlier_moment() {
             "{day}: {preview:?} {run:?}"
         );
         keep(&mut client);
+        assert_eq!(review(&mut client), waiting(&mut client), "{day}");
         decide(&mut client, &mut random, if number == 0 { 40 } else { 3 });
         keep(&mut client);
+        assert_eq!(review(&mut client), waiting(&mut client), "{day}, after decisions");
     }
     let undos: i64 =
         client.query_one("SELECT count(DISTINCT at) FROM model_access_history", &[]).unwrap().get(0);
@@ -124,11 +167,12 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
     ] {
         client.batch_execute(statement).unwrap();
     }
-    let pipe = "pg_dump -U postgres -h \"$0\" postgres | psql -X -q -v ON_ERROR_STOP=1 -U postgres -h \"$0\" restored";
+    let pipe = "\"$1\" -U postgres -h \"$0\" postgres | psql -X -q -v ON_ERROR_STOP=1 -U postgres -h \"$0\" restored";
     assert!(
         Command::new("bash")
             .args(["-o", "pipefail", "-c", pipe])
             .arg(cluster.socket())
+            .arg(server_program("pg_dump"))
             .status()
             .unwrap()
             .success()
@@ -164,7 +208,7 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
     let mut listener = cluster.connect();
     listener.batch_execute("LISTEN model_access").unwrap();
     let mut client = cluster.connect();
-    let mut heard = |listener: &mut Client| {
+    let heard = |listener: &mut Client| {
         // whatever was sent has arrived with the answer to this
         listener.batch_execute("SELECT 1").unwrap();
         let mut payloads = Vec::new();

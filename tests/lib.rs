@@ -292,6 +292,18 @@ pub fn days(folder: &Path) -> Vec<String> {
     days
 }
 
+/// A program of the server that is tested, such as `pg_dump`.
+///
+/// # Panics
+/// If there is no such server.
+#[must_use]
+pub fn server_program(name: &str) -> PathBuf {
+    let pg_config =
+        std::env::var("PG_CONFIG").unwrap_or_else(|_| "/usr/lib/postgresql/15/bin/pg_config".into());
+    let output = Command::new(pg_config).arg("--bindir").output().expect("pg_config");
+    Path::new(String::from_utf8_lossy(&output.stdout).trim()).join(name)
+}
+
 /// The program `model-access`, as `make push` builds it.
 #[must_use]
 pub fn push_program() -> PathBuf {
@@ -323,6 +335,11 @@ pub fn daily_catalogues() -> PathBuf {
     UNPACKED.get_or_init(unpack).clone()
 }
 
-fn repository() -> &'static Path {
+/// The folder of the project.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
 }

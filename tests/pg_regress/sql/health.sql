@@ -10,7 +10,7 @@ SELECT "check", ok FROM model_access_health();
 SELECT outcome, withheld FROM model_access_load((SELECT jsonb_build_object('data', jsonb_agg(entry))::text FROM (SELECT entry FROM recorded LIMIT 100) AS r));
 SELECT "check", left(detail, 70) AS detail FROM model_access_health() WHERE NOT ok;
 UPDATE model_access_sync_log SET started_at = started_at - interval '31 hours';
-SELECT "check", detail FROM model_access_health() WHERE NOT ok AND "check" = 'last_success';
+SELECT "check", regexp_replace(detail, '07:0\d:\d\d', 'HOURS') AS detail FROM model_access_health() WHERE NOT ok AND "check" = 'last_success';
 SELECT pg_temp.reprice('z-ai/glm-5.2:free', '0.000001', '0');
 UPDATE recorded SET entry = jsonb_set(entry, '{expiration_date}', to_jsonb(current_date + 3)) WHERE model_id = 'openai/gpt-5';
 SELECT outcome FROM model_access_load(pg_temp.all_but(''));

@@ -1,0 +1,140 @@
+//! The SQL of README and docs runs as printed, block by block, in a server as the text assumes it.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a test ends there
+
+use postgres::{Client, SimpleQueryMessage};
+use tests::{Cluster, repository};
+
+/// The statements of each ```sql block, and the results that a transcript prints below them.
+struct Block {
+    line: usize,
+    statements: Vec<(String, Vec<String>)>,
+}
+
+fn blocks(file: &str) -> Vec<Block> {
+    let text = std::fs::read_to_string(repository().join(file)).unwrap();
+    let mut blocks = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        if line == "```sql" {
+            let body: Vec<&str> =
+                lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+            let is_transcript = body.iter().any(|line| line.starts_with("=# "));
+            let statements = if is_transcript { transcript(&body) } else { script(&body) };
+            blocks.push(Block { line: number + 1, statements });
+        }
+    }
+    blocks
+}
+
+/// `=# ` begins a statement, `-# ` goes on with it, anything else is what psql answered.
+fn transcript(body: &[&str]) -> Vec<(String, Vec<String>)> {
+    let mut statements: Vec<(String, Vec<String>)> = Vec::new();
+    for line in body {
+        if let Some(statement) = line.strip_prefix("=# ") {
+            statements.push((statement.to_owned(), Vec::new()));
+        } else if let Some((statement, answer)) = statements.last_mut() {
+            match line.strip_prefix("-# ") {
+                Some(rest) => *statement += &format!("\n{rest}"),
+                // the last cell of a line of a table, or a command tag
+                None if !line.is_empty() && !line.contains("---") => answer.push(line.trim().to_owned()),
+                None => {}
+            }
+        }
+    }
+    statements
+}
+
+fn script(body: &[&str]) -> Vec<(String, Vec<String>)> {
+    let without_comments: Vec<&str> =
+        body.iter().map(|line| line.split("--").next().unwrap_or_default()).collect();
+    let text = without_comments.join("\n");
+    text.split(';').map(str::trim).filter(|s| !s.is_empty()).map(|s| (s.to_owned(), Vec::new())).collect()
+}
+
+/// Runs every block in order, and compares with a transcript where there is one. `skip` names statements
+/// that this server cannot run; `before` gives what must have happened before a statement that holds its first word.
+fn run(client: &mut Client, file: &str, skip: &[&str], before: (&str, &str)) {
+    let blocks = blocks(file);
+    assert!(blocks.len() > 3, "{file} has blocks");
+    for block in blocks {
+        for (statement, printed) in block.statements {
+            if skip.iter().any(|words| statement.contains(words)) {
+                continue;
+            }
+            if !before.0.is_empty() && statement.contains(before.0) {
+                client.batch_execute(before.1).unwrap();
+            }
+            let statement = statement.replace("$1", "'pro'").replace("$2", "'openai/gpt-5'");
+            let answer = client.simple_query(&statement);
+            let answer = answer.unwrap_or_else(|error| panic!("{file}:{}: {statement}: {error}", block.line));
+            if !printed.is_empty() {
+                assert_eq!(answered(&answer), cells(&printed), "{file}:{}: {statement}", block.line);
+            }
+        }
+    }
+}
+
+/// What psql would print: the cells of the rows, or how many rows an UPDATE wrote.
+fn answered(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for message in messages {
+        match message {
+            SimpleQueryMessage::Row(row) => {
+                rows.push(
+                    (0..row.len()).map(|column| any_day(row.get(column).unwrap_or_default())).collect(),
+                );
+            }
+            SimpleQueryMessage::CommandComplete(count) if rows.is_empty() => {
+                rows.push(vec![format!("UPDATE {count}")])
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
+/// The cells of a printed table without its head; a day is any day.
+fn cells(printed: &[String]) -> Vec<Vec<String>> {
+    let is_tag = printed.len() == 1;
+    let rows = printed.iter().skip(usize::from(!is_tag));
+    rows.map(|row| row.split('|').map(any_day).collect()).collect()
+}
+
+/// A cell with its dates made alike.
+fn any_day(cell: &str) -> String {
+    let is_date = |word: &str| word.len() == 10 && word.chars().all(|c| c.is_ascii_digit() || c == '-');
+    let words: Vec<&str> =
+        cell.split_whitespace().map(|word| if is_date(word) { "DAY" } else { word }).collect();
+    words.join(" ")
+}
+
+#[test]
+fn the_blocks_of_readme_run_as_printed() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    client
+        .batch_execute(
+            "DROP EXTENSION model_access; CREATE ROLE app; CREATE ROLE ops;
+             CREATE TABLE model_access_old (model_id varchar(100), status text, is_free boolean, is_pro boolean, is_enterprise boolean);
+             INSERT INTO model_access_old VALUES ('openai/gpt-5', 'disabled', false, true, false)",
+        )
+        .unwrap();
+    // the first transcript has decided already; the first morning begins anew
+    let morning =
+        ("INSERT INTO model_access_rule", "UPDATE model_access SET status = 'new', is_free = false");
+    run(&mut client, "README.md", &[], morning);
+    let imported =
+        client.query_one("SELECT status FROM model_access WHERE model_id = 'openai/gpt-5'", &[]).unwrap();
+    assert_eq!(imported.get::<_, &str>(0), "disabled");
+}
+
+#[test]
+fn the_blocks_of_operations_run_as_printed() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    client.batch_execute("DROP EXTENSION model_access; CREATE ROLE keeper").unwrap();
+    let skip: &[&str] =
+        if client.batch_execute("CREATE EXTENSION pg_cron").is_ok() { &[] } else { &["schedule"] };
+    run(&mut client, "docs/operations.md", skip, ("", ""));
+}
