@@ -22,7 +22,7 @@ FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE c.relname LIKE 'model\_access%' AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND col_description(c.oid, a.attnum) IS NULL ORDER BY 1, 2;
 -- A function that runs with the owner's rights pins its search_path.
 SELECT p.proname FROM pg_proc AS p
-WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND p.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}';
+WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE;
 -- Every relation and routine stands in the list that GRANT and REVOKE go by.
 SELECT pg_describe_object(d.classid, d.objid, 0) AS not_in_list
 FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
