@@ -40,7 +40,7 @@ SELECT
     coalesce(r.prompt_usd_per_million::text, '?') || ' / ' || coalesce(r.completion_usd_per_million::text, '?') AS usd,
     CASE WHEN r.reviewed_at IS NOT NULL THEN
         coalesce(r.reviewed_prompt_usd_per_million::text, '?') || ' / ' || coalesce(r.reviewed_completion_usd_per_million::text, '?')
-    END AS usd_was,
+    END AS was,
     round(greatest(
         CASE WHEN r.reviewed_prompt_usd_per_million > 0 THEN r.prompt_usd_per_million / r.reviewed_prompt_usd_per_million
              WHEN r.reviewed_prompt_usd_per_million = 0 AND r.prompt_usd_per_million > 0 THEN 'Infinity' END,
@@ -50,12 +50,12 @@ SELECT
     (SELECT string_agg(left(x, 1), '' ORDER BY n) FROM unnest(r.input_modalities) WITH ORDINALITY AS i(x, n)) || '>'
         || (SELECT string_agg(left(x, 1), '' ORDER BY n) FROM unnest(r.output_modalities) WITH ORDINALITY AS o(x, n)) AS io,
     r.provider,
+    p.tiers AS proposed,
     CASE
         WHEN r.upstream #>> '{alias_target,slug}' IS NOT NULL THEN 'alias of ' || (r.upstream #>> '{alias_target,slug}')
         WHEN r.model_id LIKE '~%' THEN 'alias'
         WHEN r.upstream #>> '{architecture,tokenizer}' = 'Router' THEN 'router'
-    END AS reaches,
-    p.tiers AS proposed
+    END AS reaches
 FROM reasoned AS r
 LEFT JOIN @extschema@._model_access_proposal AS p USING (model_id)
 WHERE r.reason IS NOT NULL
@@ -65,7 +65,7 @@ COMMENT ON COLUMN @extschema@.model_access_review.reason IS 'free_revoked, price
 COMMENT ON COLUMN @extschema@.model_access_review.since IS 'Since when it waits.';
 COMMENT ON COLUMN @extschema@.model_access_review.model_id IS 'Which model: what UPDATE, model_access_confirm and model_access_accept name.';
 COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens; ? = variable or unknown.';
-COMMENT ON COLUMN @extschema@.model_access_review.usd_was IS 'The same at the last decision.';
+COMMENT ON COLUMN @extschema@.model_access_review.was IS 'The same at the last decision.';
 COMMENT ON COLUMN @extschema@.model_access_review.factor IS 'The larger of the two changes, as a factor.';
 COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens.';
 COMMENT ON COLUMN @extschema@.model_access_review.io IS 'What it reads > writes, by initials: text, image, file, audio, video.';

@@ -39,7 +39,7 @@ SELECT pg_temp.reprice('openai/gpt-5', '0.00000251', '0.00001'), pg_temp.reprice
 SELECT outcome, free_revoked FROM model_access_load(pg_temp.all_but('openai/gpt-5.2'));
 UPDATE model_access SET missing_since = missing_since - interval '8 days';
 SELECT outcome, returned FROM model_access_load(pg_temp.all_but(''));
-SELECT reason, model_id, usd, usd_was, factor FROM model_access_review ORDER BY model_id COLLATE "C";
+SELECT reason, model_id, usd, was, factor FROM model_access_review ORDER BY model_id COLLATE "C";
 -- The order is that of urgency, and every line fits.
 SELECT string_agg(reason, ', ') FROM (SELECT reason FROM model_access_review) AS r;
 -- Confirming keeps a model as it is, at its present price.
