@@ -11,7 +11,10 @@ COMMENT ON FUNCTION @extschema@._model_access_actor() IS 'Internal. The role in 
 CREATE FUNCTION @extschema@._model_access_decide() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NEW.status NOT IN ('new', 'active', 'inactive', 'disabled') THEN
+    IF NEW.status IS NULL OR NEW.is_free IS NULL OR NEW.is_pro IS NULL OR NEW.is_enterprise IS NULL THEN
+        RAISE EXCEPTION 'status and tiers of model "%" must not be null', NEW.model_id
+            USING ERRCODE = 'not_null_violation', HINT = 'From a list with gaps, use coalesce(w.status, m.status).';
+    ELSIF NEW.status NOT IN ('new', 'active', 'inactive', 'disabled') THEN
         RAISE EXCEPTION 'invalid status "%" for model "%"', NEW.status, NEW.model_id
             USING ERRCODE = 'check_violation', HINT = 'A status is new, active, inactive or disabled.';
     END IF;
@@ -20,7 +23,7 @@ BEGIN
         RETURN NEW;
     END IF;
     NEW.reviewed_rule := NULL;
-    NEW.reviewed_at := statement_timestamp();
+    NEW.reviewed_at := clock_timestamp();
     NEW.reviewed_by := @extschema@._model_access_actor();
     NEW.reviewed_pricing := NEW.pricing;
     NEW.reviewed_prompt_usd_per_million := NEW.prompt_usd_per_million;

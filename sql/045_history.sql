@@ -29,9 +29,11 @@ COMMENT ON COLUMN @extschema@.model_access_history.new IS 'The same columns, as 
 
 CREATE FUNCTION @extschema@._model_access_record() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at timestamptz := clock_timestamp();
 BEGIN
-    INSERT INTO @extschema@.model_access_history (model_id, actor, actor_role, run_id, old, new)
-    SELECT n.model_id, session_user, nullif(current_setting('role'), 'none'),
+    INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, run_id, old, new)
+    SELECT n.model_id, at, session_user, nullif(current_setting('role'), 'none'),
            CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END, d.old, d.new
     FROM old_rows AS o
     JOIN new_rows AS n ON n.model_id = o.model_id
@@ -56,12 +58,14 @@ BEGIN ATOMIC
     -- equal payloads: one notification a transaction, whatever it changed
     SELECT pg_notify('model_access', '{"changed": "model_access"}');
 END;
-COMMENT ON FUNCTION @extschema@._model_access_notify() IS 'Internal. Tells listeners of channel model_access, on commit, that what callers may see can have changed.';
+COMMENT ON FUNCTION @extschema@._model_access_notify() IS 'Internal. Tells listeners of channel model_access, on commit, that models have changed.';
 
 CREATE FUNCTION @extschema@._model_access_announce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM @extschema@._model_access_notify();
+    IF EXISTS (SELECT FROM changed_rows) THEN
+        PERFORM @extschema@._model_access_notify();
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -72,9 +76,15 @@ CREATE TRIGGER model_access_record AFTER UPDATE ON @extschema@.model_access
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record();
 COMMENT ON TRIGGER model_access_record ON @extschema@.model_access IS 'Records what a statement changed in model_access_history, and notifies.';
 
-CREATE TRIGGER model_access_announce AFTER INSERT OR DELETE OR TRUNCATE ON @extschema@.model_access
+CREATE TRIGGER model_access_announce_insert AFTER INSERT ON @extschema@.model_access
+    REFERENCING NEW TABLE AS changed_rows
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_announce();
-COMMENT ON TRIGGER model_access_announce ON @extschema@.model_access IS 'Notifies of rows that came or went.';
+COMMENT ON TRIGGER model_access_announce_insert ON @extschema@.model_access IS 'Notifies of rows that came.';
+
+CREATE TRIGGER model_access_announce_delete AFTER DELETE ON @extschema@.model_access
+    REFERENCING OLD TABLE AS changed_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_announce();
+COMMENT ON TRIGGER model_access_announce_delete ON @extschema@.model_access IS 'Notifies of rows that went.';
 
 CREATE VIEW @extschema@.model_access_price_history AS
 SELECT

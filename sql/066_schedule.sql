@@ -41,7 +41,7 @@ COMMENT ON FUNCTION @extschema@._model_access_bad(@extschema@.model_access_sync_
 
 CREATE FUNCTION @extschema@._model_access_shell(word text) RETURNS text
 LANGUAGE sql IMMUTABLE
-RETURN CASE WHEN word ~ '^[A-Za-z0-9_]+$' THEN word ELSE '''' || replace(word, '''', '''\''''') || '''' END;
+RETURN CASE WHEN word ~ '^[A-Za-z0-9_]+$' THEN word ELSE '''' || replace(word, '''', '''' || chr(92) || '''''') || '''' END;
 COMMENT ON FUNCTION @extschema@._model_access_shell(text) IS 'Internal. A word as a shell takes it.';
 
 CREATE FUNCTION @extschema@._model_access_require_pg_cron(schedule text) RETURNS void
@@ -51,7 +51,7 @@ DECLARE
     call      text := 'CALL @extschema@.model_access_sync_job()';
     command   text := format('psql -X -d %s -c %s',
         @extschema@._model_access_shell(current_database()), @extschema@._model_access_shell(call));
-    daily     text[] := regexp_match(schedule, '^(\d{1,2}) (\d{1,2}) \* \* \*$');
+    daily     text[] := regexp_match(schedule, '^([0-9]{1,2}) ([0-9]{1,2}) [*] [*] [*]$');
     timer     text := CASE WHEN daily IS NOT NULL THEN
         format(' For a systemd timer: OnCalendar=*-*-* %s:%s:00 and ExecStart=%s.',
             lpad(daily[2], 2, '0'), lpad(daily[1], 2, '0'), replace(command, '%', '%%')) END;
@@ -68,7 +68,7 @@ BEGIN
     RAISE EXCEPTION 'pg_cron is not installed in database "%"', current_database()
         USING ERRCODE = 'feature_not_supported',
               DETAIL = format('To have it here, add it to the preloaded libraries (shared_preload_libraries = ''pg_cron'') and set cron.database_name = ''%s'' in postgresql.conf, restart, and run CREATE EXTENSION pg_cron.', current_database()),
-              HINT = format('Without it, put this line into a crontab: %s %s.%s', schedule, replace(command, '%', '\%'), timer);
+              HINT = format('Without it, put this line into a crontab: %s %s.%s', schedule, replace(command, '%', chr(92) || '%'), timer);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_require_pg_cron(text) IS 'Internal. Error 0A000 where pg_cron 1.4 or later is not there, with what to set and what to use in its place.';

@@ -87,9 +87,8 @@ RETURN CASE
     WHEN m.status = 'disabled' THEN concat_ws(' ', 'disabled', 'by ' || m.reviewed_by, 'on ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
     WHEN m.missing_since IS NOT NULL THEN 'left the catalogue on ' || to_char(m.missing_since, 'YYYY-MM-DD')
     WHEN m.status = 'new' THEN 'waits for review since ' || to_char(coalesce(
-        m.returned_at,
-        -- decided before: someone, or a price, took the decision back
-        greatest(m.reviewed_at, CASE WHEN m.reviewed_at IS NOT NULL THEN m.changed_at END),
+        (SELECT max(h.at) FROM @extschema@.model_access_history AS h
+         WHERE h.model_id = m.model_id AND h.new ->> 'status' = 'new'),
         m.first_seen_at), 'YYYY-MM-DD')
     WHEN m.status = 'inactive' THEN concat_ws(' ', 'inactive', 'by ' || m.reviewed_by, 'since ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
     WHEN tier IS NULL THEN 'no tier'

@@ -3,7 +3,7 @@
 CREATE FUNCTION @extschema@._model_access_as_of(at timestamptz) RETURNS SETOF @extschema@.model_access
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT (jsonb_populate_record(m, coalesce(past.columns, '{}'))).*
+    SELECT r.*
     FROM @extschema@.model_access AS m
     LEFT JOIN (
         -- of each column, what it was before it first changed after that moment
@@ -13,7 +13,8 @@ BEGIN ATOMIC
             FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_each(h.old) AS was
             WHERE h.at > _model_access_as_of.at
             ORDER BY h.model_id, was.key, h.history_id) AS f
-        GROUP BY f.model_id) AS past ON past.model_id = m.model_id;
+        GROUP BY f.model_id) AS past ON past.model_id = m.model_id
+    CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(past.columns, '{}')) AS r;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS 'Internal. The rows as they were, those that came later as they began; upstream and fingerprint are those of today.';
 

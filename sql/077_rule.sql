@@ -30,15 +30,16 @@ BEGIN
     IF NOT (NEW.is_free OR NEW.is_pro OR NEW.is_enterprise) THEN
         RAISE EXCEPTION 'rule % proposes no tier', NEW.position
             USING ERRCODE = 'check_violation', HINT = 'Set is_free, is_pro or is_enterprise.';
-    ELSIF NEW.max_usd_per_million < 0 OR NEW.max_usd_per_million = 'NaN' THEN
+    ELSIF NEW.max_usd_per_million < 0 OR NEW.max_usd_per_million IN ('NaN', 'Infinity') THEN
         RAISE EXCEPTION 'max_usd_per_million of rule % is not a price', NEW.position
             USING ERRCODE = 'check_violation', HINT = 'It is in US dollars per million tokens; NULL for any price.';
     ELSIF NEW.pattern = '' OR NEW.provider = '' OR NEW.modality = '' THEN
         RAISE EXCEPTION 'rule % has an empty condition, which matches nothing', NEW.position
             USING ERRCODE = 'check_violation', HINT = 'Leave pattern, provider or modality NULL to match anything.';
-    ELSIF NEW.pattern ~ '(^|[^\\])(\\\\)*\\$' THEN
+    -- chr(92) is a backslash, however strings are written here
+    ELSIF (length(NEW.pattern) - length(rtrim(NEW.pattern, chr(92)))) % 2 = 1 THEN
         RAISE EXCEPTION 'pattern of rule % ends with a backslash that escapes nothing', NEW.position
-            USING ERRCODE = 'invalid_escape_sequence', HINT = 'A backslash takes the meaning off %, _ or \; write \\ for one.';
+            USING ERRCODE = 'invalid_escape_sequence', HINT = 'Write two of them for one.';
     END IF;
     RETURN NEW;
 END

@@ -31,15 +31,22 @@ SELECT
     (CASE r.reason
         WHEN 'free_revoked' THEN r.free_revoked_at
         WHEN 'returned' THEN r.returned_at
-        WHEN 'price_up' THEN r.changed_at
+        WHEN 'price_up' THEN coalesce((
+            SELECT min(h.at) FROM @extschema@.model_access_history AS h
+            WHERE h.model_id = r.model_id AND h.at > r.reviewed_at AND h.new ? 'pricing'), r.changed_at)
         WHEN 'expiring' THEN r.expires_on - r.expiry_notice
         WHEN 'active_without_tier' THEN r.reviewed_at
-        ELSE coalesce(greatest(r.reviewed_at, CASE WHEN r.reviewed_at IS NOT NULL THEN r.changed_at END), r.first_seen_at)
+        ELSE coalesce((
+            SELECT max(h.at) FROM @extschema@.model_access_history AS h
+            WHERE h.model_id = r.model_id AND h.new ->> 'status' = 'new'), r.first_seen_at)
     END)::date AS since,
     r.model_id,
-    coalesce(r.prompt_usd_per_million::text, '?') || ' / ' || coalesce(r.completion_usd_per_million::text, '?') AS usd,
-    CASE WHEN r.reviewed_at IS NOT NULL THEN
-        coalesce(r.reviewed_prompt_usd_per_million::text, '?') || ' / ' || coalesce(r.reviewed_completion_usd_per_million::text, '?')
+    coalesce(trim_scale(round(r.prompt_usd_per_million, 6))::text, '?') || ' / '
+        || coalesce(trim_scale(round(r.completion_usd_per_million, 6))::text, '?') AS usd,
+    CASE WHEN (r.reviewed_prompt_usd_per_million, r.reviewed_completion_usd_per_million)
+            IS DISTINCT FROM (r.prompt_usd_per_million, r.completion_usd_per_million) AND r.reviewed_at IS NOT NULL THEN
+        coalesce(trim_scale(round(r.reviewed_prompt_usd_per_million, 6))::text, '?') || ' / '
+            || coalesce(trim_scale(round(r.reviewed_completion_usd_per_million, 6))::text, '?')
     END AS was,
     round(greatest(
         CASE WHEN r.reviewed_prompt_usd_per_million > 0 THEN r.prompt_usd_per_million / r.reviewed_prompt_usd_per_million
@@ -52,26 +59,27 @@ SELECT
     r.provider,
     p.tiers AS proposed,
     CASE
-        WHEN r.upstream #>> '{alias_target,slug}' IS NOT NULL THEN 'alias of ' || (r.upstream #>> '{alias_target,slug}')
+        WHEN r.upstream #>> '{alias_target,slug}' IS NOT NULL THEN '> ' || (r.upstream #>> '{alias_target,slug}')
         WHEN r.model_id LIKE '~%' THEN 'alias'
         WHEN r.upstream #>> '{architecture,tokenizer}' = 'Router' THEN 'router'
     END AS reaches
 FROM reasoned AS r
-LEFT JOIN @extschema@._model_access_proposal AS p USING (model_id)
+-- rules are for what is undecided: they must not rewrite a decision that only wants confirming
+LEFT JOIN @extschema@._model_access_proposal AS p ON p.model_id = r.model_id AND r.status = 'new'
 WHERE r.reason IS NOT NULL
 ORDER BY array_position('{free_revoked,price_up,returned,expiring,active_without_tier,new}', r.reason), since, r.model_id;
 COMMENT ON VIEW @extschema@.model_access_review IS 'What waits for a decision and why, one row a model, most urgent first.';
 COMMENT ON COLUMN @extschema@.model_access_review.reason IS 'free_revoked, price_up (above price_alert times the reviewed price), returned, expiring (within expiry_notice), active_without_tier or new; the most urgent one.';
 COMMENT ON COLUMN @extschema@.model_access_review.since IS 'Since when it waits.';
 COMMENT ON COLUMN @extschema@.model_access_review.model_id IS 'Which model: what UPDATE, model_access_confirm and model_access_accept name.';
-COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens; ? = variable or unknown.';
-COMMENT ON COLUMN @extschema@.model_access_review.was IS 'The same at the last decision.';
+COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens, to six places; ? = variable or unknown.';
+COMMENT ON COLUMN @extschema@.model_access_review.was IS 'The same at the last decision, where it differs.';
 COMMENT ON COLUMN @extschema@.model_access_review.factor IS 'The larger of the two changes, as a factor.';
 COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens.';
 COMMENT ON COLUMN @extschema@.model_access_review.io IS 'What it reads > writes, by initials: text, image, file, audio, video.';
 COMMENT ON COLUMN @extschema@.model_access_review.provider IS 'Who made it.';
-COMMENT ON COLUMN @extschema@.model_access_review.reaches IS 'router: reaches other models; alias of ...: the model it stands for now.';
-COMMENT ON COLUMN @extschema@.model_access_review.proposed IS 'The tiers that the first matching rule proposes; model_access_accept applies them.';
+COMMENT ON COLUMN @extschema@.model_access_review.reaches IS 'router: reaches other models; > id: an alias, and its successor, the model it stands for now.';
+COMMENT ON COLUMN @extschema@.model_access_review.proposed IS 'The tiers that the first matching rule proposes for a new or returned model; model_access_accept applies them.';
 
 CREATE FUNCTION @extschema@._model_access_check_ids(ids text[], known text[], what text, hint text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -94,8 +102,13 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
         'there is no model', 'Ids are exact; look in model_access.');
-    -- naming status is a decision, also where it stays
-    UPDATE @extschema@.model_access AS m SET status = m.status WHERE m.model_id = ANY (model_ids);
+    -- not naming status, which would end the wait of a missing model for its return
+    UPDATE @extschema@.model_access AS m
+    SET reviewed_at = clock_timestamp(), reviewed_by = @extschema@._model_access_actor(), reviewed_rule = NULL,
+        reviewed_pricing = m.pricing, reviewed_prompt_usd_per_million = m.prompt_usd_per_million,
+        reviewed_completion_usd_per_million = m.completion_usd_per_million,
+        returned_at = NULL, free_revoked_at = NULL, tiers_before = NULL
+    WHERE m.model_id = ANY (model_ids);
     GET DIAGNOSTICS confirmed = ROW_COUNT;
     RETURN confirmed;
 END
@@ -106,6 +119,9 @@ CREATE FUNCTION @extschema@.model_access_accept(VARIADIC model_ids text[])
 RETURNS TABLE (model_id text, tiers text, rule text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- what is checked is what is written: no ban and no other rule falls in between
+    PERFORM @extschema@._model_access_lock();
+    LOCK TABLE @extschema@.model_access_rule IN SHARE MODE;
     PERFORM @extschema@._model_access_check_ids(model_ids,
         ARRAY(SELECT r.model_id FROM @extschema@.model_access_review AS r WHERE r.proposed IS NOT NULL),
         'no rule proposes anything for', 'model_access_review shows what waits and what is proposed.');

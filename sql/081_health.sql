@@ -1,6 +1,6 @@
 -- One query for an alert: what is wrong, or would be soon.
 
-CREATE FUNCTION @extschema@._model_access_job(OUT period interval, OUT last_status text, OUT last_message text)
+CREATE FUNCTION @extschema@._model_access_job(OUT period interval, OUT active boolean, OUT last_status text, OUT last_message text)
 RETURNS SETOF record
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -9,15 +9,15 @@ BEGIN
         SELECT CASE
                 WHEN f[5] <> '*' THEN interval '7 days' WHEN f[3] <> '*' OR f[4] <> '*' THEN interval '31 days'
                 WHEN f[2] = '*' THEN interval '1 hour'
-                WHEN f[2] ~ '^\*/\d+$' THEN make_interval(hours => substr(f[2], 3)::integer)
+                WHEN f[2] ~ '^[*]/[0-9]+$' THEN make_interval(hours => substr(f[2], 3)::integer)
                 ELSE interval '1 day' END,
-            d.status, d.return_message
+            j.active, d.status, d.return_message
         FROM cron.job AS j
-        CROSS JOIN LATERAL regexp_split_to_array(trim(j.schedule), '\s+') AS f
+        CROSS JOIN LATERAL regexp_split_to_array(trim(j.schedule), '[[:space:]]+') AS f
         LEFT JOIN LATERAL (
             SELECT status, return_message FROM cron.job_run_details AS r
             WHERE r.jobid = j.jobid AND r.status IN ('succeeded', 'failed') ORDER BY r.runid DESC LIMIT 1) AS d ON true
-        WHERE j.jobname = 'model_access' AND j.database = current_database() AND j.active$query$;
+        WHERE j.jobname = 'model_access' AND j.database = current_database()$query$;
 EXCEPTION WHEN undefined_table OR invalid_schema_name OR insufficient_privilege THEN
     RETURN;
 END
@@ -41,8 +41,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'p
     UNION ALL
     SELECT 'withheld', coalesce(bool_and(withheld = 0), true), format('removals withheld: %s', coalesce(sum(withheld), 0)) FROM last_run
     UNION ALL
-    SELECT 'job', coalesce(bool_and(last_status IS DISTINCT FROM 'failed'), true),
-           coalesce(string_agg(concat_ws(': ', coalesce(last_status, 'scheduled, has not run yet'), last_message), ''),
+    SELECT 'job', coalesce(bool_and(active AND last_status IS DISTINCT FROM 'failed'), true),
+           coalesce(string_agg(concat_ws(': ', CASE WHEN NOT active THEN 'switched off in pg_cron' END, coalesce(last_status, 'scheduled, has not run yet'), last_message), ''),
                'no job of pg_cron to be seen; another scheduler is fine') FROM job
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. The part of model_access_health about runs.';

@@ -49,6 +49,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_decide()', 'owner', NULL),
         ('ROUTINE', '_model_access_fetch()', 'owner', NULL),
         ('ROUTINE', '_model_access_health_of_runs()', 'owner', NULL),
+        ('ROUTINE', '_model_access_is_free(jsonb)', 'owner', NULL),
         ('ROUTINE', '_model_access_job()', 'owner', NULL),
         ('ROUTINE', '_model_access_lock()', 'owner', NULL),
         ('ROUTINE', '_model_access_locked(text,text)', 'owner', NULL),
@@ -66,7 +67,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_shell(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_state()', 'owner', NULL),
         ('ROUTINE', '_model_access_undo_plan(timestamptz,text[])', 'owner', NULL),
-        ('ROUTINE', '_model_access_undo_write(timestamptz,text[])', 'owner', NULL),
+        ('ROUTINE', '_model_access_undo_write(timestamptz,jsonb)', 'owner', NULL),
         ('ROUTINE', '_model_access_warn(jsonb)', 'owner', NULL),
         ('ROUTINE', '_model_access_write(jsonb,bigint)', 'owner', NULL)
     ) AS o(kind, name, rights, privilege)

@@ -266,3 +266,25 @@ fn health_reads_the_schedule_and_the_last_run_of_the_job() {
         .unwrap();
     assert_eq!((job.get(0), job.get(1)), (false, "failed: no route"));
 }
+
+#[test]
+fn a_ban_that_is_being_committed_is_not_accepted_over() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    sync(&mut client).unwrap();
+    client.batch_execute("INSERT INTO model_access_rule (position, is_pro) VALUES (10, true)").unwrap();
+    let mut admin = cluster.connect();
+    admin
+        .batch_execute("BEGIN; UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5'")
+        .unwrap();
+    let accepting = std::thread::spawn(move || {
+        client.batch_execute("SELECT model_access_accept('openai/gpt-5')").unwrap_err()
+    });
+    let waiting = "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'model_access'::regclass)";
+    wait_until(&mut cluster.connect(), waiting);
+    admin.batch_execute("COMMIT").unwrap();
+    assert_eq!(accepting.join().unwrap().code().unwrap().code(), "02000");
+    let status =
+        admin.query_one("SELECT status FROM model_access WHERE model_id = 'openai/gpt-5'", &[]).unwrap();
+    assert_eq!(status.get::<_, &str>(0), "disabled");
+}

@@ -49,7 +49,24 @@ SELECT pg_temp.reprice('openai/gpt-5-mini', '0.000001', '0');
 SELECT outcome, free_revoked FROM model_access_load(pg_temp.listing(:all));
 UPDATE model_access SET is_pro = true WHERE model_id = 'openai/gpt-5-mini';
 SELECT model_id, was, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'while_free', dry_run => false);
+-- A mistake, named by its moment in the history; meanwhile one model left and another came back.
+SELECT model_access_set('price_alert', 'off'), model_access_set('return_window', '7 days');
+UPDATE model_access SET status = 'active', is_free = false, is_pro = true;
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini'));
+UPDATE model_access SET status = 'disabled';
+SELECT outcome, missing, returned FROM model_access_load(pg_temp.listing('openai/gpt-4o', 'openai/gpt-5-mini'));
+SELECT max(at) AS oops FROM model_access_history WHERE run_id IS NULL \gset
+SELECT model_id, was, refused FROM model_access_undo(:'oops', dry_run => false);
+SELECT model_id, status, status_before_missing, missing_since IS NOT NULL AS missing, returned_at IS NOT NULL AS returned FROM model_access ORDER BY model_id COLLATE "C";
+-- Which prices are free, as the sync reads them.
+SELECT p AS pricing, _model_access_is_free(p::jsonb) AS free FROM unnest(ARRAY[
+    '{"prompt": "0", "completion": "0.0"}', '{"prompt": "0", "completion": 0, "image": null, "discount": 0.5, "overrides": []}',
+    '{"prompt": "0", "completion": "0", "overrides": [{"utc_start": 100, "prompt": "0"}]}',
+    '{"prompt": "0", "completion": "0", "overrides": [{"min_prompt_tokens": 1, "prompt": "0.1"}]}', '{"prompt": "0", "completion": "0", "overrides": ["?"]}',
+    '{"prompt": "0", "completion": "0", "web_search": "0.01"}', '{"prompt": "0", "completion": "0", "image": "-1"}',
+    '{"prompt": "-1", "completion": "0"}', '{"prompt": "0", "completion": "?"}', '{"prompt": "0"}', '{}', NULL]) AS p;
 -- Arguments.
+SELECT model_access_undo(now(), true, '{no/such,NULL}');
 SELECT model_access_undo(NULL);
 SELECT model_access_undo('2100-01-01');
 -- Append-only: not even an admin changes it.

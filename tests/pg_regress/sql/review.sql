@@ -16,7 +16,7 @@ SELECT model_id, reviewed_rule FROM model_access WHERE model_id IN ('anthropic/c
 -- A router or an alias is never proposed, whatever the rules say.
 INSERT INTO model_access_rule (position, is_enterprise) VALUES (1, true);
 UPDATE model_access SET status = 'new';
-SELECT left(reaches, 8) AS reaches, count(*), count(proposed) AS proposed FROM model_access_review GROUP BY 1 ORDER BY 1;
+SELECT regexp_replace(reaches, '^> .*', '> some') AS reaches, count(*), count(proposed) AS proposed FROM model_access_review GROUP BY 1 ORDER BY 1;
 SELECT model_id, usd, io, reaches, proposed FROM model_access_review
 WHERE model_id IN ('openrouter/auto', '~anthropic/claude-opus-latest', 'google/gemini-3.1-pro-preview') ORDER BY model_id COLLATE "C";
 SELECT model_access_accept('openrouter/auto');
@@ -40,7 +40,7 @@ SELECT outcome, free_revoked FROM model_access_load(pg_temp.all_but('openai/gpt-
 UPDATE model_access SET missing_since = missing_since - interval '8 days';
 SELECT outcome, returned FROM model_access_load(pg_temp.all_but(''));
 SELECT reason, model_id, usd, was, factor FROM model_access_review ORDER BY model_id COLLATE "C";
--- The order is that of urgency, and every line fits.
+-- The order is that of urgency.
 SELECT string_agg(reason, ', ') FROM (SELECT reason FROM model_access_review) AS r;
 -- Confirming keeps a model as it is, at its present price.
 SELECT model_access_confirm('openai/gpt-5', 'openai/gpt-5-mini', 'z-ai/glm-5.2:free');
@@ -61,6 +61,7 @@ INSERT INTO model_access_rule (position, pattern, is_pro) VALUES (1, 'openai/\',
 UPDATE model_access SET reviewed_at = NULL, reviewed_by = NULL;
 CREATE TEMP TABLE wanted (model_id text, status text);
 INSERT INTO wanted VALUES ('openai/gpt-5', 'disabled'), ('openai/gpt-4o', 'inactive');
+UPDATE model_access SET status = NULL WHERE model_id = 'openai/gpt-5';
 UPDATE model_access AS m SET status = w.status FROM wanted AS w WHERE w.model_id = m.model_id;
 MERGE INTO model_access AS m USING (VALUES ('openai/gpt-5-pro')) AS w(model_id) ON m.model_id = w.model_id
 WHEN MATCHED THEN UPDATE SET status = 'inactive', note = 'merged';
