@@ -16,6 +16,9 @@ CREATE TABLE @extschema@.model_access_history (
 ALTER SEQUENCE @extschema@.model_access_history_history_id_seq OWNED BY @extschema@.model_access_history.history_id;
 CREATE INDEX model_access_history_model_id_idx ON @extschema@.model_access_history (model_id, history_id);
 CREATE INDEX model_access_history_at_idx ON @extschema@.model_access_history (at);
+-- since when a model waits: for the review
+CREATE INDEX model_access_history_new_idx ON @extschema@.model_access_history (model_id, at) WHERE new ->> 'status' = 'new';
+CREATE INDEX model_access_history_pricing_idx ON @extschema@.model_access_history (model_id, at) WHERE new ? 'pricing';
 
 COMMENT ON TABLE @extschema@.model_access_history IS 'One row per model and statement that changed it, in the order of history_id. Append-only for everyone but the owner.';
 COMMENT ON COLUMN @extschema@.model_access_history.history_id IS 'Order of the changes.';

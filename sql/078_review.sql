@@ -93,7 +93,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_ids(text[], text[], text, text) IS 'Internal. Error 02000 that names the ids which are not among the known ones.';
+COMMENT ON FUNCTION @extschema@._model_access_check_ids(text[], text[], text, text) IS 'Internal. Error P0002 that names the ids which are not among the known ones.';
 
 CREATE FUNCTION @extschema@.model_access_confirm(VARIADIC model_ids text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -113,7 +113,7 @@ BEGIN
     RETURN confirmed;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price as the reviewed one; gives how many models. Error 02000 for an unknown id, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price as the reviewed one; gives how many models. Error P0002 for an unknown id, and nothing is changed.';
 
 CREATE FUNCTION @extschema@.model_access_accept(VARIADIC model_ids text[])
 RETURNS TABLE (model_id text, tiers text, rule text)
@@ -137,4 +137,4 @@ BEGIN
         RETURNING m.model_id, p.tiers, p.rule;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, and records the rule in reviewed_rule; gives what was approved. Error 02000 for a model that does not wait or has no proposal, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, and records the rule in reviewed_rule; gives what was approved. Error P0002 for a model that does not wait or has no proposal, and nothing is changed.';

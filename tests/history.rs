@@ -283,7 +283,7 @@ fn a_ban_that_is_being_committed_is_not_accepted_over() {
     let waiting = "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'model_access'::regclass)";
     wait_until(&mut cluster.connect(), waiting);
     admin.batch_execute("COMMIT").unwrap();
-    assert_eq!(accepting.join().unwrap().code().unwrap().code(), "02000");
+    assert_eq!(accepting.join().unwrap().code().unwrap().code(), "P0002");
     let status =
         admin.query_one("SELECT status FROM model_access WHERE model_id = 'openai/gpt-5'", &[]).unwrap();
     assert_eq!(status.get::<_, &str>(0), "disabled");
