@@ -5,8 +5,10 @@ LOAD 'model_access';
 SELECT name, setting, unit, context FROM pg_settings WHERE name LIKE 'model\_access.%' ORDER BY name;
 SET model_access.url = 'http://openrouter.ai/api/v1/models';
 SET model_access.url = 'https://user:secret@openrouter.ai/api/v1/models';
+\set VERBOSITY sqlstate
 SET model_access.timeout = '10ms';
 SET model_access.max_body = '1GB';
+\set VERBOSITY default
 SET model_access.proxy = 'proxy:3128';
 SET model_access.tiemout = '10s';
 -- Only a superuser sets them, loaded or not.
