@@ -5,10 +5,14 @@
 use postgres::Client;
 use postgres::error::SqlState;
 use std::thread;
+use std::time::{Duration, Instant};
 use tests::{Cluster, snapshot, sync, wait_until};
 
 const BACKENDS: &str =
     "SELECT pid FROM pg_stat_activity WHERE query LIKE '%model_access_sync()%' AND pid <> pg_backend_pid()";
+
+/// Far less than a stalled fetch lasts by itself: the upstream gives up after a minute, the fetch after ten.
+const NOT_BY_ITSELF: Duration = Duration::from_secs(30);
 
 fn count(client: &mut Client, query: &str) -> i64 {
     client.query_one(&format!("SELECT count(*) FROM {query}"), &[]).unwrap().get(0)
@@ -132,8 +136,10 @@ fn an_interrupt_ends_a_stalled_fetch() {
     for scenario in ["stall=headers", "stall=body", "drip=1"] {
         let mut client = cluster.fetching(scenario);
         client.batch_execute("SET statement_timeout = '300ms'").unwrap();
+        let start = Instant::now();
         let error = sync(&mut client).unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{scenario}");
+        assert!(start.elapsed() < NOT_BY_ITSELF, "{scenario}: an interrupt ended it");
         // the session goes on
         client.batch_execute("SET statement_timeout = 0").unwrap();
         assert_eq!(count(&mut client, "model_access_sync_log"), 0);
@@ -144,8 +150,10 @@ fn an_interrupt_ends_a_stalled_fetch() {
         let mut client = cluster.fetching("stall=headers");
         let waiting = thread::spawn(move || sync(&mut client).unwrap_err());
         assert!(cluster.upstream.wait_for_requests(requests + 1));
+        let start = Instant::now();
         admin.batch_execute(&format!("SELECT pg_{signal}_backend(pid) FROM ({BACKENDS}) AS b")).unwrap();
         let error = waiting.join().unwrap();
+        assert!(start.elapsed() < NOT_BY_ITSELF, "{signal}: an interrupt ended it");
         // the message of a server that hangs up may be lost with the connection
         assert!(
             error.is_closed()
