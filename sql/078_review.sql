@@ -43,8 +43,7 @@ SELECT
     r.model_id,
     coalesce(trim_scale(round(r.prompt_usd_per_million, 6))::text, '?') || ' / '
         || coalesce(trim_scale(round(r.completion_usd_per_million, 6))::text, '?') AS usd,
-    CASE WHEN (r.reviewed_prompt_usd_per_million, r.reviewed_completion_usd_per_million)
-            IS DISTINCT FROM (r.prompt_usd_per_million, r.completion_usd_per_million) AND r.reviewed_at IS NOT NULL THEN
+    CASE WHEN r.reviewed_at IS NOT NULL THEN
         coalesce(trim_scale(round(r.reviewed_prompt_usd_per_million, 6))::text, '?') || ' / '
             || coalesce(trim_scale(round(r.reviewed_completion_usd_per_million, 6))::text, '?')
     END AS was,
@@ -73,7 +72,7 @@ COMMENT ON COLUMN @extschema@.model_access_review.reason IS 'free_revoked, price
 COMMENT ON COLUMN @extschema@.model_access_review.since IS 'Since when it waits.';
 COMMENT ON COLUMN @extschema@.model_access_review.model_id IS 'Which model: what UPDATE, model_access_confirm and model_access_accept name.';
 COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens, to six places; ? = variable or unknown.';
-COMMENT ON COLUMN @extschema@.model_access_review.was IS 'The same at the last decision, where it differs.';
+COMMENT ON COLUMN @extschema@.model_access_review.was IS 'The same at the last decision; NULL where there was none.';
 COMMENT ON COLUMN @extschema@.model_access_review.factor IS 'The larger of the two changes, as a factor.';
 COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens.';
 COMMENT ON COLUMN @extschema@.model_access_review.io IS 'What it reads > writes, by initials: text, image, file, audio, video.';

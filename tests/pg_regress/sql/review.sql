@@ -9,8 +9,9 @@ INSERT INTO model_access_rule (position, pattern, provider, max_usd_per_million,
     (30, NULL, 'anthropic', NULL, false, false, true);
 SELECT reason, proposed, count(*) FROM model_access_review GROUP BY 1, 2 ORDER BY 3;
 SELECT tiers, count(*) FROM model_access_accept(VARIADIC ARRAY(SELECT model_id FROM model_access_review WHERE proposed IS NOT NULL)) GROUP BY 1 ORDER BY 2;
-UPDATE model_access SET status = 'inactive' WHERE status = 'new';
-SELECT count(*) FROM model_access_review WHERE reason <> 'expiring';
+SELECT reason, count(*) FROM model_access_review GROUP BY reason ORDER BY reason;
+UPDATE model_access SET status = 'inactive' WHERE status = 'new' OR expires_on <= current_date + 30;
+SELECT count(*) FROM model_access_review;
 SELECT status, count(*), count(reviewed_rule) AS by_rule, count(reviewed_at) AS reviewed FROM model_access GROUP BY status ORDER BY status;
 SELECT model_id, reviewed_rule FROM model_access WHERE model_id IN ('anthropic/claude-opus-5', 'openai/gpt-5', 'openai/gpt-5-nano', 'z-ai/glm-5.2:free') ORDER BY 1;
 -- A router or an alias is never proposed, whatever the rules say.
