@@ -52,7 +52,7 @@ COMMENT ON TRIGGER model_access_check_rule ON @extschema@.model_access_rule IS '
 
 CREATE VIEW @extschema@._model_access_proposal AS
 SELECT DISTINCT ON (m.model_id)
-    m.model_id, r.position, r.is_free, r.is_pro, r.is_enterprise,
+    m.model_id, r.is_free, r.is_pro, r.is_enterprise,
     concat_ws(',', CASE WHEN r.is_free THEN 'free' END, CASE WHEN r.is_pro THEN 'pro' END,
         CASE WHEN r.is_enterprise THEN 'enterprise' END) AS tiers,
     concat_ws(' ', r.position, r.pattern, r.provider, '<= ' || r.max_usd_per_million, r.modality) AS rule

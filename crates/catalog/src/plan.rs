@@ -128,8 +128,7 @@ pub fn plan(state: &State, catalogue: Catalogue, max_removals: Option<u32>) -> P
     }
 
     let verdict = guard::judge(&removals, &total, &doubts, &state.settings, max_removals);
-    let (gone, withheld) =
-        if verdict.withhold { ([].as_slice(), &removals) } else { (removals.as_slice(), &Vec::new()) };
+    let (gone, withheld) = removals.split_at(if verdict.withhold { 0 } else { removals.len() });
     let withheld_models: Vec<String> = withheld.iter().map(|row| row.model_id.clone()).collect();
     update.extend(gone.iter().filter_map(|row| lifecycle::unlisted(row, state.now)));
     update.sort_by(|a, b| a.model_id.cmp(&b.model_id));

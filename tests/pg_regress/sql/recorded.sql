@@ -20,33 +20,24 @@ CREATE FUNCTION pg_temp.compare(catalogue text) RETURNS TABLE (models bigint, ro
     FROM jsonb_array_elements(pg_temp.document(catalogue::jsonb)) AS e
     FULL JOIN (SELECT * FROM model_access WHERE missing_since IS NULL) AS m ON m.model_id = e ->> 'id' $$;
 -- In order, each on top of the one before. Between eras lie months, so removals are let through.
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2024-09-18.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2024-11-11.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2025-04-09.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2025-05-05.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2025-06-11.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2025-09-14.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2025-12-25.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2026-08-05-output_modalities-all.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
-\set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2026-08-22.json.gz"`
-SELECT outcome, listed, jsonb_array_length(unusable) AS unusable FROM model_access_load(:'catalogue', max_removals => 1000);
-SELECT * FROM pg_temp.compare(:'catalogue');
+\set era 2024-09-18
+\i :abs_srcdir/era.sql
+\set era 2024-11-11
+\i :abs_srcdir/era.sql
+\set era 2025-04-09
+\i :abs_srcdir/era.sql
+\set era 2025-05-05
+\i :abs_srcdir/era.sql
+\set era 2025-06-11
+\i :abs_srcdir/era.sql
+\set era 2025-09-14
+\i :abs_srcdir/era.sql
+\set era 2025-12-25
+\i :abs_srcdir/era.sql
+\set era 2026-08-05-output_modalities-all
+\i :abs_srcdir/era.sql
+\set era 2026-08-22
+\i :abs_srcdir/era.sql
 -- Odd rows on record, too: prices exact to the last of 23 digits.
 \set peculiar `cat "$PG_ABS_SRCDIR/../catalogues/peculiar_rows.json"`
 CREATE TEMP TABLE peculiar AS
