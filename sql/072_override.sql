@@ -35,14 +35,21 @@ COMMENT ON COLUMN @extschema@.model_access_override.created_by IS 'By which role
 CREATE FUNCTION @extschema@._model_access_user_key(user_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    kind     text := (SELECT b.key FROM @extschema@.model_access_binding AS b);
     spelling text;
 BEGIN
     IF @extschema@._model_access_is_bound() THEN
         spelling := (SELECT min(p.user_key) FROM @extschema@.model_access_profile(user_id) AS p);
     END IF;
-    RETURN coalesce(spelling, (
-        SELECT CASE b.key WHEN 'uuid' THEN user_id::uuid::text WHEN 'integer' THEN user_id::bigint::text END
-        FROM @extschema@.model_access_binding AS b), user_id);
+    -- statements, since a CASE would have both casts evaluated while it is planned
+    IF spelling IS NOT NULL THEN
+        RETURN spelling;
+    ELSIF kind = 'uuid' THEN
+        RETURN user_id::uuid::text;
+    ELSIF kind = 'integer' THEN
+        RETURN user_id::bigint::text;
+    END IF;
+    RETURN user_id;
 EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
     RETURN NULL;
 END

@@ -19,7 +19,7 @@ COMMENT ON FUNCTION @extschema@._model_access_check_enforce(regclass, name, name
 CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    read_columns text := format('SELECT ARRAY[($1).%I::text, ($1).%I::text]', TG_ARGV[0], TG_ARGV[1]);
+    read_columns text;
     becomes      text[];
     was          text[];
     why          text;
@@ -30,6 +30,7 @@ BEGIN
                   HINT = 'CREATE TRIGGER … BEFORE INSERT OR UPDATE OF user_id, model_id ON … FOR EACH ROW EXECUTE FUNCTION model_access_enforce(''user_id'', ''model_id'')';
     END IF;
     PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_ARGV[0]::name, TG_ARGV[1]::name);
+    read_columns := format('SELECT ARRAY[($1).%I::text, ($1).%I::text]', TG_ARGV[0], TG_ARGV[1]);
     EXECUTE read_columns INTO becomes USING NEW;
     IF TG_OP = 'UPDATE' THEN
         EXECUTE read_columns INTO was USING OLD;
