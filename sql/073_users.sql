@@ -7,7 +7,7 @@ BEGIN
     IF @extschema@._model_access_is_bound() THEN
         SELECT min(p.user_key), min(CASE WHEN p.tier IN ('free', 'pro', 'enterprise') THEN p.tier END) INTO user_key, tier
         -- an id that two rows share is nobody's
-        FROM @extschema@.model_access_profile(user_id) AS p HAVING count(*) = 1;
+        FROM @extschema@._model_access_ask_profile(user_id) AS p HAVING count(*) = 1;
     END IF;
 END
 $$;
