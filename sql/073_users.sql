@@ -92,7 +92,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     claims text := nullif(current_setting('request.jwt.claims', true), '');
 BEGIN
-    -- PostgREST 9 and older set one parameter a claim; where both are there, only the verified whole counts
+    -- older releases of PostgREST set one parameter a claim; where both are there, only the whole counts
     RETURN nullif(CASE WHEN claims IS NULL THEN current_setting('request.jwt.claim.sub', true) ELSE claims::jsonb ->> 'sub' END, '');
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;
