@@ -10,8 +10,8 @@ await client.connect()
 try {
   if (model) {
     const { rows } = await client.query('SELECT model_allowed_for_user($1, $2) AS allowed', [userId, model])
-    if (!rows[0].allowed) throw new Error(`${userId} may not use ${model}`)
-    console.log(`${userId} may use ${model}`)
+    console.log(`${userId} may ${rows[0].allowed ? '' : 'not '}use ${model}`)
+    process.exitCode = rows[0].allowed ? 0 : 1
   } else {
     const { rows } = await client.query('SELECT model_id FROM models_for_user($1) ORDER BY model_id', [userId])
     for (const row of rows) console.log(row.model_id)
