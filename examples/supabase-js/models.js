@@ -10,4 +10,4 @@ const supabase = createClient(SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY, { accessTo
 const { data, error } = await supabase.rpc('models_for_me')
 // an error is an error, never an empty list
 if (error) throw new Error(error.message, { cause: error })
-for (const { model_id } of data) console.log(model_id)
+for (const id of data.map((model) => model.model_id).sort()) console.log(id)
