@@ -1,6 +1,6 @@
 //! The clients of `examples/`, run as their README prints it, by roles with the rights that it gives.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
 use postgres::Client;
 use serde_json::Value;
@@ -261,6 +261,7 @@ fn serves(stage: &mut Stage, service: &Service, ask: &str) {
         answer = get(stage, PRO);
     }
     assert_eq!((answer.status, json(&answer.body)), (200, stage.list(PRO)), "{}", service.said());
+    assert!(!service.said().contains("uncaught"), "{}", service.said());
 
     // what the server refuses is a mistake, not an outage
     stage.client.batch_execute("SELECT model_access_revoke('app')").unwrap();

@@ -10,7 +10,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from psycopg_pool import ConnectionPool
 
 SECRET, AUDIENCE = os.environ["JWT_SECRET"], os.environ["JWT_AUDIENCE"]
-# PGHOST, PGUSER, PGPASSWORD and PGDATABASE say where; without reconnect_timeout its pauses grow to minutes in an outage
+# PGHOST, PGUSER, PGPASSWORD and PGDATABASE say where; without reconnect_timeout, the pauses between attempts to connect
+# grow to minutes in an outage
 pool = ConnectionPool(open=True, max_size=10, timeout=5, reconnect_timeout=5, check=ConnectionPool.check_connection)
 app = FastAPI()
 
@@ -30,6 +31,7 @@ def user(token: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) 
         raise HTTPException(401, "invalid token", {"WWW-Authenticate": 'Bearer error="invalid_token"'}) from error
 
 
+# def, not async def: these run in threads of FastAPI's, where psycopg may wait
 @app.get("/api/models")
 def models(user_id: Annotated[str, Depends(user)], response: Response):
     response.headers.update({"Cache-Control": "private, no-cache", "Vary": "Authorization"})

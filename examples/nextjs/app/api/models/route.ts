@@ -5,7 +5,7 @@ import { DatabaseError, Pool } from 'pg'
 
 // PGHOST, PGUSER, PGPASSWORD and PGDATABASE say where
 const pool = new Pool({ connectionTimeoutMillis: 5000, query_timeout: 5000 })
-// the pool replaces an idle connection that breaks; unheard, its error would end the process
+// the pool replaces an idle connection that breaks; unheard, its error would be an uncaught exception
 pool.on('error', (error) => console.error(error.message))
 
 const refuse = (status: number, detail: string, headers: HeadersInit) => Response.json({ detail }, { status, headers })
