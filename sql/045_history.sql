@@ -1,17 +1,19 @@
--- Who changed what, sync and admins alike. Inserts leave no row: a model starts new, in no tier, at first_seen_at.
+-- Who changed what, sync and admins alike. Inserts of models leave no row: one starts new, in no tier, at first_seen_at.
 
 CREATE SEQUENCE @extschema@.model_access_history_history_id_seq;
 COMMENT ON SEQUENCE @extschema@.model_access_history_history_id_seq IS 'Orders the history.';
 
 CREATE TABLE @extschema@.model_access_history (
     history_id bigint PRIMARY KEY DEFAULT nextval('@extschema@.model_access_history_history_id_seq'),
-    model_id   text NOT NULL,
+    model_id   text,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     actor      text NOT NULL,
     actor_role text,
     run_id     bigint,
     old        jsonb NOT NULL,
-    new        jsonb NOT NULL
+    new        jsonb NOT NULL,
+    user_id    text,
+    CHECK (model_id IS NOT NULL OR user_id IS NOT NULL)
 );
 ALTER SEQUENCE @extschema@.model_access_history_history_id_seq OWNED BY @extschema@.model_access_history.history_id;
 CREATE INDEX model_access_history_model_id_idx ON @extschema@.model_access_history (model_id, history_id);
@@ -20,15 +22,16 @@ CREATE INDEX model_access_history_at_idx ON @extschema@.model_access_history (at
 CREATE INDEX model_access_history_new_idx ON @extschema@.model_access_history (model_id, at) WHERE new ->> 'status' = 'new';
 CREATE INDEX model_access_history_pricing_idx ON @extschema@.model_access_history (model_id, at) WHERE new ? 'pricing';
 
-COMMENT ON TABLE @extschema@.model_access_history IS 'One row per model and statement that changed it, in the order of history_id. Append-only for everyone but the owner.';
+COMMENT ON TABLE @extschema@.model_access_history IS 'One row per model, or override, and statement that changed it, in the order of history_id. Append-only for everyone but the owner.';
 COMMENT ON COLUMN @extschema@.model_access_history.history_id IS 'Order of the changes.';
-COMMENT ON COLUMN @extschema@.model_access_history.model_id IS 'The model that changed.';
+COMMENT ON COLUMN @extschema@.model_access_history.model_id IS 'The model that changed; NULL for an override of a provider.';
 COMMENT ON COLUMN @extschema@.model_access_history.at IS 'When the statement ran (clock_timestamp()).';
 COMMENT ON COLUMN @extschema@.model_access_history.actor IS 'Who had logged in (session_user).';
 COMMENT ON COLUMN @extschema@.model_access_history.actor_role IS 'The role set with SET ROLE; NULL where none was.';
 COMMENT ON COLUMN @extschema@.model_access_history.run_id IS 'The sync that changed it; NULL for an admin. Its run row may have been pruned.';
 COMMENT ON COLUMN @extschema@.model_access_history.old IS 'The columns that changed, as they were. upstream and fingerprint are not recorded.';
 COMMENT ON COLUMN @extschema@.model_access_history.new IS 'The same columns, as they became.';
+COMMENT ON COLUMN @extschema@.model_access_history.user_id IS 'Whose override changed: old and new hold it whole under the key override, or nothing where it was not there. NULL for a change of the model.';
 
 CREATE FUNCTION @extschema@._model_access_record() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -47,6 +47,27 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'p
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. The part of model_access_health about runs.';
 
+CREATE FUNCTION @extschema@._model_access_health_of_profiles() RETURNS TABLE ("check" text, ok boolean, detail text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    bound   regclass := (SELECT b.profiles FROM @extschema@.model_access_binding AS b);
+    writers text     := @extschema@._model_access_tier_writers();
+BEGIN
+    IF bound IS NULL THEN
+        RETURN QUERY VALUES ('profiles', true, 'no profiles are bound: models_for_user knows nobody');
+    ELSIF NOT (@extschema@._model_access_is_bound() AND @extschema@._model_access_is_bound('@extschema@.model_access_profile_tiers()')) THEN
+        RETURN QUERY VALUES ('profiles', false, format('the lookup of users in %s is gone, or not its owner''s: bind it again; until then no user is known', bound));
+    ELSE
+        RETURN QUERY
+            SELECT 'profiles', count(*) = 0, format('users of %s in a tier that does not exist: %s%s', bound, coalesce(sum(t.users), 0),
+                ', such as ' || quote_literal((array_agg(t.tier ORDER BY t.users DESC, t.tier))[1]))
+            FROM @extschema@.model_access_profile_tiers() AS t WHERE t.tier NOT IN ('free', 'pro', 'enterprise');
+        RETURN QUERY VALUES ('tier_column', writers IS NULL, coalesce('can be updated by ' || writers, 'only its owner and admins may update it'));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_health_of_profiles() IS 'Internal. The part of model_access_health about the bound table.';
+
 CREATE FUNCTION @extschema@.model_access_health() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET jit = off AS $$
     WITH review AS (SELECT * FROM @extschema@.model_access_review),
@@ -54,6 +75,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET d
         SELECT pg_total_relation_size('@extschema@.model_access_history'::regclass) AS history,
                pg_total_relation_size('@extschema@.model_access_sync_log'::regclass) AS log)
     SELECT * FROM @extschema@._model_access_health_of_runs()
+    UNION ALL
+    SELECT * FROM @extschema@._model_access_health_of_profiles()
     UNION ALL
     SELECT 'review', coalesce(min(since) >= current_date - 7, true), format('waiting: %s%s', count(*), ', the oldest since ' || min(since))
     FROM review WHERE reason <> 'expiring'
@@ -66,4 +89,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET d
     UNION ALL
     SELECT 'size', history + log < 1024 ^ 3, format('history %s, log %s', pg_size_pretty(history), pg_size_pretty(log)) FROM size
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: last_success, last_run, withheld, job, review (nothing waits for more than 7 days), free_revoked, expiring, size (below 1 GB).';
+COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: last_success, last_run, withheld, job, review (nothing waits for more than 7 days), free_revoked, expiring, profiles (no unknown tiers in the bound table), tier_column (nobody but its owner and admins may update it), size (below 1 GB).';

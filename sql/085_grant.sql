@@ -7,6 +7,12 @@ BEGIN ATOMIC
         ('ROUTINE', 'models_for_tier(text)', 'reader', 'EXECUTE'),
         ('ROUTINE', 'model_allowed(text,text)', 'reader', 'EXECUTE'),
         ('ROUTINE', 'model_access_explain(text,text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'models_for_user(text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'model_allowed_for_user(text,text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'model_access_explain_for_user(text,text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'model_access_user(text)', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'model_access_enforce()', 'reader', 'EXECUTE'),
+        ('ROUTINE', 'models_for_me()', 'user', 'EXECUTE'),
         ('ROUTINE', '_model_access_tier(text)', 'reader', 'EXECUTE'),
         ('ROUTINE', '_model_access_in_tier(text,boolean,boolean,boolean)', 'reader', 'EXECUTE'),
         ('TABLE', '_model_access_active', 'reader', 'SELECT'),
@@ -17,6 +23,8 @@ BEGIN ATOMIC
         ('TABLE', 'model_access_history', 'admin', 'SELECT'),
         ('TABLE', 'model_access_review', 'admin', 'SELECT'),
         ('TABLE', 'model_access_rule', 'admin', 'SELECT, INSERT, UPDATE, DELETE'),
+        ('TABLE', 'model_access_override', 'admin', 'SELECT, DELETE, INSERT (user_id, model_id, allowed, expires_at, note, provider, starts_at), UPDATE (user_id, model_id, allowed, expires_at, note, provider, starts_at)'),
+        ('SEQUENCE', 'model_access_override_override_id_seq', 'admin', 'USAGE'),
         ('ROUTINE', 'model_access_accept(text[])', 'admin', 'EXECUTE'),
         ('ROUTINE', 'model_access_confirm(text[])', 'admin', 'EXECUTE'),
         ('ROUTINE', 'model_access_undo(timestamptz,boolean,text[])', 'admin', 'EXECUTE'),
@@ -36,38 +44,58 @@ BEGIN ATOMIC
         ('ROUTINE', 'model_access_revoke(regrole)', 'owner', NULL),
         ('ROUTINE', 'model_access_schedule(text,regrole)', 'owner', NULL),
         ('ROUTINE', 'model_access_unschedule()', 'owner', NULL),
+        ('ROUTINE', 'model_access_bind_profiles(regclass,name,name)', 'owner', NULL),
+        ('ROUTINE', 'model_access_unbind_profiles()', 'owner', NULL),
+        ('TABLE', 'model_access_binding', 'owner', NULL),
         ('TABLE', 'model_access_setting', 'owner', NULL),
         ('SEQUENCE', 'model_access_sync_log_run_id_seq', 'owner', NULL),
         ('SEQUENCE', 'model_access_history_history_id_seq', 'owner', NULL),
         ('ROUTINE', '_model_access_actor()', 'owner', NULL),
         ('ROUTINE', '_model_access_announce()', 'owner', NULL),
+        ('ROUTINE', '_model_access_announce_profile()', 'owner', NULL),
         ('ROUTINE', '_model_access_as_of(timestamptz)', 'owner', NULL),
         ('ROUTINE', '_model_access_begin(integer)', 'owner', NULL),
+        ('ROUTINE', '_model_access_check_enforce(regclass,name,name)', 'owner', NULL),
         ('ROUTINE', '_model_access_check_ids(text[],text[],text,text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_check_override()', 'owner', NULL),
+        ('ROUTINE', '_model_access_check_profiles(regclass,name,name)', 'owner', NULL),
         ('ROUTINE', '_model_access_check_role(regrole)', 'owner', NULL),
         ('ROUTINE', '_model_access_check_rule()', 'owner', NULL),
+        ('ROUTINE', '_model_access_column_type(regclass,name)', 'owner', NULL),
         ('ROUTINE', '_model_access_decide()', 'owner', NULL),
         ('ROUTINE', '_model_access_fetch()', 'owner', NULL),
+        ('ROUTINE', '_model_access_for(text,text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_health_of_profiles()', 'owner', NULL),
         ('ROUTINE', '_model_access_health_of_runs()', 'owner', NULL),
+        ('ROUTINE', '_model_access_is_bound(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_is_free(jsonb)', 'owner', NULL),
         ('ROUTINE', '_model_access_job()', 'owner', NULL),
+        ('ROUTINE', '_model_access_key_kind(regtype)', 'owner', NULL),
         ('ROUTINE', '_model_access_lock()', 'owner', NULL),
         ('ROUTINE', '_model_access_locked(text,text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_me()', 'owner', NULL),
         ('ROUTINE', '_model_access_notify()', 'owner', NULL),
         ('ROUTINE', '_model_access_objects()', 'owner', NULL),
+        ('TABLE', '_model_access_override_in_force', 'owner', NULL),
         ('ROUTINE', '_model_access_preview(jsonb)', 'owner', NULL),
+        ('ROUTINE', '_model_access_profile_ddl(regclass,name,name)', 'owner', NULL),
         ('TABLE', '_model_access_proposal', 'owner', NULL),
         ('ROUTINE', '_model_access_plan(bytea,text,integer)', 'owner', NULL),
         ('ROUTINE', '_model_access_plan_now(bytea,integer)', 'owner', NULL),
-        ('ROUTINE', '_model_access_reason(text,@extschema@.model_access)', 'owner', NULL),
+        ('ROUTINE', '_model_access_reason(text,text)', 'owner', NULL),
         ('ROUTINE', '_model_access_require_pg_cron(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_record()', 'owner', NULL),
+        ('ROUTINE', '_model_access_record_override()', 'owner', NULL),
+        ('ROUTINE', '_model_access_respell_overrides()', 'owner', NULL),
         ('ROUTINE', '_model_access_run(bytea,jsonb)', 'owner', NULL),
         ('ROUTINE', '_model_access_setting_value(text,text)', 'owner', NULL),
         ('ROUTINE', '_model_access_shell(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_state()', 'owner', NULL),
+        ('ROUTINE', '_model_access_tier_writers()', 'owner', NULL),
         ('ROUTINE', '_model_access_undo_plan(timestamptz,text[])', 'owner', NULL),
         ('ROUTINE', '_model_access_undo_write(timestamptz,jsonb)', 'owner', NULL),
+        ('ROUTINE', '_model_access_user(text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_user_key(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_warn(jsonb)', 'owner', NULL),
         ('ROUTINE', '_model_access_write(jsonb,bigint)', 'owner', NULL)
     ) AS o(kind, name, rights, privilege)
@@ -99,9 +127,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     item record;
 BEGIN
-    IF rights NOT IN ('reader', 'admin', 'job') OR rights IS NULL THEN
+    IF rights NOT IN ('user', 'reader', 'admin', 'job') OR rights IS NULL THEN
         RAISE EXCEPTION 'unknown rights "%"', rights
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'The rights are reader, admin and job.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'The rights are user, reader, admin and job.';
     END IF;
     PERFORM @extschema@._model_access_check_role(role);
     IF rights = 'job' AND to_regprocedure('@extschema@.model_access_sync_job()') IS NULL THEN
@@ -124,7 +152,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Adds rights to those a role has: reader (listing, checking, explaining), admin (reader, and deciding, log, sync) or job (the nightly sync only), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';
+COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Adds rights to those a role has: user (models_for_me only), reader (listing, checking, explaining), admin (reader, and deciding, log, sync) or job (the nightly sync only), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';
 
 CREATE FUNCTION @extschema@.model_access_revoke(role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

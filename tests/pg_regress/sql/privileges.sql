@@ -29,11 +29,11 @@ CREATE VIEW held AS
     FROM pg_class AS c, aclexplode(c.relacl) AS a
     WHERE c.relnamespace = '"Given Away"'::regnamespace AND a.grantee <> c.relowner GROUP BY 1, 2
     UNION ALL
-    SELECT c.relname || '.' || t.attname, a.grantee::regrole, string_agg(a.privilege_type, ',')
+    SELECT c.relname || '.' || t.attname, a.grantee::regrole, string_agg(a.privilege_type, ',' ORDER BY a.privilege_type)
     FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid, aclexplode(t.attacl) AS a
     WHERE c.relnamespace = '"Given Away"'::regnamespace AND a.grantee <> c.relowner GROUP BY 1, 2
     UNION ALL
-    SELECT p.proname, a.grantee::regrole, string_agg(a.privilege_type, ',')
+    SELECT p.proname, a.grantee::regrole, string_agg(a.privilege_type, ',' ORDER BY a.privilege_type)
     FROM pg_proc AS p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
     WHERE p.pronamespace = '"Given Away"'::regnamespace AND a.grantee <> p.proowner GROUP BY 1, 2;
 SELECT * FROM held WHERE object NOT IN ('caught', 'format', 'concat_ws', 'json_build_object', 'jsonb_build_object', 'same');
@@ -46,6 +46,13 @@ SELECT * FROM models_for_tier('free');
 SELECT model_allowed('free', 'a/b');
 SELECT * FROM model_access;
 RESET ROLE;
+-- user: one call.
+CREATE ROLE regress_user;
+SELECT model_access_grant('regress_user', 'user');
+SELECT object, privileges FROM held WHERE grantee = 'regress_user'::regrole;
+SELECT model_access_revoke('regress_user');
+DROP OWNED BY regress_user;
+DROP ROLE regress_user;
 -- reader: the answers, and nothing else.
 CREATE ROLE regress_reader;
 SELECT model_access_grant('regress_reader', 'reader');

@@ -1,0 +1,140 @@
+-- Exceptions for one user: a model or a whole provider, allowed or denied, for a time. Plain DML.
+
+CREATE SEQUENCE @extschema@.model_access_override_override_id_seq;
+COMMENT ON SEQUENCE @extschema@.model_access_override_override_id_seq IS 'Numbers the overrides.';
+
+CREATE TABLE @extschema@.model_access_override (
+    user_id     text NOT NULL,
+    model_id    text,
+    allowed     boolean NOT NULL,
+    expires_at  timestamptz,
+    note        text,
+    provider    text,
+    starts_at   timestamptz,
+    override_id bigint PRIMARY KEY DEFAULT nextval('@extschema@.model_access_override_override_id_seq'),
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    created_by  text NOT NULL DEFAULT current_user,
+    CHECK (num_nonnulls(model_id, provider) = 1),
+    CHECK (expires_at > starts_at)
+);
+ALTER SEQUENCE @extschema@.model_access_override_override_id_seq OWNED BY @extschema@.model_access_override.override_id;
+CREATE INDEX model_access_override_user_id_idx ON @extschema@.model_access_override (user_id);
+
+COMMENT ON TABLE @extschema@.model_access_override IS 'Exceptions for one user: deny beats allow beats tier, and nothing shows a model that is not active and listed. Plain DML; one outside its time does not count.';
+COMMENT ON COLUMN @extschema@.model_access_override.user_id IS 'The user, as in the key of the bound table; kept in its spelling.';
+COMMENT ON COLUMN @extschema@.model_access_override.model_id IS 'The model; NULL where provider says which.';
+COMMENT ON COLUMN @extschema@.model_access_override.allowed IS 'true allows what the tier does not, false denies what the tier allows.';
+COMMENT ON COLUMN @extschema@.model_access_override.expires_at IS 'From when it does not count any more; NULL = never ends.';
+COMMENT ON COLUMN @extschema@.model_access_override.note IS 'The admin''s own words.';
+COMMENT ON COLUMN @extschema@.model_access_override.provider IS 'Every model of this provider, those to come as well; NULL where model_id says which.';
+COMMENT ON COLUMN @extschema@.model_access_override.starts_at IS 'From when it counts; NULL = at once.';
+COMMENT ON COLUMN @extschema@.model_access_override.override_id IS 'Number of the override.';
+COMMENT ON COLUMN @extschema@.model_access_override.created_at IS 'When it was made.';
+COMMENT ON COLUMN @extschema@.model_access_override.created_by IS 'By which role.';
+
+CREATE FUNCTION @extschema@._model_access_user_key(user_id text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    kind     text := (SELECT b.key FROM @extschema@.model_access_binding AS b);
+    spelling text;
+BEGIN
+    IF @extschema@._model_access_is_bound() THEN
+        spelling := (SELECT min(p.user_key) FROM @extschema@.model_access_profile(user_id) AS p);
+    END IF;
+    -- statements, since a CASE would have both casts evaluated while it is planned
+    IF spelling IS NOT NULL THEN
+        RETURN spelling;
+    ELSIF kind = 'uuid' THEN
+        RETURN user_id::uuid::text;
+    ELSIF kind = 'integer' THEN
+        RETURN user_id::bigint::text;
+    END IF;
+    RETURN user_id;
+EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS 'Internal. A user id as the bound table spells it; NULL where it cannot be one of its keys.';
+
+CREATE FUNCTION @extschema@._model_access_check_override() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    spelling text := @extschema@._model_access_user_key(NEW.user_id);
+BEGIN
+    IF num_nonnulls(NEW.model_id, NEW.provider) <> 1 THEN
+        RAISE EXCEPTION 'an override names either a model or a provider'
+            USING ERRCODE = 'check_violation', HINT = 'Set model_id or provider, not both.';
+    ELSIF NEW.user_id IS NULL OR NEW.user_id = '' OR NEW.allowed IS NULL THEN
+        RAISE EXCEPTION 'an override names a user, and whether the model is allowed'
+            USING ERRCODE = 'not_null_violation', HINT = 'Set user_id and allowed.';
+    ELSIF NEW.expires_at <= NEW.starts_at THEN
+        RAISE EXCEPTION 'an override must not expire before it starts'
+            USING ERRCODE = 'check_violation', HINT = 'Leave starts_at NULL for at once, expires_at NULL for ever.';
+    ELSIF spelling IS NULL THEN
+        RAISE EXCEPTION 'user "%" cannot be in the bound profiles', NEW.user_id
+            USING ERRCODE = 'invalid_text_representation', HINT = 'Write user_id as the id of a user is written there.';
+    -- not for a row of a restored dump, which may come before the models; models are never deleted
+    ELSIF (TG_OP = 'UPDATE' OR NEW.created_at = now()) AND NOT EXISTS (
+        SELECT FROM @extschema@.model_access AS m WHERE m.model_id = NEW.model_id OR m.provider = NEW.provider) THEN
+        RAISE EXCEPTION 'there is no % "%"', CASE WHEN NEW.model_id IS NULL THEN 'provider' ELSE 'model' END, coalesce(NEW.model_id, NEW.provider)
+            USING ERRCODE = 'foreign_key_violation', HINT = 'Names are exact; look in model_access.';
+    END IF;
+    NEW.user_id := spelling;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_override() IS 'Internal. Trigger function: refuses an override that could match nothing, and spells its user as the bound table does.';
+
+CREATE TRIGGER model_access_check_override BEFORE INSERT OR UPDATE ON @extschema@.model_access_override
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_override();
+COMMENT ON TRIGGER model_access_check_override ON @extschema@.model_access_override IS 'Refuses an override that could match nothing, and spells its user as the bound table does.';
+
+CREATE FUNCTION @extschema@._model_access_respell_overrides() RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    -- the trigger spells them; what can be no key there stays, and matches nobody
+    UPDATE @extschema@.model_access_override AS o SET user_id = o.user_id
+    WHERE @extschema@._model_access_user_key(o.user_id) <> o.user_id;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_respell_overrides() IS 'Internal. Spells the users of overrides as a newly bound table does.';
+
+CREATE FUNCTION @extschema@._model_access_record_override() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at timestamptz := clock_timestamp();
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        -- rows of a restored dump are older than its transaction, and in the history already
+        INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, old, new, user_id)
+        SELECT n.model_id, at, session_user, nullif(current_setting('role'), 'none'), '{}', jsonb_build_object('override', to_jsonb(n)), n.user_id
+        FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.override_id;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, old, new, user_id)
+        SELECT o.model_id, at, session_user, nullif(current_setting('role'), 'none'), jsonb_build_object('override', to_jsonb(o)), '{}', o.user_id
+        FROM old_rows AS o ORDER BY o.override_id;
+    ELSE
+        INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, old, new, user_id)
+        SELECT n.model_id, at, session_user, nullif(current_setting('role'), 'none'),
+               jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n)), n.user_id
+        FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id WHERE o IS DISTINCT FROM n ORDER BY n.override_id;
+    END IF;
+    PERFORM @extschema@._model_access_notify();
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_record_override() IS 'Internal. Trigger function: records what became of overrides in model_access_history, and notifies.';
+
+CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_override
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
+CREATE TRIGGER model_access_record_update AFTER UPDATE ON @extschema@.model_access_override
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
+CREATE TRIGGER model_access_record_delete AFTER DELETE ON @extschema@.model_access_override
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
+COMMENT ON TRIGGER model_access_record_insert ON @extschema@.model_access_override IS 'Records new overrides in model_access_history, and notifies.';
+COMMENT ON TRIGGER model_access_record_update ON @extschema@.model_access_override IS 'Records changed overrides in model_access_history, and notifies.';
+COMMENT ON TRIGGER model_access_record_delete ON @extschema@.model_access_override IS 'Records removed overrides in model_access_history, and notifies.';
+
+CREATE VIEW @extschema@._model_access_override_in_force AS
+SELECT user_id, model_id, provider, allowed, expires_at FROM @extschema@.model_access_override
+WHERE (starts_at IS NULL OR starts_at <= statement_timestamp()) AND (expires_at IS NULL OR expires_at > statement_timestamp());
+COMMENT ON VIEW @extschema@._model_access_override_in_force IS 'Internal. The overrides that count now.';

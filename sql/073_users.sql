@@ -1,0 +1,109 @@
+-- The same answers for a user: his tier from the bound profiles, and his overrides.
+
+CREATE FUNCTION @extschema@._model_access_user(user_id text, OUT user_key text, OUT tier text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- PL/pgSQL: the generated function is looked up when this runs, and only where it may be trusted
+    IF @extschema@._model_access_is_bound() THEN
+        SELECT min(p.user_key), min(CASE WHEN p.tier IN ('free', 'pro', 'enterprise') THEN p.tier END) INTO user_key, tier
+        -- an id that two rows share is nobody's
+        FROM @extschema@.model_access_profile(user_id) AS p HAVING count(*) = 1;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and his tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier.';
+
+CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@._model_access_active
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT m.* FROM @extschema@._model_access_active AS m
+    CROSS JOIN LATERAL (
+        -- deny beats allow: false if any denies, NULL if none says anything
+        SELECT bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
+        WHERE o.user_id = _model_access_for.user_key AND (o.model_id = m.model_id OR o.provider = m.provider)) AS override
+    WHERE coalesce(override.allowed, @extschema@._model_access_in_tier(_model_access_for.tier, m.is_free, m.is_pro, m.is_enterprise));
+END;
+COMMENT ON FUNCTION @extschema@._model_access_for(text, text) IS 'Internal. Every model that a user with this key and tier may use.';
+
+CREATE FUNCTION @extschema@.models_for_user(user_id text) RETURNS SETOF @extschema@.model_access_visible
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    u record := @extschema@._model_access_user(user_id);
+BEGIN
+    RETURN QUERY
+        SELECT m.model_id, m.name, m.description, m.provider, m.context_length, m.max_completion_tokens, m.input_modalities,
+            m.output_modalities, m.supported_parameters, m.pricing, m.prompt_usd_per_million, m.completion_usd_per_million,
+            m.expires_on
+        FROM @extschema@._model_access_for(u.user_key, u.tier) AS m;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.models_for_user(text) IS 'Every model that a user may use: those of his tier in the bound profiles, with his overrides. No row for a user or a tier that is not known, or where no table is bound.';
+
+CREATE FUNCTION @extschema@.model_allowed_for_user(user_id text, model_id text) RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    u record := @extschema@._model_access_user(user_id);
+BEGIN
+    RETURN EXISTS (SELECT FROM @extschema@._model_access_for(u.user_key, u.tier) AS m WHERE m.model_id = model_allowed_for_user.model_id);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_allowed_for_user(text, text) IS 'Whether a user may use a model: the rule of models_for_user for one exact id. Never NULL.';
+
+CREATE FUNCTION @extschema@.model_access_explain_for_user(user_id text, model_id text, OUT allowed boolean, OUT reason text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' AS $$
+DECLARE
+    u        record := @extschema@._model_access_user(user_id);
+    override record;
+BEGIN
+    allowed := @extschema@.model_allowed_for_user(user_id, model_id);
+    SELECT o.allowed, o.expires_at INTO override
+    FROM @extschema@._model_access_active AS m
+    JOIN @extschema@._model_access_override_in_force AS o ON o.model_id = m.model_id OR o.provider = m.provider
+    WHERE m.model_id = model_access_explain_for_user.model_id AND o.user_id = u.user_key
+    ORDER BY o.allowed, o.expires_at DESC NULLS FIRST LIMIT 1;
+    reason := CASE
+        WHEN NOT @extschema@._model_access_is_bound() THEN 'no profiles are bound, so no user is known'
+        WHEN u.user_key IS NULL THEN 'unknown user'
+        WHEN FOUND THEN concat(CASE WHEN override.allowed THEN 'allowed' ELSE 'denied' END, ' to this user',
+            ' until ' || date_trunc('second', override.expires_at))
+        ELSE @extschema@._model_access_reason(u.tier, model_id)
+    END;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_explain_for_user(text, text) IS 'Whether a user may use a model, and why, in one line for people.';
+
+CREATE FUNCTION @extschema@.model_access_user(user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    u record := @extschema@._model_access_user(user_id);
+BEGIN
+    known := u.user_key IS NOT NULL;
+    tier := u.tier;
+    valid_until := (
+        SELECT least(min(o.starts_at) FILTER (WHERE o.starts_at > statement_timestamp()),
+                     min(o.expires_at) FILTER (WHERE o.expires_at > statement_timestamp()))
+        FROM @extschema@.model_access_override AS o WHERE o.user_id = u.user_key);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_user(text) IS 'Whether the bound profiles know a user, his tier (NULL where it is none of the three), and when models_for_user may change by itself: the next start or end of an override; NULL = only by a change, which notifies.';
+
+CREATE FUNCTION @extschema@._model_access_me() RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    claims text := nullif(current_setting('request.jwt.claims', true), '');
+BEGIN
+    -- PostgREST 9 and older set one parameter a claim; where both are there, only the verified whole counts
+    RETURN nullif(CASE WHEN claims IS NULL THEN current_setting('request.jwt.claim.sub', true) ELSE claims::jsonb ->> 'sub' END, '');
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_me() IS 'Internal. The claim sub of the request, as PostgREST sets it; NULL where there is none.';
+
+CREATE FUNCTION @extschema@.models_for_me() RETURNS SETOF @extschema@.model_access_visible
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM @extschema@.models_for_user(@extschema@._model_access_me());
+END
+$$;
+COMMENT ON FUNCTION @extschema@.models_for_me() IS 'models_for_user for the verified identity of a PostgREST-style request: claim sub of request.jwt.claims. A role that can run SQL of its own can set claims: grant it to roles that come in through such a gateway only.';

@@ -1,0 +1,48 @@
+-- The database refuses: a trigger for an application's own tables.
+
+CREATE FUNCTION @extschema@._model_access_check_enforce(relation regclass, user_column name, model_column name) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- only types whose text is the system's affair: another type's cast would run with the owner's rights
+    IF (SELECT count(*) FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+        WHERE a.attrelid = relation AND a.attname IN (user_column, model_column) AND a.attnum > 0
+          AND coalesce(nullif(t.typbasetype, 0), t.oid) IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'uuid'::regtype,
+                                                            'int8'::regtype, 'int4'::regtype, 'int2'::regtype)) <> 2 THEN
+        RAISE EXCEPTION 'model_access_enforce cannot read columns "%" and "%" of %', user_column, model_column, relation
+            USING ERRCODE = 'undefined_column', DETAIL = 'There are no such columns, or they are no text, uuid or integer.',
+                  HINT = 'Its arguments are the names of the columns that hold the user and the model.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_enforce(regclass, name, name) IS 'Internal. Error 42703 where a table has no columns of these names that can hold a user and a model.';
+
+CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    read_columns text;
+    becomes      text[];
+    was          text[];
+    why          text;
+BEGIN
+    IF TG_NARGS <> 2 OR TG_LEVEL <> 'ROW' OR TG_OP NOT IN ('INSERT', 'UPDATE') THEN
+        RAISE EXCEPTION 'trigger "%" of % calls model_access_enforce wrongly', TG_NAME, TG_RELID::regclass
+            USING ERRCODE = 'trigger_protocol_violated',
+                  HINT = 'CREATE TRIGGER … BEFORE INSERT OR UPDATE OF user_id, model_id ON … FOR EACH ROW EXECUTE FUNCTION model_access_enforce(''user_id'', ''model_id'')';
+    END IF;
+    PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_ARGV[0]::name, TG_ARGV[1]::name);
+    read_columns := format('SELECT ARRAY[($1).%I::text, ($1).%I::text]', TG_ARGV[0], TG_ARGV[1]);
+    EXECUTE read_columns INTO becomes USING NEW;
+    IF TG_OP = 'UPDATE' THEN
+        EXECUTE read_columns INTO was USING OLD;
+    END IF;
+    -- a row without a model uses none, and one that keeps its model and user was let in before
+    IF becomes[2] IS NULL OR was = becomes OR @extschema@.model_allowed_for_user(becomes[1], becomes[2]) THEN
+        RETURN NEW;
+    END IF;
+    why := (SELECT e.reason FROM @extschema@.model_access_explain_for_user(becomes[1], becomes[2]) AS e);
+    RAISE EXCEPTION 'user % may not use model "%"', coalesce('"' || becomes[1] || '"', 'NULL'), becomes[2]
+        USING ERRCODE = 'insufficient_privilege', DETAIL = upper(left(why, 1)) || substr(why, 2) || '.',
+              HINT = 'models_for_user lists what a user may use.';
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_enforce() IS 'Trigger function, BEFORE INSERT OR UPDATE FOR EACH ROW, with the names of the column that holds the user and of the one that holds the model: refuses with 42501 a row whose user may not use its model, with the reason as DETAIL. A NULL model passes, and so does an UPDATE that changes neither. Costs one lookup of the user and one of the model a row.';
