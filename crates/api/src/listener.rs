@@ -1,13 +1,14 @@
 //! One connection that hears every change. While it is there lists may be cached, and only then.
 
-use crate::database::Settings;
+use crate::database::{Settings, said};
 use crate::metrics::Metrics;
 use crate::models::Models;
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::AsyncMessage;
 
@@ -17,32 +18,26 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
+type Failure = Box<dyn Error + Send + Sync>;
+
 /// Listens for ever, connecting again whenever the connection is lost.
 pub async fn listen(settings: Settings, models: Arc<Models>, metrics: Arc<Metrics>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let mut heard = false;
-        let ended = session(&settings, &models, &metrics, &mut heard).await;
+        let begun = Instant::now();
+        let Err(error) = session(&settings, &models, &metrics).await;
         models.cache().switch(false);
         metrics.listening(false);
-        if heard {
-            pause = FIRST_PAUSE;
-        }
-        if let Err(error) = ended {
-            tracing::warn!(%error, "nobody listens for changes, so nothing is cached");
-        }
+        tracing::warn!(error = said(&*error), "nobody listens for changes, so nothing is cached");
+        // one that held for a while was no failed attempt
+        pause = if begun.elapsed() > LAST_PAUSE { FIRST_PAUSE } else { pause };
         sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
 }
 
-/// One connection, from LISTEN to its end.
-async fn session(
-    settings: &Settings,
-    models: &Models,
-    metrics: &Metrics,
-    listening: &mut bool,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// One connection, from LISTEN to whatever ends it.
+async fn session(settings: &Settings, models: &Models, metrics: &Metrics) -> Result<Infallible, Failure> {
     let (client, mut connection) =
         timeout(settings.timeout, settings.config.connect(settings.tls.clone())).await??;
     // the connection works while it is polled; it ends only with an error or the server's goodbye
@@ -53,7 +48,7 @@ async fn session(
                 metrics.changed();
             }
         }
-        Err::<(), _>("the server ended the connection".into())
+        Err("the server ended the connection".into())
     });
     tokio::select! {
         ended = &mut messages => return ended,
@@ -61,7 +56,6 @@ async fn session(
     }
     models.cache().switch(true);
     metrics.listening(true);
-    *listening = true;
     tracing::info!("listening for changes");
     loop {
         tokio::select! {
