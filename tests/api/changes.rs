@@ -3,6 +3,7 @@
 use crate::service::{Service, database, token, wait_for};
 use postgres::Client;
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tests::{Cluster, wait_until};
@@ -163,6 +164,22 @@ fn a_slow_database_is_503_and_not_an_empty_list() {
     });
     client.batch_execute("COMMIT").unwrap();
     wait_for("an answer", || service.get_as("bob", "/api/models").status == 200);
+}
+
+#[test]
+fn a_connection_that_does_not_answer_is_not_used_again() {
+    let cluster = database(&[]);
+    let service =
+        Service::start(&cluster, &["--timeout", "1", "--cache-ttl", "0", "--database-connections", "1"]);
+    assert!(sees(&service, "bob"));
+    let pid = "SELECT pid::text FROM pg_stat_activity WHERE usename = 'api'";
+    let pid: String = cluster.connect().query_one(pid, &[]).unwrap().get(0);
+    let signal =
+        |name: &str| assert!(Command::new("kill").args([name, pid.as_str()]).status().unwrap().success());
+    signal("-STOP");
+    service.get_as("bob", "/api/models").assert_problem(503, "as from behind a broken network");
+    assert!(sees(&service, "bob"), "by another connection");
+    signal("-CONT");
 }
 
 #[test]

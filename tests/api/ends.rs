@@ -17,7 +17,8 @@ fn requests_in_flight_finish_within_the_grace() {
         // one that is kept open and idle ends at once
         let idle = service.connect().unwrap();
         std::thread::scope(|scope| {
-            let slow = scope.spawn(|| std::panic::catch_unwind(|| service.get_as("bob", "/api/models")));
+            let slow =
+                scope.spawn(|| std::panic::catch_unwind(|| service.get_and_stay("bob", "/api/models")));
             wait_until(&mut client, WAITS);
             service.signal(signal);
             wait_for("no new connection", || service.connect().is_err());
@@ -26,7 +27,9 @@ fn requests_in_flight_finish_within_the_grace() {
                 locker.batch_execute("COMMIT").unwrap();
             } else {
                 locker.batch_execute("COMMIT").unwrap();
-                assert!(!slow.join().unwrap().unwrap().ids().is_empty());
+                let reply = slow.join().unwrap().unwrap();
+                assert!(!reply.ids().is_empty());
+                assert_eq!(reply.header("connection"), Some("close"));
             }
         });
         assert_eq!(service.child.wait().unwrap().code(), Some(code), "{signal} {grace}: {}", service.log());

@@ -139,9 +139,22 @@ impl Service {
     }
 
     pub fn send_bytes(&self, head: &[u8]) -> Reply {
+        self.converse(&[head, b"Host: test\r\nConnection: close\r\n\r\n"].concat())
+    }
+
+    /// What `user` gets, on a connection that he would keep.
+    pub fn get_and_stay(&self, user: &str, path: &str) -> Reply {
+        let token = token(user);
+        self.converse(
+            format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nHost: test\r\n\r\n").as_bytes(),
+        )
+    }
+
+    /// Sends a request, and reads until the service ends the connection.
+    fn converse(&self, request: &[u8]) -> Reply {
         let mut stream = self.connect().unwrap();
         stream.set_read_timeout(Some(BOUND)).unwrap();
-        stream.write_all(&[head, b"Host: test\r\nConnection: close\r\n\r\n"].concat()).unwrap();
+        stream.write_all(request).unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         Reply::read(&bytes)

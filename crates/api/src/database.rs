@@ -148,14 +148,14 @@ impl Database {
         let answer = timeout_at(deadline, async {
             client.query_one(&client.prepare_cached(statement).await?, parameters).await
         });
-        let error = match answer.await {
-            Ok(Ok(row)) => return Ok(row),
-            Ok(Err(error)) => unavailable(&said(&error)),
-            Err(_) => unavailable("no answer in time"),
-        };
-        // it may still be busy, or its prepared statement outlived by an upgrade: the next request gets another one
-        drop(Object::take(client));
-        Err(error)
+        match answer.await {
+            Ok(answer) => answer.map_err(|error| unavailable(&said(&error))),
+            Err(_) => {
+                // whatever it waits for, the next request shall not wait for it, too
+                drop(Object::take(client));
+                Err(unavailable("no answer in time"))
+            }
+        }
     }
 }
 

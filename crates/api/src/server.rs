@@ -21,7 +21,7 @@ const MAX_HEAD: usize = 2 * crate::auth::MAX_TOKEN;
 const MAX_HEADERS: usize = 64;
 /// Longest wait for the head of a request, which is also the longest that a kept connection idles.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// After this age a connection ends with its next answer, so that no client holds one for ever.
+/// After this age a connection ends with its next answer, or soon after, so that no client holds one for ever.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// Pause after a connection could not be accepted, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Most connections at once; further ones wait to be accepted.
     pub connections: usize,
-    /// How long requests in flight have at the end, or a connection that is past its age.
+    /// How long requests in flight have at the end.
     pub grace: Duration,
 }
 
@@ -57,7 +57,7 @@ pub async fn serve(
             Ok((stream, slot)) => {
                 let (router, ending) = (router.clone(), ending.subscribe());
                 connections.spawn(async move {
-                    converse(stream, router, ending, limits.grace).await;
+                    converse(stream, router, ending).await;
                     drop(slot);
                 });
             }
@@ -83,7 +83,7 @@ async fn accept(
     Ok((stream, slot))
 }
 
-async fn converse(stream: TcpStream, router: Router, mut ending: watch::Receiver<bool>, grace: Duration) {
+async fn converse(stream: TcpStream, router: Router, mut ending: watch::Receiver<bool>) {
     let service = TowerToHyperService::new(tower::ServiceExt::map_request(
         router,
         |request: hyper::Request<hyper::body::Incoming>| request.map(Body::new),
@@ -95,12 +95,13 @@ async fn converse(stream: TcpStream, router: Router, mut ending: watch::Receiver
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    tokio::select! {
+    let patience = tokio::select! {
         // however it ended, there is nobody to tell
         ended = &mut connection => return drop(ended),
-        _ = ending.wait_for(|ending| *ending) => {}
-        () = sleep(MAX_AGE) => {}
-    }
+        // serve() has its own
+        _ = ending.wait_for(|ending| *ending) => Duration::MAX,
+        () = sleep(MAX_AGE) => HEAD_TIMEOUT,
+    };
     connection.as_mut().graceful_shutdown();
-    drop(timeout(grace, connection).await);
+    drop(timeout(patience, connection).await);
 }
