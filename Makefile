@@ -50,6 +50,10 @@ target/python/installed:
 	target/python/bin/pip install --quiet --disable-pip-version-check openai
 	touch $@
 
+bench: install ## Measure the service beside nginx and beside the bare statement: target/bench.md
+	@scripts/setup bench
+	@scripts/bench
+
 lint: setup ## Check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --no-default-features --features $(PG_FEATURE),catalog/push -- -D warnings
