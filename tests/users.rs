@@ -270,3 +270,40 @@ fn without_the_library_the_owner_binds_what_it_may_act_for() {
     client.batch_execute(bind).unwrap();
     assert!(client.query_one(known, &[]).unwrap().get::<_, bool>(0));
 }
+
+#[test]
+fn the_owner_of_the_profiles_gains_no_rights_from_those_who_ask() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    client
+        .batch_execute(
+            "CREATE ROLE app_owner; CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text);
+             ALTER TABLE profiles OWNER TO app_owner; GRANT CREATE ON SCHEMA public TO app_owner;
+             SELECT model_access_bind_profiles('profiles')",
+        )
+        .unwrap();
+    // as seen by a snapshot from before, the generated functions are as they were
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_proc").unwrap();
+    cluster
+        .connect()
+        .batch_execute(
+            "SET SESSION AUTHORIZATION app_owner;
+             CREATE OR REPLACE FUNCTION model_access_profile(user_id text) RETURNS TABLE (user_key text, tier text)
+             LANGUAGE plpgsql SECURITY INVOKER AS $$ BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$;
+             CREATE OR REPLACE FUNCTION model_access_profile_tiers(OUT tier text, OUT users bigint) RETURNS SETOF record
+             LANGUAGE plpgsql SECURITY INVOKER AS $$ BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$",
+        )
+        .unwrap();
+    for call in [
+        "SELECT models_for_user('alice')",
+        "SELECT model_allowed_for_user('alice', 'openai/gpt-5')",
+        "SELECT model_access_user('alice')",
+        "SET LOCAL request.jwt.claims = '{\"sub\": \"alice\"}'; SELECT models_for_me()",
+        "INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('alice', 'openai', true)",
+        "SELECT * FROM model_access_health()",
+    ] {
+        let error = client.batch_execute(&format!("SAVEPOINT s; {call}")).unwrap_err();
+        assert_eq!(error.as_db_error().unwrap().message(), "ran as pg_checkpoint", "{call}");
+        client.batch_execute("ROLLBACK TO s").unwrap();
+    }
+}
