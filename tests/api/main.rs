@@ -4,6 +4,7 @@
 
 mod changes;
 mod clients;
+mod document;
 mod ends;
 mod keys;
 mod lists;

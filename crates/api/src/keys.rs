@@ -3,12 +3,12 @@
 
 use crate::metrics::Metrics;
 use catalog::fetch;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -22,13 +22,13 @@ const MAX_KEYS: usize = 100;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A key and the algorithm that it is for.
-#[derive(Clone)]
 pub struct Key {
     kid: Option<String>,
-    /// The one algorithm that it checks.
-    pub algorithm: Algorithm,
+    algorithm: Algorithm,
     /// The key itself.
     pub key: DecodingKey,
+    /// That a token is signed by it, with its one algorithm; the claims are not looked at.
+    pub signed: Validation,
 }
 
 /// Where a JWKS comes from.
@@ -53,25 +53,34 @@ pub enum NoKey {
 
 /// All keys of the service.
 pub struct Keys {
-    secret: Option<Key>,
+    secret: Option<Arc<Key>>,
     jwks: Option<Jwks>,
 }
 
 struct Jwks {
     source: Source,
-    keys: RwLock<Option<Arc<Vec<Key>>>>,
+    keys: RwLock<Option<Vec<Arc<Key>>>>,
     /// When it was last asked for, whatever came of it; held while it is being asked for.
     asked: Mutex<Option<Instant>>,
     pause: Duration,
     metrics: Arc<Metrics>,
 }
 
+impl Key {
+    fn new(kid: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
+        let mut signed = Validation::new(algorithm);
+        signed.required_spec_claims.clear();
+        signed.validate_exp = false;
+        signed.validate_aud = false;
+        Self { kid, algorithm, key, signed }
+    }
+}
+
 impl Keys {
     /// Keys from a secret, a JWKS that is asked at most once in `pause`, or both.
     #[must_use]
     pub fn new(secret: Option<&[u8]>, jwks: Option<Source>, pause: Duration, metrics: &Arc<Metrics>) -> Self {
-        let key =
-            |secret| Key { kid: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) };
+        let key = |secret| Arc::new(Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret)));
         let jwks = jwks.map(|source| Jwks {
             source,
             keys: RwLock::default(),
@@ -92,7 +101,7 @@ impl Keys {
     ///
     /// # Errors
     /// There is none.
-    pub async fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Key, NoKey> {
+    pub async fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Arc<Key>, NoKey> {
         let jwks = match algorithm {
             Algorithm::HS256 => return self.secret.clone().ok_or(NoKey::Algorithm),
             Algorithm::RS256 | Algorithm::ES256 => self.jwks.as_ref().ok_or(NoKey::Algorithm)?,
@@ -125,17 +134,18 @@ impl Keys {
 }
 
 impl Jwks {
-    fn keys(&self) -> Option<Arc<Vec<Key>>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn keys(&self) -> RwLockReadGuard<'_, Option<Vec<Arc<Key>>>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Key, NoKey> {
-        let keys = self.keys().ok_or(NoKey::NotLoaded)?;
+    fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Arc<Key>, NoKey> {
+        let keys = self.keys();
+        let keys = keys.as_ref().ok_or(NoKey::NotLoaded)?;
         let mut fitting = keys
             .iter()
             .filter(|key| key.algorithm == algorithm && (kid.is_none() || kid == key.kid.as_deref()));
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Ok(key.clone()),
+            (Some(key), None) => Ok(Arc::clone(key)),
             // two of the same name, or a token that does not say which
             _ => Err(NoKey::Unknown),
         }
@@ -153,7 +163,7 @@ impl Jwks {
         *asked = Some(Instant::now());
         self.metrics.jwks_loaded(loaded.as_ref().ok().map(Vec::len));
         match loaded {
-            Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keys)),
+            Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(keys),
             // the keys that are there go on being used
             Err(error) => tracing::warn!(error, "the JWKS could not be loaded"),
         }
@@ -206,10 +216,11 @@ struct Jwk {
 }
 
 /// The keys of a JWKS that check RS256 or ES256; others are passed over.
-fn parse(document: &[u8]) -> Result<Vec<Key>, String> {
+fn parse(document: &[u8]) -> Result<Vec<Arc<Key>>, String> {
     let document: Document =
         serde_json::from_slice(document).map_err(|error| format!("it is no JWKS: {error}"))?;
-    let keys = document.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?));
+    let keys =
+        document.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?).map(Arc::new));
     Ok(keys.take(MAX_KEYS).collect())
 }
 
@@ -224,7 +235,7 @@ fn usable(jwk: Jwk) -> Option<Key> {
     let is_for_signatures = jwk.alg.is_none_or(|alg| alg == name)
         && jwk.purpose.is_none_or(|purpose| purpose == "sig")
         && jwk.key_ops.is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
-    is_for_signatures.then_some(Key { kid: jwk.kid, algorithm, key: key.ok()? })
+    is_for_signatures.then_some(Key::new(jwk.kid, algorithm, key.ok()?))
 }
 
 #[cfg(test)]
