@@ -6,6 +6,7 @@ mod changes;
 mod clients;
 mod document;
 mod ends;
+mod installs;
 mod keys;
 mod lists;
 mod service;

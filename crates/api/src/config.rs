@@ -17,6 +17,9 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+/// The variable that may hold the HS256 secret.
+const SECRET_VARIABLE: &str = "MODEL_ACCESS_API_HS256_SECRET";
+
 /// Serve GET /api/models: which models the bearer of a token may use
 ///
 /// Tokens are JWTs, signed with a shared secret (HS256) or with keys of a JWKS (RS256, ES256); their claim sub is the
@@ -75,15 +78,6 @@ pub struct Options {
     /// File with the HS256 secret, at least 32 bytes; a newline at its end does not belong to it
     #[arg(long, value_name = "FILE")]
     pub hs256_secret_file: Option<PathBuf>,
-    /// The HS256 secret itself, by the environment only
-    #[arg(
-        long,
-        hide = true,
-        env = "MODEL_ACCESS_API_HS256_SECRET",
-        hide_env_values = true,
-        conflicts_with = "hs256_secret_file"
-    )]
-    hs256_secret: Option<String>,
     /// Claim aud must name this; may be repeated. Without it a token that names an audience is refused
     #[arg(long, env = "MODEL_ACCESS_API_AUDIENCE", value_name = "NAME")]
     pub audience: Vec<String>,
@@ -149,9 +143,15 @@ impl Options {
     /// # Errors
     /// It cannot be read, is too short, or no key at all is named.
     pub fn secret(&self) -> Result<Option<Vec<u8>>, String> {
-        let secret = match (&self.hs256_secret_file, &self.hs256_secret) {
-            (Some(file), _) => std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?,
-            (None, Some(secret)) => secret.clone().into_bytes(),
+        // not an option: a command line is there for everybody to see
+        let secret = match (&self.hs256_secret_file, std::env::var(SECRET_VARIABLE).ok()) {
+            (Some(_), Some(_)) => {
+                return Err(format!("give --hs256-secret-file or {SECRET_VARIABLE}, not both"));
+            }
+            (Some(file), None) => {
+                std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?
+            }
+            (None, Some(secret)) => secret.into_bytes(),
             (None, None) if self.jwks.is_none() => {
                 return Err("no key to check tokens with; give --jwks or --hs256-secret-file".into());
             }

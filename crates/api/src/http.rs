@@ -125,8 +125,9 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let (status, took) = (response.status().as_u16(), start.elapsed());
-    app.metrics.answered(route, status, took);
+    let (status, took) = (response.status(), start.elapsed());
+    app.metrics.answered(route, status.as_str(), took);
+    let status = status.as_u16();
     tracing::info!(%method, route, status, milliseconds = took.as_secs_f64() * 1000.0, request_id = id, "request");
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

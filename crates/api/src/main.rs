@@ -10,7 +10,9 @@ use api::metrics::Metrics;
 use api::models::Models;
 use api::server::serve;
 use clap::Parser;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,10 @@ use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    log(&options);
+    if let Err(error) = log(&options) {
+        drop(writeln!(io::stderr(), "model-access-api: no log: {error}"));
+        return ExitCode::FAILURE;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let ended = runtime.block_on(run(&options));
@@ -83,7 +88,7 @@ async fn run(options: &Options) -> Result<bool, String> {
 }
 
 /// Only what this program itself says is logged below warnings.
-fn log(options: &Options) {
+fn log(options: &Options) -> io::Result<()> {
     let level = match options.log_level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
@@ -94,10 +99,13 @@ fn log(options: &Options) {
         .with_default(level.min(LevelFilter::WARN))
         .with_target("api", level)
         .with_target("model_access_api", level);
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    // a line is one write; the lock of io::stderr() would have the threads wait for each other
+    let stderr = Arc::new(File::from(io::stderr().as_fd().try_clone_to_owned()?));
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).with_target(false);
     let layer = match options.log_format {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
         LogFormat::Text => layer.boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(targets)).init();
+    Ok(())
 }

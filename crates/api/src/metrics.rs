@@ -72,8 +72,8 @@ impl Metrics {
     }
 
     /// A request was answered.
-    pub fn answered(&self, route: &str, status: u16, took: Duration) {
-        self.requests.with_label_values(&[route, &status.to_string()]).inc();
+    pub fn answered(&self, route: &str, status: &str, took: Duration) {
+        self.requests.with_label_values(&[route, status]).inc();
         self.seconds.with_label_values(&[route]).observe(took.as_secs_f64());
     }
 
