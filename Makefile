@@ -11,9 +11,11 @@ unexport RUST_BACKTRACE
 CARGO := cargo
 PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 PGRX = $(CARGO) pgrx
+# OpenAI's package for Python, a client that the service is tested with
+OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test test-crates test-sql test-sessions push api bench lint install package sql clean
+.PHONY: help setup demo demo-stop test test-crates test-sql test-sessions push api examples bench lint install package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,19 +38,23 @@ test-sql: push # SQL behaviour, as a DBA reads it: tests/pg_regress, with and wi
 	scripts/regress
 	scripts/regress --without-library
 
-test-sessions: push api # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
+test-sessions: push api examples # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
 	$(CARGO) test -p tests
 
 push: # the program model-access
 	$(CARGO) build --quiet -p catalog --features push --bin model-access
 
-api: target/python/installed # the program model-access-api, and a client of it that people use
+api: target/python/openai-$(OPENAI) # the program model-access-api, and a client of it that people use
 	$(CARGO) build --quiet -p api --bin model-access-api
 
-target/python/installed:
+target/python/openai-$(OPENAI):
 	python3 -m venv target/python
-	target/python/bin/pip install --quiet --disable-pip-version-check openai
+	target/python/bin/pip install --quiet --disable-pip-version-check openai==$(OPENAI)
 	touch $@
+
+examples: # a copy of examples/ that can run
+	@scripts/setup examples
+	@scripts/examples
 
 bench: install ## Measure the service beside nginx and beside the bare statement: target/bench.md
 	@scripts/setup bench
