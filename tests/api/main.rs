@@ -9,5 +9,6 @@ mod ends;
 mod installs;
 mod keys;
 mod lists;
+mod matrix;
 mod service;
 mod tokens;
