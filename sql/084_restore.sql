@@ -1,0 +1,137 @@
+-- The way back: a retired column with its data and all that went with it, as it was.
+
+CREATE FUNCTION @extschema@._model_access_changed_since(objects jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    o       record;
+    changed text;
+BEGIN
+    FOR o IN
+        SELECT r.object, r.again, regexp_replace(r.object, '^(materialized )?(view|function) ', '') AS name, r.object LIKE 'function %' AS is_function
+        FROM jsonb_to_recordset(objects) AS r(object text, action text, again text)
+        WHERE r.action = 'recreate' AND r.object ~ '^(materialized view|view|function) '
+    LOOP
+        IF regexp_replace(o.again, '\s+', ' ', 'g') IS DISTINCT FROM regexp_replace(CASE
+            WHEN o.is_function THEN @extschema@._model_access_ddl_function(to_regprocedure(o.name))
+            ELSE @extschema@._model_access_ddl_view(to_regclass(o.name)) END, '\s+', ' ', 'g') THEN
+            changed := concat_ws(chr(10), changed, o.object);
+        END IF;
+    END LOOP;
+    RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_changed_since(jsonb) IS 'Internal. Which of the rewritten views and functions are not as retiring left them; NULL for none.';
+
+CREATE FUNCTION @extschema@._model_access_ddl_triggers_off(relation oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format(E'ALTER TABLE ONLY %s DISABLE TRIGGER USER;\n', relation::regclass)
+    WHERE EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation AND NOT t.tgisinternal)
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_ddl_triggers_off(oid) IS 'Internal. Keeps the triggers of a table from firing; NULL where it has none.';
+
+CREATE FUNCTION @extschema@._model_access_ddl_triggers_back(relation oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(format(E'ALTER TABLE ONLY %s %s TRIGGER %I;\n', relation::regclass,
+               CASE t.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, t.tgname), '' ORDER BY t.tgname)
+    FROM pg_trigger AS t WHERE t.tgrelid = relation AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_ddl_triggers_back(oid) IS 'Internal. Puts the triggers of a table back to the state they are in now.';
+
+CREATE FUNCTION @extschema@._model_access_ddl_values(relation oid, root oid, retired @extschema@.model_access_retired) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- as the owner of the rows, whose own expressions run with them: defaults, generated columns, indexes, checks
+    WITH t AS (
+        SELECT c.oid::regclass AS name, c.relowner::regrole AS owner, current_user <> c.relowner::regrole::name AS is_other,
+               @extschema@._model_access_ddl_key(root) AS key,
+               CASE r.relkind WHEN 'p' THEN root ELSE c.oid END::regclass::text AS kept_as
+        FROM pg_class AS c CROSS JOIN pg_class AS r WHERE c.oid = relation AND r.oid = root)
+    SELECT concat(@extschema@._model_access_ddl_triggers_off(relation),
+        CASE WHEN t.is_other THEN format(E'SET LOCAL ROLE %s;\n', t.owner) END,
+        format(E'UPDATE ONLY %s AS p SET %I = a.value::%s\nFROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s AND a.value IS NOT NULL;\n',
+            t.name, retired.column_name, retired.column_type, t.kept_as, t.key),
+        format(E'UPDATE ONLY %s AS p SET %I = DEFAULT\nWHERE NOT EXISTS (SELECT FROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s);\n',
+            t.name, retired.column_name, t.kept_as, t.key),
+        CASE WHEN t.is_other THEN format(E'SET LOCAL ROLE %I;\n', current_user) END,
+        @extschema@._model_access_ddl_triggers_back(relation))
+    FROM t
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_ddl_values(oid, oid, @extschema@.model_access_retired) IS 'Internal. Gives the rows of one table what they had; rows added since get the default.';
+
+CREATE FUNCTION @extschema@._model_access_restore_plan(relation oid, retired @extschema@.model_access_retired)
+RETURNS TABLE (step integer, object text, action text, ddl text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH o AS (
+        SELECT r.* FROM ROWS FROM (jsonb_to_recordset(retired.objects)
+            AS (object text, action text, remove text, back text, run_as text)) WITH ORDINALITY AS r(object, action, remove, back, run_as, n)),
+    steps(part, rank, object, action, ddl) AS (
+        SELECT 1, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation)
+        UNION ALL
+        SELECT 2, o.n, o.object, 'drop', o.remove FROM o WHERE o.action = 'recreate'
+        UNION ALL
+        SELECT 3, 0, format('column %s.%I', relation::regclass, retired.column_name), 'restore', retired.back
+        UNION ALL
+        SELECT 4, 0, 'table @extschema@.model_access_retired_value', 'read',
+            format(E'CREATE TEMP TABLE model_access_restored ON COMMIT DROP AS\n'
+                   'SELECT relation, key, value FROM @extschema@.model_access_retired_value WHERE retired_id = %s;\n'
+                   'ANALYZE pg_temp.model_access_restored;\nGRANT SELECT ON pg_temp.model_access_restored TO PUBLIC;\n', retired.retired_id)
+            || coalesce(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'), '')
+        UNION ALL
+        SELECT 5, t.depth, 'table ' || t.id::regclass, 'fill', @extschema@._model_access_ddl_values(t.id, relation, retired)
+        FROM @extschema@._model_access_tree(relation) AS t JOIN pg_class AS c ON c.oid = t.id WHERE c.relkind = 'r'
+        UNION ALL
+        SELECT 6, 0, 'table ' || relation::regclass, 'fill', concat(@extschema@._model_access_ddl_forced(relation, 'FORCE'),
+            E'DROP TABLE pg_temp.model_access_restored;\n', retired.not_null)
+        UNION ALL
+        SELECT 7, -o.n, o.object, 'restore', CASE WHEN o.run_as <> quote_ident(current_user)
+            THEN format(E'SET LOCAL ROLE %s;\n%sSET LOCAL ROLE %I;\n', o.run_as, o.back, current_user) ELSE o.back END FROM o
+        UNION ALL
+        SELECT 8, 0, 'table @extschema@.model_access_retired', 'archive', format(
+            E'UPDATE @extschema@.model_access_retired SET restored_at = now(), restored_by = current_user WHERE retired_id = %s;\n', retired.retired_id))
+    SELECT row_number() OVER (ORDER BY s.part, s.rank, s.object COLLATE "C")::integer, s.object, s.action, s.ddl FROM steps AS s ORDER BY 1
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_restore_plan(oid, @extschema@.model_access_retired) IS 'Internal. The steps of bringing a column back; ddl, in order, is the script.';
+
+CREATE FUNCTION @extschema@.model_access_restore_allowed_models(profiles regclass, dry_run boolean DEFAULT false)
+RETURNS TABLE (step integer, object text, action text, ddl text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET row_security = off
+SET datestyle = 'ISO' SET timezone = 'UTC' AS $$
+DECLARE
+    owner   oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = profiles);
+    retired @extschema@.model_access_retired;
+    changed text;
+    plan    jsonb;
+BEGIN
+    IF profiles IS NULL OR dry_run IS NULL THEN
+        RAISE EXCEPTION 'profiles and dry_run must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF NOT pg_has_role(owner, 'USAGE') THEN
+        RAISE EXCEPTION 'must be owner of table %', profiles
+            USING ERRCODE = 'insufficient_privilege', DETAIL = format('It belongs to %s.', owner::regrole),
+                  HINT = 'Let a superuser call this, or a role that owns both the table and model_access.';
+    END IF;
+    SELECT r.* INTO retired FROM @extschema@.model_access_retired AS r
+    WHERE r.profiles = model_access_restore_allowed_models.profiles::text ORDER BY r.restored_at IS NULL DESC, r.retired_id DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no column of % was retired', profiles
+            USING ERRCODE = 'no_data_found', HINT = 'model_access_retired lists what was, under the name that the table had then.';
+    ELSIF retired.restored_at IS NOT NULL THEN
+        RETURN QUERY SELECT 1, format('column %s.%I', profiles, retired.column_name), 'nothing to do',
+                            format(E'-- restored at %s by %s\n', retired.restored_at, retired.restored_by);
+        RETURN;
+    END IF;
+    IF NOT dry_run THEN
+        PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles)]);
+    END IF;
+    changed := @extschema@._model_access_changed_since(retired.objects);
+    IF changed IS NOT NULL THEN
+        RAISE EXCEPTION 'what was rewritten when column "%" of % was retired has changed since', retired.column_name, profiles
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = changed,
+                  HINT = 'Keep a copy of each, put it back as column again of model_access_retired.objects has it, restore, and make the change anew.';
+    END IF;
+    plan := (SELECT jsonb_agg(p ORDER BY p.step) FROM @extschema@._model_access_restore_plan(profiles, retired) AS p);
+    IF NOT dry_run THEN
+        PERFORM @extschema@._model_access_run_script(profiles, ARRAY(SELECT p ->> 'ddl' FROM jsonb_array_elements(plan) AS p));
+    END IF;
+    RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_restore_allowed_models(regclass, boolean) IS 'Brings back the column that was last retired from a table: data, default, constraints, indexes, triggers, functions, views, grants, as they were, but for its place, which is last. Rows added since get the default. No trigger of yours fires. Acts unless dry_run. Errors: P0002 nothing was retired, 55000 a rewritten view or function has changed since, 42501 not the owner, 55P03 locked by others. Owner only.';
