@@ -13,7 +13,7 @@ CREATE FUNCTION @extschema@._model_access_is_bound(generated text DEFAULT '@exts
 -- PL/pgSQL for its cached plan: every call for a user asks this first
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- a function of that name that somebody else put there is not asked: it would run with its caller's rights
+    -- a function of that name that somebody else put there is not asked
     RETURN EXISTS (
         SELECT FROM pg_proc AS f
         WHERE f.oid = to_regprocedure(generated) AND f.prosecdef
@@ -21,6 +21,33 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_is_bound(text) IS 'Internal. Whether a generated function is there and belongs to the owner of the bound table.';
+
+CREATE FUNCTION @extschema@._model_access_ask_profile(user_id text) RETURNS TABLE (user_key text, tier text)
+LANGUAGE plpgsql STABLE ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT p.user_key, p.tier FROM @extschema@.model_access_profile(user_id) AS p;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_ask_profile(text) IS 'Internal. What the generated function says of a user, asked with no rights of the extension''s owner.';
+
+CREATE FUNCTION @extschema@._model_access_ask_tiers() RETURNS TABLE (tier text, users bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT p.tier, p.users FROM @extschema@.model_access_profile_tiers() AS p;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_ask_tiers() IS 'Internal. Every tier in the bound table, asked with no rights of the extension''s owner.';
+
+DO $$
+BEGIN
+    -- The owner of the bound table may change the generated functions at any moment, to SECURITY INVOKER as well, and
+    -- would then act as whoever calls them. So a superuser does not; a role that may do next to nothing does.
+    IF (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+        ALTER FUNCTION @extschema@._model_access_ask_profile(text) OWNER TO pg_checkpoint;
+        ALTER FUNCTION @extschema@._model_access_ask_tiers() OWNER TO pg_checkpoint;
+    END IF;
+END
+$$;
 
 CREATE FUNCTION @extschema@._model_access_column_type(relation regclass, column_name name) RETURNS regtype
 LANGUAGE sql STABLE
@@ -85,7 +112,7 @@ CREATE FUNCTION @extschema@._model_access_profile_ddl(profiles regclass, id_colu
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $ddl$
     WITH parts AS (
         SELECT format('%I.%I', n.nspname, c.relname) AS profiles, c.relowner::regrole AS owner,
-            (SELECT m.relowner::regrole FROM pg_class AS m WHERE m.oid = '@extschema@.model_access'::regclass) AS caller,
+            (SELECT f.proowner::regrole FROM pg_proc AS f WHERE f.oid = '@extschema@._model_access_ask_profile(text)'::regprocedure) AS caller,
             replace(CASE @extschema@._model_access_key_kind(y.oid)
                 -- bpchar, not character: that would cut the key to one letter
                 WHEN 'text' THEN format('KEY::%s', format_type(y.oid, -1))
@@ -112,6 +139,7 @@ END$$),
         (4, 'ALTER FUNCTION @extschema@.model_access_profile_tiers() OWNER TO %5$s'),
         (5, 'REVOKE ALL ON FUNCTION @extschema@.model_access_profile(text), @extschema@.model_access_profile_tiers() FROM PUBLIC'),
         (6, 'GRANT EXECUTE ON FUNCTION @extschema@.model_access_profile(text), @extschema@.model_access_profile_tiers() TO %6$s'),
+        (6, 'GRANT USAGE ON SCHEMA @extschema@ TO %6$s'),
         (7, $$CREATE TRIGGER model_access_announce_change AFTER UPDATE ON %1$s FOR EACH ROW
 WHEN (OLD.%2$I IS DISTINCT FROM NEW.%2$I OR OLD.%3$I IS DISTINCT FROM NEW.%3$I) EXECUTE FUNCTION @extschema@._model_access_announce_profile()$$),
         (7, 'CREATE TRIGGER model_access_announce_delete AFTER DELETE ON %1$s FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_announce_profile()'),

@@ -39,7 +39,7 @@ DECLARE
     spelling text;
 BEGIN
     IF @extschema@._model_access_is_bound() THEN
-        spelling := (SELECT min(p.user_key) FROM @extschema@.model_access_profile(user_id) AS p);
+        spelling := (SELECT min(p.user_key) FROM @extschema@._model_access_ask_profile(user_id) AS p);
     END IF;
     -- statements, since a CASE would have both casts evaluated while it is planned
     IF spelling IS NOT NULL THEN

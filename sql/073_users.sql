@@ -7,7 +7,7 @@ BEGIN
     IF @extschema@._model_access_is_bound() THEN
         SELECT min(p.user_key), min(CASE WHEN p.tier IN ('free', 'pro', 'enterprise') THEN p.tier END) INTO user_key, tier
         -- an id that two rows share is nobody's
-        FROM @extschema@.model_access_profile(user_id) AS p HAVING count(*) = 1;
+        FROM @extschema@._model_access_ask_profile(user_id) AS p HAVING count(*) = 1;
     END IF;
 END
 $$;
@@ -92,7 +92,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     claims text := nullif(current_setting('request.jwt.claims', true), '');
 BEGIN
-    -- PostgREST 9 and older set one parameter a claim; where both are there, only the verified whole counts
+    -- older releases of PostgREST set one parameter a claim; where both are there, only the whole counts
     RETURN nullif(CASE WHEN claims IS NULL THEN current_setting('request.jwt.claim.sub', true) ELSE claims::jsonb ->> 'sub' END, '');
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;

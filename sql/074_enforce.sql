@@ -1,21 +1,5 @@
 -- The database refuses: a trigger for an application's own tables.
 
-CREATE FUNCTION @extschema@._model_access_check_enforce(relation regclass, user_column name, model_column name) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- only types whose text is the system's affair: another type's cast would run with the owner's rights
-    IF (SELECT count(*) FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
-        WHERE a.attrelid = relation AND a.attname IN (user_column, model_column) AND a.attnum > 0
-          AND coalesce(nullif(t.typbasetype, 0), t.oid) IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'uuid'::regtype,
-                                                            'int8'::regtype, 'int4'::regtype, 'int2'::regtype)) <> 2 THEN
-        RAISE EXCEPTION 'model_access_enforce cannot read columns "%" and "%" of %', user_column, model_column, relation
-            USING ERRCODE = 'undefined_column', DETAIL = 'There are no such columns, or they are no text, uuid or integer.',
-                  HINT = 'Its arguments are the names of the columns that hold the user and the model.';
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_check_enforce(regclass, name, name) IS 'Internal. Error 42703 where a table has no columns of these names that can hold a user and a model.';
-
 CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -29,12 +13,19 @@ BEGIN
             USING ERRCODE = 'trigger_protocol_violated',
                   HINT = 'CREATE TRIGGER … BEFORE INSERT OR UPDATE OF user_id, model_id ON … FOR EACH ROW EXECUTE FUNCTION model_access_enforce(''user_id'', ''model_id'')';
     END IF;
-    PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_ARGV[0]::name, TG_ARGV[1]::name);
-    read_columns := format('SELECT ARRAY[($1).%I::text, ($1).%I::text]', TG_ARGV[0], TG_ARGV[1]);
-    EXECUTE read_columns INTO becomes USING NEW;
-    IF TG_OP = 'UPDATE' THEN
-        EXECUTE read_columns INTO was USING OLD;
-    END IF;
+    -- concat and not a cast, which may be anybody's function and would run with the owner's rights
+    read_columns := format('SELECT ARRAY[CASE WHEN ($1).%1$I IS NOT NULL THEN concat(($1).%1$I) END,
+                                         CASE WHEN ($1).%2$I IS NOT NULL THEN concat(($1).%2$I) END]', TG_ARGV[0], TG_ARGV[1]);
+    BEGIN
+        EXECUTE read_columns INTO becomes USING NEW;
+        IF TG_OP = 'UPDATE' THEN
+            EXECUTE read_columns INTO was USING OLD;
+        END IF;
+    EXCEPTION WHEN undefined_column THEN
+        RAISE EXCEPTION '% has no column "%" or none "%"', TG_RELID::regclass, TG_ARGV[0], TG_ARGV[1]
+            USING ERRCODE = 'undefined_column', DETAIL = format('Trigger "%s" names them.', TG_NAME),
+                  HINT = 'The arguments of model_access_enforce are the names of the columns that hold the user and the model.';
+    END;
     -- a row without a model uses none, and one that keeps its model and user was let in before
     IF becomes[2] IS NULL OR was = becomes OR @extschema@.model_allowed_for_user(becomes[1], becomes[2]) THEN
         RETURN NEW;

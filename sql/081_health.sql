@@ -61,7 +61,7 @@ BEGIN
         RETURN QUERY
             SELECT 'profiles', count(*) = 0, format('users of %s in a tier that does not exist: %s%s', bound, coalesce(sum(t.users), 0),
                 ', such as ' || quote_literal((array_agg(t.tier ORDER BY t.users DESC, t.tier))[1]))
-            FROM @extschema@.model_access_profile_tiers() AS t WHERE t.tier NOT IN ('free', 'pro', 'enterprise');
+            FROM @extschema@._model_access_ask_tiers() AS t WHERE t.tier NOT IN ('free', 'pro', 'enterprise');
         RETURN QUERY VALUES ('tier_column', writers IS NULL, coalesce('can be updated by ' || writers, 'only its owner and admins may update it'));
     END IF;
 END

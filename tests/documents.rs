@@ -138,3 +138,21 @@ fn the_blocks_of_operations_run_as_printed() {
         if client.batch_execute("CREATE EXTENSION pg_cron").is_ok() { &[] } else { &["schedule"] };
     run(&mut client, "docs/operations.md", skip, ("", ""));
 }
+
+#[test]
+fn the_blocks_of_users_run_as_printed() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    tests::sync(&mut client).unwrap();
+    run(&mut client, "docs/users.md", &[], ("", ""));
+    client.batch_execute("UPDATE model_access SET status = 'active'").unwrap();
+    let refused = client
+        .batch_execute("INSERT INTO messages (user_id, model_id) VALUES ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'openai/gpt-5')")
+        .unwrap_err();
+    // the error as the document prints it
+    let error = refused.as_db_error().unwrap();
+    let text = std::fs::read_to_string(repository().join("docs/users.md")).unwrap();
+    for printed in [error.message(), error.detail().unwrap(), error.hint().unwrap()] {
+        assert!(text.contains(printed), "{printed}");
+    }
+}

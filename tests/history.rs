@@ -4,8 +4,7 @@
 
 use postgres::Client;
 use serde_json::Value;
-use std::process::Command;
-use tests::{Cluster, Random, daily_catalogues, days, server_program, snapshot, sync, wait_until};
+use tests::{Cluster, Random, copy_database, daily_catalogues, days, heard, snapshot, sync, wait_until};
 
 const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 
@@ -167,17 +166,7 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
     ] {
         client.batch_execute(statement).unwrap();
     }
-    let pipe = "\"$1\" -U postgres -h \"$0\" postgres | psql -X -q -v ON_ERROR_STOP=1 -U postgres -h \"$0\" restored";
-    assert!(
-        Command::new("bash")
-            .args(["-o", "pipefail", "-c", pipe])
-            .arg(cluster.socket())
-            .arg(server_program("pg_dump"))
-            .status()
-            .unwrap()
-            .success()
-    );
-
+    copy_database(&cluster, "postgres", "restored");
     let mut restored = cluster.connect_to("restored");
     let tables = [
         "model_access",
@@ -208,17 +197,6 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
     let mut listener = cluster.connect();
     listener.batch_execute("LISTEN model_access").unwrap();
     let mut client = cluster.connect();
-    let heard = |listener: &mut Client| {
-        // whatever was sent has arrived with the answer to this
-        listener.batch_execute("SELECT 1").unwrap();
-        let mut payloads = Vec::new();
-        let mut notifications = listener.notifications();
-        let mut waiting = notifications.iter();
-        while let Ok(Some(notification)) = postgres::fallible_iterator::FallibleIterator::next(&mut waiting) {
-            payloads.push(notification.payload().to_owned());
-        }
-        payloads
-    };
     sync(&mut client).unwrap();
     assert_eq!(heard(&mut listener), ["{\"changed\": \"model_access\"}"]);
     sync(&mut client).unwrap();

@@ -247,6 +247,41 @@ pub fn snapshot(client: &mut Client) -> Vec<String> {
     client.query(query, &[]).expect("the rows").iter().map(|row: &Row| row.get(0)).collect()
 }
 
+/// The payloads that a listening session has been sent since it was last asked.
+///
+/// # Panics
+/// If the session is lost.
+#[must_use]
+pub fn heard(listener: &mut Client) -> Vec<String> {
+    // whatever was sent has arrived with the answer to this
+    listener.batch_execute("SELECT 1").expect("the session");
+    let mut payloads = Vec::new();
+    let mut notifications = listener.notifications();
+    let mut waiting = notifications.iter();
+    while let Ok(Some(notification)) = postgres::fallible_iterator::FallibleIterator::next(&mut waiting) {
+        payloads.push(notification.payload().to_owned());
+    }
+    payloads
+}
+
+/// Dumps a database and restores it into another one, which must be empty, without an error.
+///
+/// # Panics
+/// If either fails.
+pub fn copy_database(cluster: &Cluster, from: &str, to: &str) {
+    let pipe =
+        "\"$1\" -U postgres -h \"$0\" \"$2\" | psql -X -q -v ON_ERROR_STOP=1 -U postgres -h \"$0\" \"$3\"";
+    let status = Command::new("bash")
+        .args(["-o", "pipefail", "-c", pipe])
+        .arg(cluster.socket())
+        .arg(server_program("pg_dump"))
+        .args([from, to])
+        .stdout(std::process::Stdio::null())
+        .status()
+        .expect("bash");
+    assert!(status.success(), "the dump of {from} does not restore");
+}
+
 /// Waits until a query gives true, and says which one did not.
 ///
 /// # Panics

@@ -59,11 +59,12 @@ DROP TRIGGER a ON wrong;
 CREATE TRIGGER a BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'model');
 INSERT INTO wrong VALUES (1);
 DROP TRIGGER a ON wrong;
--- A cast of another type would run with the owner's rights.
+-- No cast of anybody's is called, which would run with the owner's rights.
 CREATE FUNCTION caught(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a cast ran as %', current_user; END $$;
 CREATE CAST (mood AS text) WITH FUNCTION caught(mood) AS ASSIGNMENT;
 CREATE TRIGGER a BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
 INSERT INTO wrong VALUES (1, 'openai/gpt-5-nano');
+INSERT INTO wrong VALUES (3, 'openai/gpt-5-nano');
 DROP TRIGGER a ON wrong;
 CREATE TRIGGER a AFTER DELETE ON wrong FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
 ALTER TABLE wrong DISABLE TRIGGER a;
