@@ -220,15 +220,19 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_rewrite_view(oid, text[]) IS 'Internal. A view as DDL without these columns of what it reads; NULL, and the lines that mention them, where that would be a guess.';
 
-CREATE FUNCTION @extschema@._model_access_only_of(class oid, id oid, sub integer, gone text[]) RETURNS boolean
+CREATE FUNCTION @extschema@._model_access_only_of(class oid, id oid, ddl text, gone text[]) RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT bool_and(format('%s.%s', r.ref, r.refsub) = ANY (gone))
+    -- an index on expressions refers to the table as well; to the row as a whole only where that is written out
+    SELECT bool_and(format('%s.%s', r.ref, r.refsub) = ANY (gone)) FILTER (WHERE r.refsub > 0) AND strpos(ddl, '.*') = 0
        AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indexrelid = id AND (i.indisreplident OR i.indisprimary))
-    FROM @extschema@._model_access_refs(class, id, sub) AS r
+       -- a foreign key of another table
+       AND NOT EXISTS (SELECT FROM pg_constraint AS c WHERE class = 'pg_constraint'::regclass AND c.oid = id
+                       AND c.conrelid NOT IN (SELECT split_part(g, '.', 1)::oid FROM unnest(gone) AS g))
+    FROM @extschema@._model_access_refs(class, id, 0) AS r
     WHERE r.ref IN (SELECT split_part(g, '.', 1)::oid FROM unnest(gone) AS g);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_only_of(oid, oid, integer, text[]) IS 'Internal. Whether an object of a table refers to no column of it but those that go.';
+COMMENT ON FUNCTION @extschema@._model_access_only_of(oid, oid, text, text[]) IS 'Internal. Whether an object of a table refers to no column of it but those that go.';
 
 CREATE FUNCTION @extschema@._model_access_is_fixed(class oid, id oid) RETURNS boolean
 LANGUAGE sql STABLE
@@ -266,9 +270,11 @@ BEGIN
             WHEN class = 'pg_trigger'::regclass AND EXISTS (SELECT FROM pg_trigger AS t WHERE t.oid = id AND t.tgfoid = ANY (fillers)) THEN 'drop'
             WHEN names IS NULL THEN 'recreate'
             WHEN class IN ('pg_trigger'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass) THEN NULL
-            WHEN @extschema@._model_access_only_of(class, id, sub, gone) THEN 'drop' END;
+            WHEN @extschema@._model_access_only_of(class, id, again, gone) THEN 'drop' END;
     ELSE
-        why := CASE WHEN class = 'pg_publication_rel'::regclass THEN 'subscribers expect the column' ELSE 'it depends on the column' END;
+        why := CASE WHEN class = 'pg_publication_rel'::regclass THEN 'subscribers expect the column'
+                    WHEN class = 'pg_class'::regclass AND sub > 0 THEN 'it is computed from the column'
+                    ELSE 'change it first: what it depends on would be dropped' END;
     END IF;
     IF action IS NOT NULL AND @extschema@._model_access_is_fixed(class, id) THEN
         action := NULL;
@@ -293,7 +299,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT m.id, m.in_code, m.lines FROM jsonb_to_recordset(aliases) AS a(alias text, view text)
         CROSS JOIN LATERAL @extschema@._model_access_mentioning(a.alias, a.view) AS m WHERE a.alias <> column_name),
     functions AS (
-        SELECT m.id, bool_or(m.in_code) AS in_code, string_agg(m.lines, E'\n') AS lines,
+        SELECT m.id, bool_or(m.in_code) AS in_code, string_agg(m.lines, chr(10)) AS lines,
                'function ' || m.id::regprocedure AS object
         FROM mentions AS m WHERE m.id <> ALL (seen) GROUP BY m.id)
     SELECT f.object, CASE WHEN f.in_code AND f.object <> ALL (accept) THEN 'needs you' ELSE 'keep' END,
@@ -302,6 +308,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                 ELSE 'its body mentions the column: change it first, or accept it as it is' END,
            f.lines, @extschema@._model_access_ddl_function(f.id)
     FROM functions AS f
+    UNION ALL
+    SELECT DISTINCT 'view ' || r.ev_class::regclass, 'keep', 'it passes whole rows on, which come without the column', NULL, NULL
+    FROM @extschema@._model_access_tree(relation) AS t
+    JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.id AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite AS r ON r.oid = d.objid AND r.rulename = '_RETURN'
+    WHERE r.ev_class <> ALL (seen) AND EXISTS (
+        SELECT FROM (SELECT k.token, lead(k.token) OVER (ORDER BY k.n) AS next
+                     FROM @extschema@._model_access_tokens(pg_get_viewdef(r.ev_class)) AS k) AS w
+        WHERE w.token = '.' AND w.next = '*')
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_retire_bodies(oid, name, text[], oid[], jsonb) IS 'Internal. The functions that mention the column, or a view''s other name for it, where only their bodies do.';
 
@@ -363,17 +378,19 @@ COMMENT ON FUNCTION @extschema@._model_access_retire_objects(oid, name, text[]) 
 CREATE FUNCTION @extschema@._model_access_check_function(function regprocedure) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = on AS $$
 DECLARE
-    p       pg_proc := (SELECT f FROM pg_proc AS f WHERE f.oid = function);
-    lang    text    := (SELECT l.lanname FROM pg_language AS l WHERE l.oid = p.prolang);
-    checker text    := (SELECT format('SELECT string_agg(m, chr(10)) FROM %I.plpgsql_check_function($1) AS m WHERE m LIKE ''error:%%''', n.nspname)
-                        FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
-                        WHERE e.extname = 'plpgsql_check' AND lang = 'plpgsql' AND p.prorettype <> 'trigger'::regtype);
-    path    text    := (SELECT substr(o, 13) FROM unnest(p.proconfig) AS o WHERE o LIKE 'search_path=%');
-    found   text;
+    p         pg_proc := (SELECT f FROM pg_proc AS f WHERE f.oid = function);
+    lang      text    := (SELECT l.lanname FROM pg_language AS l WHERE l.oid = p.prolang);
+    validator text    := CASE lang WHEN 'sql' THEN 'SELECT pg_catalog.fmgr_sql_validator($1)' ELSE 'SELECT pg_catalog.plpgsql_validator($1)' END;
+    checker   text    := (SELECT format('SELECT pg_catalog.string_agg(m, '' '') FROM %I.plpgsql_check_function($1) AS m WHERE m OPERATOR(pg_catalog.~~) ''error:%%''', n.nspname)
+                          FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+                          WHERE e.extname = 'plpgsql_check' AND lang = 'plpgsql' AND p.prorettype <> 'trigger'::regtype);
+    path      text    := coalesce((SELECT substr(o, 13) FROM unnest(p.proconfig) AS o WHERE o LIKE 'search_path=%'),
+                                  (SELECT s.reset_val FROM pg_settings AS s WHERE s.name = 'search_path'));
+    found     text;
 BEGIN
-    -- names in a body mean what they mean to whoever calls it; pg_catalog comes first all the same
-    PERFORM set_config('search_path', coalesce(path, (SELECT s.reset_val FROM pg_settings AS s WHERE s.name = 'search_path')), true);
-    EXECUTE format('SELECT %s($1)', CASE lang WHEN 'sql' THEN 'pg_catalog.fmgr_sql_validator' ELSE 'pg_catalog.plpgsql_validator' END) USING function;
+    -- names in a body mean what they mean to whoever calls it
+    PERFORM set_config('search_path', path, true);
+    EXECUTE validator USING function;
     IF checker IS NOT NULL THEN
         EXECUTE checker INTO found USING function;
     END IF;
@@ -396,7 +413,7 @@ CREATE FUNCTION @extschema@._model_access_ddl_prepare(relation oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(E'-- in one transaction: psql -1 -v ON_ERROR_STOP=1 -f FILE\n',
         E'SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL check_function_bodies = off;\nSET LOCAL row_security = off;\n',
-        E'SET LOCAL datestyle = ISO;\nSET LOCAL timezone = UTC;\n',
+        E'SET LOCAL quote_all_identifiers = off;\nSET LOCAL datestyle = ISO;\nSET LOCAL timezone = UTC;\n',
         -- whoever waits for this lock holds up everybody behind him
         CASE WHEN current_setting('lock_timeout') = '0' THEN E'SET LOCAL lock_timeout = ''5s'';\n' END,
         format(E'LOCK TABLE %s IN ACCESS EXCLUSIVE MODE;\n', relation::regclass))
@@ -485,13 +502,14 @@ COMMENT ON FUNCTION @extschema@._model_access_retire_plan(oid, name, text[]) IS 
 CREATE FUNCTION @extschema@._model_access_run_script(relation oid, script text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    waits text := current_setting('lock_timeout');
-    ddl   text;
+    waits   text := current_setting('lock_timeout');
+    present text := current_setting('role');
+    ddl     text;
 BEGIN
     FOREACH ddl IN ARRAY script LOOP
         EXECUTE ddl;
     END LOOP;
-    PERFORM set_config('lock_timeout', waits, true);
+    PERFORM set_config('lock_timeout', waits, true), set_config('role', present, true);
 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RAISE EXCEPTION 'another session has a lock that % needs: %', relation::regclass, SQLERRM
         USING ERRCODE = SQLSTATE, DETAIL = 'Nothing was changed.',
@@ -504,7 +522,7 @@ CREATE FUNCTION @extschema@.model_access_retire_allowed_models(
     profiles regclass, column_name name DEFAULT 'allowed_models', accept text[] DEFAULT '{}', dry_run boolean DEFAULT true)
 RETURNS TABLE (step integer, object text, action text, ddl text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET row_security = off
-SET datestyle = 'ISO' SET timezone = 'UTC' AS $$
+SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
 DECLARE
     gone   record;
     plan   jsonb;

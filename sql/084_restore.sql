@@ -94,7 +94,7 @@ COMMENT ON FUNCTION @extschema@._model_access_restore_plan(oid, @extschema@.mode
 CREATE FUNCTION @extschema@.model_access_restore_allowed_models(profiles regclass, dry_run boolean DEFAULT false)
 RETURNS TABLE (step integer, object text, action text, ddl text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET row_security = off
-SET datestyle = 'ISO' SET timezone = 'UTC' AS $$
+SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
 DECLARE
     owner   oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = profiles);
     retired @extschema@.model_access_retired;

@@ -122,7 +122,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_notify()', 'owner', NULL),
         ('ROUTINE', '_model_access_objects()', 'owner', NULL),
         ('ROUTINE', '_model_access_only_fills(oid,name)', 'owner', NULL),
-        ('ROUTINE', '_model_access_only_of(oid,oid,integer,text[])', 'owner', NULL),
+        ('ROUTINE', '_model_access_only_of(oid,oid,text,text[])', 'owner', NULL),
         ('ROUTINE', '_model_access_only_reads(oid,integer)', 'owner', NULL),
         ('TABLE', '_model_access_override_in_force', 'owner', NULL),
         ('ROUTINE', '_model_access_plan(bytea,text,integer)', 'owner', NULL),

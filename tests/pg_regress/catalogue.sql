@@ -38,9 +38,10 @@ BEGIN
     UNION ALL
     SELECT 'function ' || f.oid::regprocedure, concat_ws(' ', f.proowner::regrole, pg_get_functiondef(f.oid)) FROM pg_proc AS f JOIN spaces AS s ON s.oid = f.pronamespace WHERE f.prokind <> 'a'
     UNION ALL
-    SELECT 'statistics ' || x.stxname, concat_ws(' ', pg_get_statisticsobjdef(x.oid), x.stxstattarget, x.stxowner::regrole) FROM pg_statistic_ext AS x
+    SELECT 'statistics ' || x.stxname, concat_ws(' ', x.stxrelid::regclass, x.stxkind, x.stxstattarget, x.stxowner::regrole, pg_get_expr(x.stxexprs, x.stxrelid),
+        (SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_attribute AS a WHERE a.attrelid = x.stxrelid AND a.attnum = ANY (x.stxkeys))) FROM pg_statistic_ext AS x
     UNION ALL
-    SELECT 'publication ' || p.pubname, concat_ws(' ', p.schemaname, p.tablename, p.attnames, p.rowfilter) FROM pg_publication_tables AS p
+    SELECT 'publication ' || p.pubname, concat_ws(' ', p.schemaname, p.tablename, (SELECT array_agg(n ORDER BY n) FROM unnest(p.attnames) AS n), p.rowfilter) FROM pg_publication_tables AS p
     UNION ALL
     SELECT 'comment on ' || concat_ws(' ', i.type, i.identity), d.description FROM pg_description AS d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
     WHERE d.classoid <> 'pg_collation'::regclass AND i.schema IS DISTINCT FROM 'pg_catalog' AND i.identity !~ '^(pg_catalog|information_schema)\.|model_access';
