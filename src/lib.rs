@@ -34,7 +34,8 @@ extension_sql_file!("../sql/081_health.sql", name = "health", requires = ["menti
 extension_sql_file!("../sql/082_ddl.sql", name = "ddl", requires = ["health"]);
 extension_sql_file!("../sql/083_retire.sql", name = "retire", requires = ["ddl"]);
 extension_sql_file!("../sql/084_restore.sql", name = "restore", requires = ["retire"]);
-extension_sql_file!("../sql/085_grant.sql", name = "grant", requires = ["restore"]);
+extension_sql_file!("../sql/084_import.sql", name = "import", requires = ["restore"]);
+extension_sql_file!("../sql/085_grant.sql", name = "grant", requires = ["import"]);
 extension_sql_file!("../sql/090_privileges.sql", name = "privileges", requires = ["grant"]);
 extension_sql_file!("../sql/095_dump.sql", name = "dump", requires = ["privileges"], finalize);
 
