@@ -37,7 +37,7 @@ BEGIN
     LOOP
         at := regexp_instr(rest, start);
         EXIT WHEN at = 0;
-        code := code || left(rest, at - 1);
+        code := code || CASE WHEN strings THEN regexp_replace(left(rest, at - 1), '[^\n\r]', ' ', 'g') ELSE left(rest, at - 1) END;
         rest := substr(rest, at);
         opener := substring(rest FROM '^(?:--|/[*]|[eE]''|''|"|[$][^$]*[$])');
         part := CASE
@@ -51,14 +51,13 @@ BEGIN
         END;
         -- what does not end is left as it stands
         EXIT WHEN part IS NULL;
-        code := code || CASE WHEN opener = '"' OR (strings AND opener NOT IN ('--', '/*')) THEN part
-                             ELSE regexp_replace(part, '[^\n\r]', ' ', 'g') END;
+        code := code || CASE WHEN opener NOT IN ('--', '/*') AND strings = (opener <> '"') THEN part ELSE regexp_replace(part, '[^\n\r]', ' ', 'g') END;
         rest := substr(rest, length(part) + 1);
     END LOOP;
-    RETURN code || rest;
+    RETURN code || CASE WHEN strings THEN '' ELSE rest END;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_code(text, boolean, boolean) IS 'Internal. A source text with its comments and, unless they are asked for, its strings made blanks, so that lines and columns stay. escapes: a backslash escapes in plain strings too.';
+COMMENT ON FUNCTION @extschema@._model_access_code(text, boolean, boolean) IS 'Internal. A source text of which only the code, or only the strings, is left and the rest made blanks, so that lines stay. escapes: a backslash escapes in plain strings too.';
 
 CREATE FUNCTION @extschema@._model_access_tokens(code text) RETURNS TABLE (n bigint, token text, depth bigint)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -79,7 +78,8 @@ RETURNS TABLE (line bigint, text text, in_code boolean)
 -- PL/pgSQL for its cached plan: this is asked of every body that has the word anywhere
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    whole_word CONSTANT text := '(?<![[:alnum:]_])' || regexp_replace(word, '([^[:alnum:]_[:space:]])', '\\\1', 'g') || '(?![[:alnum:]_])';
+    whole_word CONSTANT text := '(?<![a-z0-9_$\u0080-\uFFFF])' || regexp_replace(lower(word), '([^a-z0-9_\u0080-\uFFFF[:space:]])', '\\\1', 'g')
+                                || '(?![a-z0-9_$\u0080-\uFFFF])';
     found bigint[] := '{}';
     named bigint[] := '{}';
     reading boolean;
@@ -93,12 +93,12 @@ BEGIN
             -- an escaped identifier may be any
             WHERE @extschema@._model_access_names(t.token) = word OR (t.token LIKE '"%' AND strpos(t.token, '\') > 0));
         found := found || ARRAY(SELECT s.line FROM regexp_split_to_table(@extschema@._model_access_code(source, true, reading), '\n')
-                                WITH ORDINALITY AS s(text, line) WHERE s.text ~* whole_word);
+                                WITH ORDINALITY AS s(text, line) WHERE lower(s.text) ~ whole_word);
     END LOOP;
     RETURN QUERY
         SELECT o.line, trim(E' \t\r' FROM o.text), language NOT IN ('sql', 'plpgsql') OR o.line = ANY (named)
         FROM regexp_split_to_table(source, '\n') WITH ORDINALITY AS o(text, line)
-        WHERE CASE WHEN language IN ('sql', 'plpgsql') THEN o.line = ANY (found || named) ELSE o.text ~* whole_word END
+        WHERE CASE WHEN language IN ('sql', 'plpgsql') THEN o.line = ANY (found || named) ELSE lower(o.text) ~ whole_word END
         ORDER BY o.line;
 END
 $$;

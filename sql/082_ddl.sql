@@ -136,7 +136,7 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_statistics(oid) IS 'Internal. 
 CREATE FUNCTION @extschema@._model_access_ddl_function(id oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(trim(E'\n' FROM pg_get_functiondef(id)), E';\n', format(E'ALTER ROUTINE %s OWNER TO %s;\n', n.name, p.proowner::regrole),
-        format(E'SELECT @extschema@._model_access_revoke_all(%L);\n', 'ROUTINE ' || n.name),
+        format(E'SELECT %s._model_access_revoke_all(%L);\n', '@extschema@'::regnamespace, 'ROUTINE ' || n.name),
         @extschema@._model_access_ddl_grants('ROUTINE ' || n.name, NULL, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))),
         @extschema@._model_access_ddl_comment('ROUTINE ' || n.name, 'pg_proc'::regclass, id, 0))
     FROM pg_proc AS p CROSS JOIN LATERAL (SELECT p.oid::regprocedure::text) AS n(name)
@@ -192,7 +192,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         ' TABLESPACE ' || quote_ident(s.spcname),
         E' AS\n', rtrim(coalesce(definition, pg_get_viewdef(id)), ';'), CASE WHEN c.relkind = 'm' THEN E'\n  WITH NO DATA' END, E';\n',
         format(E'ALTER TABLE %s OWNER TO %s;\n', id::regclass, c.relowner::regrole),
-        format(E'SELECT @extschema@._model_access_revoke_all(%L);\n', 'TABLE ' || id::regclass),
+        format(E'SELECT %s._model_access_revoke_all(%L);\n', '@extschema@'::regnamespace, 'TABLE ' || id::regclass),
         @extschema@._model_access_ddl_grants('TABLE ' || id::regclass, NULL, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))),
         @extschema@._model_access_ddl_comment(CASE c.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || id::regclass, 'pg_class'::regclass, id, 0),
         @extschema@._model_access_ddl_view_columns(id, without), @extschema@._model_access_ddl_view_parts(id),

@@ -439,11 +439,11 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_forced(oid, text) IS 'Internal
 CREATE FUNCTION @extschema@._model_access_ddl_archive(relation oid, column_name name, objects jsonb) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'),
-        E'WITH retired AS (\n    INSERT INTO @extschema@.model_access_retired (profiles, column_name, column_type, back, not_null, objects)\n',
-        format(E'    VALUES (%L, %L, %L, %L, %L, %L)\n    RETURNING retired_id)\n',
+        format(E'WITH retired AS (\n    INSERT INTO %s (profiles, column_name, column_type, back, not_null, objects)\n'
+               '    VALUES (%L, %L, %L, %L, %L, %L)\n    RETURNING retired_id)\n', '@extschema@.model_access_retired'::regclass,
             relation::regclass, column_name, format_type(a.atttypid, a.atttypmod), d.back, coalesce(d.not_null, ''), objects),
-        E'INSERT INTO @extschema@.model_access_retired_value (retired_id, relation, key, value)\n',
-        format(E'SELECT r.retired_id, %s, %s, p.%I::text FROM retired AS r CROSS JOIN %s AS p;\n',
+        format(E'INSERT INTO %s (retired_id, relation, key, value)\n'
+               'SELECT r.retired_id, %s, %s, p.%I::text FROM retired AS r CROSS JOIN %s AS p;\n', '@extschema@.model_access_retired_value'::regclass,
             CASE c.relkind WHEN 'p' THEN quote_literal(relation::regclass) ELSE 'p.tableoid::regclass::text' END,
             @extschema@._model_access_ddl_key(relation), column_name, relation::regclass),
         @extschema@._model_access_ddl_forced(relation, 'FORCE'))
@@ -483,7 +483,7 @@ BEGIN
             UNION ALL
             SELECT 3, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation)
             UNION ALL
-            SELECT 4, 0, 'table @extschema@.model_access_retired', 'archive', @extschema@._model_access_ddl_archive(relation, column_name,
+            SELECT 4, 0, 'table ' || '@extschema@.model_access_retired'::regclass, 'archive', @extschema@._model_access_ddl_archive(relation, column_name,
                 (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(o) - '{why,lines}'::text[]) ORDER BY o.level DESC, o.object COLLATE "C"), '[]') FROM o WHERE o.action IN ('drop', 'recreate')))
             UNION ALL
             SELECT 5, -o.level, o.object, o.action, o.remove FROM o WHERE o.action IN ('drop', 'recreate')
@@ -492,7 +492,7 @@ BEGIN
             UNION ALL
             SELECT 7, o.level, o.object, o.action, o.again FROM o WHERE o.action = 'recreate'
             UNION ALL
-            SELECT 8, 0, o.object, 'check', format(E'SELECT @extschema@._model_access_check_function(%L);\n', substr(o.object, 10))
+            SELECT 8, 0, o.object, 'check', format(E'SELECT %s._model_access_check_function(%L);\n', '@extschema@'::regnamespace, substr(o.object, 10))
             FROM o WHERE o.action = 'recreate' AND o.object LIKE 'function %')
         SELECT row_number() OVER (ORDER BY s.part, s.rank, s.object COLLATE "C")::integer, s.object, s.action, s.ddl FROM steps AS s ORDER BY 1;
 END
@@ -548,9 +548,8 @@ BEGIN
     IF NOT dry_run THEN
         missed := (SELECT string_agg(p ->> 'object', E'\n') FROM jsonb_array_elements(plan) AS p WHERE p ->> 'action' = 'needs you');
         IF missed IS NOT NULL THEN
-            RAISE EXCEPTION 'column "%" of % cannot be retired yet: % of what touches it needs you', column_name, profiles,
-                (SELECT count(*) FROM jsonb_array_elements(plan) AS p WHERE p ->> 'action' = 'needs you')
-                USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = missed,
+            RAISE EXCEPTION 'column "%" of % cannot be retired yet', column_name, profiles
+                USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format(E'These need you:\n%s', missed),
                       HINT = 'The dry run says why. Change each so that it does without the column, or name it in accept.';
         END IF;
         PERFORM @extschema@._model_access_run_script(profiles, ARRAY(SELECT p ->> 'ddl' FROM jsonb_array_elements(plan) AS p));

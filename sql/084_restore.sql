@@ -70,10 +70,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         UNION ALL
         SELECT 3, 0, format('column %s.%I', relation::regclass, retired.column_name), 'restore', retired.back
         UNION ALL
-        SELECT 4, 0, 'table @extschema@.model_access_retired_value', 'read',
+        SELECT 4, 0, 'table ' || '@extschema@.model_access_retired_value'::regclass, 'read',
             format(E'CREATE TEMP TABLE model_access_restored ON COMMIT DROP AS\n'
-                   'SELECT relation, key, value FROM @extschema@.model_access_retired_value WHERE retired_id = %s;\n'
-                   'ANALYZE pg_temp.model_access_restored;\nGRANT SELECT ON pg_temp.model_access_restored TO PUBLIC;\n', retired.retired_id)
+                   'SELECT relation, key, value FROM %s WHERE retired_id = %s;\n'
+                   'ANALYZE pg_temp.model_access_restored;\nGRANT SELECT ON pg_temp.model_access_restored TO PUBLIC;\n',
+                   '@extschema@.model_access_retired_value'::regclass, retired.retired_id)
             || coalesce(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'), '')
         UNION ALL
         SELECT 5, t.depth, 'table ' || t.id::regclass, 'fill', @extschema@._model_access_ddl_values(t.id, relation, retired)
@@ -85,8 +86,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT 7, -o.n, o.object, 'restore', CASE WHEN o.run_as <> quote_ident(current_user)
             THEN format(E'SET LOCAL ROLE %s;\n%sSET LOCAL ROLE %I;\n', o.run_as, o.back, current_user) ELSE o.back END FROM o
         UNION ALL
-        SELECT 8, 0, 'table @extschema@.model_access_retired', 'archive', format(
-            E'UPDATE @extschema@.model_access_retired SET restored_at = now(), restored_by = current_user WHERE retired_id = %s;\n', retired.retired_id))
+        SELECT 8, 0, 'table ' || '@extschema@.model_access_retired'::regclass, 'archive', format(
+            E'UPDATE %s SET restored_at = now(), restored_by = current_user WHERE retired_id = %s;\n', '@extschema@.model_access_retired'::regclass, retired.retired_id))
     SELECT row_number() OVER (ORDER BY s.part, s.rank, s.object COLLATE "C")::integer, s.object, s.action, s.ddl FROM steps AS s ORDER BY 1
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_restore_plan(oid, @extschema@.model_access_retired) IS 'Internal. The steps of bringing a column back; ddl, in order, is the script.';

@@ -1,3 +1,4 @@
+\set ECHO none
 -- Everything that is to be the same after retire and restore: what the catalogue has, by name, and the rows.
 CREATE FUNCTION pg_temp.catalogue() RETURNS TABLE (object text, detail text) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $catalogue$
 BEGIN
@@ -52,3 +53,10 @@ BEGIN
     END LOOP;
 END
 $catalogue$;
+CREATE TEMP TABLE remembered AS SELECT * FROM pg_temp.catalogue();
+CREATE VIEW pg_temp.changed AS
+    SELECT 'missing' AS what, m.* FROM (TABLE remembered EXCEPT ALL SELECT * FROM pg_temp.catalogue()) AS m
+    UNION ALL
+    SELECT 'new', n.* FROM (SELECT * FROM pg_temp.catalogue() EXCEPT ALL TABLE remembered) AS n;
+CREATE FUNCTION pg_temp.remember() RETURNS void LANGUAGE sql AS 'DELETE FROM remembered; INSERT INTO remembered SELECT * FROM pg_temp.catalogue()';
+\set ECHO all
