@@ -259,12 +259,13 @@ BEGIN
         SELECT * INTO body FROM @extschema@._model_access_source(id);
         SELECT string_agg(format('line %s: %s', m.line, m.text), E'\n' ORDER BY m.line) FILTER (WHERE m.in_code) INTO lines
         FROM @extschema@._model_access_mentions(body.source, body.language, column_name) AS m;
-        why := 'it takes or returns rows of a view that is rewritten, or reads the column, and its body mentions it';
+        why := CASE WHEN names IS NOT NULL THEN 'its body reads the column'
+                    ELSE 'it takes or returns rows of a view that is rewritten, and its body mentions the column' END;
         action := CASE WHEN lines IS NULL AND names IS NULL AND body.language IN ('sql', 'plpgsql') THEN 'recreate' END;
         again := @extschema@._model_access_ddl_function(id);
     ELSIF class IN ('pg_trigger'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass, 'pg_constraint'::regclass, 'pg_statistic_ext'::regclass)
        OR (class = 'pg_class'::regclass AND sub = 0) THEN
-        why := 'it is about more than the column';
+        why := CASE WHEN class = 'pg_trigger'::regclass THEN 'its function does more than to fill the column' ELSE 'it is about more than the column' END;
         again := (SELECT d.back FROM @extschema@._model_access_ddl(class, id, sub) AS d);
         action := CASE
             WHEN class = 'pg_trigger'::regclass AND EXISTS (SELECT FROM pg_trigger AS t WHERE t.oid = id AND t.tgfoid = ANY (fillers)) THEN 'drop'
@@ -273,8 +274,9 @@ BEGIN
             WHEN @extschema@._model_access_only_of(class, id, again, gone) THEN 'drop' END;
     ELSE
         why := CASE WHEN class = 'pg_publication_rel'::regclass THEN 'subscribers expect the column'
-                    WHEN class = 'pg_class'::regclass AND sub > 0 THEN 'it is computed from the column'
-                    ELSE 'change it first: what it depends on would be dropped' END;
+                    WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE class = 'pg_class'::regclass AND a.attrelid = id AND a.attnum = sub AND a.attgenerated <> '')
+                    THEN 'it is computed from the column'
+                    ELSE 'change it first: what it is made of would be dropped' END;
     END IF;
     IF action IS NOT NULL AND @extschema@._model_access_is_fixed(class, id) THEN
         action := NULL;
@@ -346,7 +348,7 @@ BEGIN
         SELECT d.object, d.remove, d.back INTO object, remove, back FROM @extschema@._model_access_ddl(node.class, id, node.sub) AS d;
         SELECT v.action, v.why, v.again, v.removed, v.lines INTO action, why, again, removed, lines
         FROM @extschema@._model_access_verdict(node.class, id, node.sub, column_name, gone, lost, fillers) AS v;
-        IF action = 'needs you' AND object = ANY (accept) AND remove IS NOT NULL THEN
+        IF action = 'needs you' AND object = ANY (accept) AND remove IS NOT NULL AND NOT @extschema@._model_access_is_fixed(node.class, id) THEN
             action := CASE WHEN node.class = 'pg_publication_rel'::regclass AND NOT EXISTS (
                 SELECT FROM pg_publication_rel AS r CROSS JOIN LATERAL @extschema@._model_access_mentions(pg_get_expr(r.prqual, r.prrelid), 'sql', column_name)
                 WHERE r.oid = node.id) THEN 'recreate' ELSE 'drop' END;
@@ -505,6 +507,7 @@ DECLARE
     waits   text := current_setting('lock_timeout');
     present text := current_setting('role');
     ddl     text;
+    blocked text;
 BEGIN
     FOREACH ddl IN ARRAY script LOOP
         EXECUTE ddl;
@@ -514,6 +517,10 @@ EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RAISE EXCEPTION 'another session has a lock that % needs: %', relation::regclass, SQLERRM
         USING ERRCODE = SQLSTATE, DETAIL = 'Nothing was changed.',
               HINT = 'pg_stat_activity and pg_locks show which. Try again at a quiet hour, or with a longer lock_timeout.';
+WHEN dependent_objects_still_exist THEN
+    GET STACKED DIAGNOSTICS blocked = PG_EXCEPTION_DETAIL;
+    RAISE EXCEPTION '%', SQLERRM USING ERRCODE = SQLSTATE, DETAIL = blocked,
+        HINT = 'Nothing was changed. Drop what is in the way, and make it again afterwards.';
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_run_script(oid, text[]) IS 'Internal. Runs a script, statement by statement, in the words of its author.';

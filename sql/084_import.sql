@@ -5,8 +5,8 @@ RETURNS TABLE (user_id text, tier text, model_id text, list text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     items text := CASE WHEN @extschema@._model_access_column_type(profiles, column_name) IN ('text[]'::regtype, 'character varying[]'::regtype)
-        THEN 'SELECT i::text, true FROM unnest(p.%1$I) AS i'
-        ELSE 'SELECT CASE jsonb_typeof(i) WHEN ''string'' THEN i #>> ''{}'' END, true
+        THEN 'SELECT nullif(i::text, ''''), true FROM unnest(p.%1$I) AS i'
+        ELSE 'SELECT CASE jsonb_typeof(i) WHEN ''string'' THEN nullif(i #>> ''{}'', '''') END, true
               FROM jsonb_array_elements(CASE jsonb_typeof(p.%1$I::jsonb) WHEN ''array'' THEN p.%1$I::jsonb ELSE ''[null]'' END) AS i' END;
 BEGIN
     -- output functions, no casts of keys and tiers: a cast may be somebody's own
