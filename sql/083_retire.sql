@@ -385,13 +385,15 @@ DECLARE
     validator text    := CASE lang WHEN 'sql' THEN 'SELECT pg_catalog.fmgr_sql_validator($1)' ELSE 'SELECT pg_catalog.plpgsql_validator($1)' END;
     checker   text    := (SELECT format('SELECT pg_catalog.string_agg(m, '' '') FROM %I.plpgsql_check_function($1) AS m WHERE m OPERATOR(pg_catalog.~~) ''error:%%''', n.nspname)
                           FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
-                          WHERE e.extname = 'plpgsql_check' AND lang = 'plpgsql' AND p.prorettype <> 'trigger'::regtype);
+                          WHERE e.extname = 'plpgsql_check' AND lang = 'plpgsql' AND p.prorettype <> 'trigger'::regtype
+                            AND has_schema_privilege(p.proowner, n.oid, 'USAGE'));
     path      text    := coalesce((SELECT substr(o, 13) FROM unnest(p.proconfig) AS o WHERE o LIKE 'search_path=%'),
                                   (SELECT s.reset_val FROM pg_settings AS s WHERE s.name = 'search_path'));
+    me        text    := current_setting('role');
     found     text;
 BEGIN
-    -- names in a body mean what they mean to whoever calls it
-    PERFORM set_config('search_path', path, true);
+    -- as its owner, since planning a query may run what it calls; names in it mean what they mean to its callers
+    PERFORM set_config('role', (SELECT r.rolname FROM pg_roles AS r WHERE r.oid = p.proowner), true), set_config('search_path', path, true);
     EXECUTE validator USING function;
     IF checker IS NOT NULL THEN
         EXECUTE checker INTO found USING function;
@@ -399,6 +401,7 @@ BEGIN
     IF found IS NOT NULL THEN
         RAISE EXCEPTION '%', found USING ERRCODE = 'invalid_function_definition';
     END IF;
+    PERFORM pg_catalog.set_config('role', me, true);
 EXCEPTION WHEN syntax_error_or_access_rule_violation THEN
     RAISE EXCEPTION 'function % does not work without the column: %', function, SQLERRM
         USING ERRCODE = 'invalid_function_definition', HINT = 'Change it so that it works with and without the column, then retire it.';

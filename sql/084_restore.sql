@@ -22,6 +22,12 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_changed_since(jsonb) IS 'Internal. Which of the rewritten views and functions are not as retiring left them; NULL for none.';
 
+CREATE FUNCTION @extschema@._model_access_ddl_as(role text, ddl text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN role <> quote_ident(current_user) THEN format(E'SET LOCAL ROLE %s;\n%sSET LOCAL ROLE %I;\n', role, ddl, current_user) ELSE ddl END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_ddl_as(text, text) IS 'Internal. DDL that evaluates what the owner of a table wrote, such as a default or a check: run as that owner, not with the rights of whoever restores.';
+
 CREATE FUNCTION @extschema@._model_access_ddl_triggers_off(relation oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format(E'ALTER TABLE ONLY %s DISABLE TRIGGER USER;\n', relation::regclass)
@@ -39,21 +45,16 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_triggers_back(oid) IS 'Interna
 
 CREATE FUNCTION @extschema@._model_access_ddl_values(relation oid, root oid, retired @extschema@.model_access_retired) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- as the owner of the rows, whose own expressions run with them: defaults, generated columns, indexes, checks
-    WITH t AS (
-        SELECT c.oid::regclass AS name, c.relowner::regrole AS owner, current_user <> c.relowner::regrole::name AS is_other,
-               @extschema@._model_access_ddl_key(root) AS key,
-               CASE r.relkind WHEN 'p' THEN root ELSE c.oid END::regclass::text AS kept_as
-        FROM pg_class AS c CROSS JOIN pg_class AS r WHERE c.oid = relation AND r.oid = root)
     SELECT concat(@extschema@._model_access_ddl_triggers_off(relation),
-        CASE WHEN t.is_other THEN format(E'SET LOCAL ROLE %s;\n', t.owner) END,
-        format(E'UPDATE ONLY %s AS p SET %I = a.value::%s\nFROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s AND a.value IS NOT NULL;\n',
-            t.name, retired.column_name, retired.column_type, t.kept_as, t.key),
-        format(E'UPDATE ONLY %s AS p SET %I = DEFAULT\nWHERE NOT EXISTS (SELECT FROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s);\n',
-            t.name, retired.column_name, t.kept_as, t.key),
-        CASE WHEN t.is_other THEN format(E'SET LOCAL ROLE %I;\n', current_user) END,
+        @extschema@._model_access_ddl_as(c.relowner::regrole::text, concat(
+            format(E'UPDATE ONLY %s AS p SET %I = a.value::%s\nFROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s AND a.value IS NOT NULL;\n',
+                c.oid::regclass, retired.column_name, retired.column_type, k.kept_as, k.key),
+            format(E'UPDATE ONLY %s AS p SET %I = DEFAULT\nWHERE NOT EXISTS (SELECT FROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s);\n',
+                c.oid::regclass, retired.column_name, k.kept_as, k.key))),
         @extschema@._model_access_ddl_triggers_back(relation))
-    FROM t
+    FROM pg_class AS c CROSS JOIN pg_class AS r
+    CROSS JOIN LATERAL (SELECT @extschema@._model_access_ddl_key(root) AS key, CASE r.relkind WHEN 'p' THEN root ELSE c.oid END::regclass::text AS kept_as) AS k
+    WHERE c.oid = relation AND r.oid = root
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_values(oid, oid, @extschema@.model_access_retired) IS 'Internal. Gives the rows of one table what they had; rows added since get the default.';
 
@@ -68,7 +69,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         UNION ALL
         SELECT 2, o.n, o.object, 'drop', o.remove FROM o WHERE o.action = 'recreate'
         UNION ALL
-        SELECT 3, 0, format('column %s.%I', relation::regclass, retired.column_name), 'restore', retired.back
+        SELECT 3, 0, format('column %s.%I', relation::regclass, retired.column_name), 'restore',
+            @extschema@._model_access_ddl_as((SELECT c.relowner::regrole::text FROM pg_class AS c WHERE c.oid = relation), retired.back)
         UNION ALL
         SELECT 4, 0, 'table ' || '@extschema@.model_access_retired_value'::regclass, 'read',
             format(E'CREATE TEMP TABLE model_access_restored ON COMMIT DROP AS\n'
@@ -83,8 +85,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT 6, 0, 'table ' || relation::regclass, 'fill', concat(@extschema@._model_access_ddl_forced(relation, 'FORCE'),
             E'DROP TABLE pg_temp.model_access_restored;\n', retired.not_null)
         UNION ALL
-        SELECT 7, -o.n, o.object, 'restore', CASE WHEN o.run_as <> quote_ident(current_user)
-            THEN format(E'SET LOCAL ROLE %s;\n%sSET LOCAL ROLE %I;\n', o.run_as, o.back, current_user) ELSE o.back END FROM o
+        SELECT 7, -o.n, o.object, 'restore', CASE WHEN o.run_as IS NULL THEN o.back ELSE @extschema@._model_access_ddl_as(o.run_as, o.back) END FROM o
         UNION ALL
         SELECT 8, 0, 'table ' || '@extschema@.model_access_retired'::regclass, 'archive', format(
             E'UPDATE %s SET restored_at = now(), restored_by = current_user WHERE retired_id = %s;\n', '@extschema@.model_access_retired'::regclass, retired.retired_id))

@@ -77,6 +77,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_comment_out(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_ddl(oid,oid,integer)', 'owner', NULL),
         ('ROUTINE', '_model_access_ddl_archive(oid,name,jsonb)', 'owner', NULL),
+        ('ROUTINE', '_model_access_ddl_as(text,text)', 'owner', NULL),
         ('ROUTINE', '_model_access_ddl_column(oid,name)', 'owner', NULL),
         ('ROUTINE', '_model_access_ddl_comment(text,oid,oid,integer)', 'owner', NULL),
         ('ROUTINE', '_model_access_ddl_constraint(oid)', 'owner', NULL),
