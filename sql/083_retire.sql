@@ -113,13 +113,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         LEFT JOIN pg_attribute AS g ON g.attrelid = f.adrelid AND g.attnum = f.adnum
         LEFT JOIN pg_trigger AS t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
         LEFT JOIN pg_index AS i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+        LEFT JOIN pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
         LEFT JOIN pg_statistic_ext AS s ON d.classid = 'pg_statistic_ext'::regclass AND s.oid = d.objid
-        -- a view stands for the rule behind it, a generated column for its expression
+        -- a view stands for the rule behind it, a generated column for its expression, a constraint also for its index
         CROSS JOIN LATERAL (SELECT
             CASE WHEN r.rulename = '_RETURN' OR g.attgenerated <> '' THEN 'pg_class'::regclass ELSE d.classid END AS class,
             CASE WHEN r.rulename = '_RETURN' THEN r.ev_class WHEN g.attgenerated <> '' THEN f.adrelid ELSE d.objid END AS id,
             CASE WHEN g.attgenerated <> '' THEN f.adnum ELSE d.objsubid END AS sub,
-            coalesce(r.ev_class, f.adrelid, t.tgrelid, i.indrelid, s.stxrelid) AS belongs) AS n
+            coalesce(r.ev_class, f.adrelid, t.tgrelid, i.indrelid, s.stxrelid) AS belongs
+            UNION ALL
+            SELECT 'pg_constraint'::regclass, k.oid, 0, NULL WHERE k.oid IS NOT NULL) AS n
         WHERE w.level < 50 AND (n.class, n.id, n.sub) <> (w.class, w.id, w.sub) AND (t.tgisinternal AND t.tgparentid = 0) IS NOT TRUE
           -- what belongs to a view comes and goes with it, and a default with its column
           AND NOT (w.class = 'pg_class'::regclass AND w.sub = 0 AND n.belongs IS NOT DISTINCT FROM w.id)
@@ -128,15 +131,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_dependents(oid, name) IS 'Internal. Whatever the catalogue knows to depend on a column, directly or through others; level is how far away.';
 
-CREATE FUNCTION @extschema@._model_access_is_part(class oid, id oid) RETURNS boolean
+CREATE FUNCTION @extschema@._model_access_is_part(class oid, id oid, sub integer) RETURNS boolean
 LANGUAGE sql STABLE
 RETURN class = 'pg_type'::regclass OR EXISTS (SELECT FROM pg_class AS c WHERE class = 'pg_class'::regclass AND c.oid = id AND c.relkind = 't')
+    OR EXISTS (SELECT FROM pg_attribute AS a WHERE class = 'pg_class'::regclass AND a.attrelid = id AND a.attnum = sub AND a.attinhcount > 0)
     OR EXISTS (SELECT FROM pg_trigger AS t WHERE class = 'pg_trigger'::regclass AND t.oid = id AND (t.tgparentid <> 0 OR t.tgisinternal))
     OR EXISTS (SELECT FROM pg_constraint AS c WHERE class = 'pg_constraint'::regclass AND c.oid = id
                AND (c.conparentid <> 0 OR (c.coninhcount > 0 AND NOT c.conislocal) OR c.contype = 'n'))
     OR EXISTS (SELECT FROM pg_class AS c WHERE class = 'pg_class'::regclass AND c.oid = id AND c.relkind IN ('i', 'I')
                AND (c.relispartition OR EXISTS (SELECT FROM pg_constraint AS o WHERE o.conindid = c.oid AND o.contype IN ('p', 'u', 'x'))));
-COMMENT ON FUNCTION @extschema@._model_access_is_part(oid, oid) IS 'Internal. Whether an object comes and goes with another one: a row type, what a partition has from its parent, the index of a constraint.';
+COMMENT ON FUNCTION @extschema@._model_access_is_part(oid, oid, integer) IS 'Internal. Whether an object comes and goes with another one: a row type, what a partition has from its parent, the index of a constraint.';
 
 CREATE FUNCTION @extschema@._model_access_refs(class oid, id oid, sub integer) RETURNS TABLE (ref oid, refsub integer)
 LANGUAGE sql STABLE
@@ -147,7 +151,10 @@ BEGIN ATOMIC
         UNION ALL
         SELECT 'pg_rewrite'::regclass::oid, r.oid FROM pg_rewrite AS r WHERE class = 'pg_class'::regclass AND r.ev_class = id AND sub = 0
         UNION ALL
-        SELECT 'pg_attrdef'::regclass::oid, f.oid FROM pg_attrdef AS f WHERE class = 'pg_class'::regclass AND f.adrelid = id AND f.adnum = sub);
+        SELECT 'pg_attrdef'::regclass::oid, f.oid FROM pg_attrdef AS f WHERE class = 'pg_class'::regclass AND f.adrelid = id AND f.adnum = sub
+        UNION ALL
+        SELECT 'pg_class'::regclass::oid, c.conindid FROM pg_constraint AS c
+        WHERE class = 'pg_constraint'::regclass AND c.oid = id AND c.contype IN ('p', 'u', 'x'));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_refs(oid, oid, integer) IS 'Internal. What an object refers to: relations, their columns, types, functions.';
 
@@ -336,7 +343,7 @@ DECLARE
     node    record;
 BEGIN
     FOR node IN
-        SELECT d.* FROM @extschema@._model_access_dependents(relation, column_name) AS d WHERE NOT @extschema@._model_access_is_part(d.class, d.id)
+        SELECT d.* FROM @extschema@._model_access_dependents(relation, column_name) AS d WHERE NOT @extschema@._model_access_is_part(d.class, d.id, d.sub)
         UNION
         SELECT 'pg_trigger'::regclass::oid, t.oid, 0, 1 FROM pg_trigger AS t WHERE t.tgfoid = ANY (fillers) AND t.tgparentid = 0
         ORDER BY 4, 1, 2, 3
@@ -480,7 +487,7 @@ DECLARE
 BEGIN
     RETURN QUERY
         WITH o AS (
-            SELECT * FROM jsonb_to_recordset(objects) AS o(level integer, object text, action text, why text, lines text, remove text, again text, back text)),
+            SELECT * FROM jsonb_to_recordset(objects) AS o(level integer, object text, action text, why text, lines text, remove text, again text, back text, run_as text)),
         steps(part, rank, object, action, ddl) AS (
             SELECT 1, 0, o.object, o.action, @extschema@._model_access_ddl_needs_you(o.object, o.why, o.lines, o.back) FROM o WHERE o.action = 'needs you'
             UNION ALL

@@ -112,7 +112,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_is_bound(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_is_fixed(oid,oid)', 'owner', NULL),
         ('ROUTINE', '_model_access_is_free(jsonb)', 'owner', NULL),
-        ('ROUTINE', '_model_access_is_part(oid,oid)', 'owner', NULL),
+        ('ROUTINE', '_model_access_is_part(oid,oid,integer)', 'owner', NULL),
         ('ROUTINE', '_model_access_job()', 'owner', NULL),
         ('ROUTINE', '_model_access_key_columns(oid)', 'owner', NULL),
         ('ROUTINE', '_model_access_key_kind(regtype)', 'owner', NULL),
