@@ -135,7 +135,8 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_statistics(oid) IS 'Internal. 
 
 CREATE FUNCTION @extschema@._model_access_ddl_function(id oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT concat(trim(E'\n' FROM pg_get_functiondef(id)), E';\n', format(E'ALTER ROUTINE %s OWNER TO %s;\n', n.name, p.proowner::regrole),
+    -- not OR REPLACE: what has that name by then is somebody else's
+    SELECT concat(regexp_replace(trim(E'\n' FROM pg_get_functiondef(id)), '^CREATE OR REPLACE', 'CREATE'), E';\n', format(E'ALTER ROUTINE %s OWNER TO %s;\n', n.name, p.proowner::regrole),
         format(E'SELECT %s._model_access_revoke_all(%L);\n', '@extschema@'::regnamespace, 'ROUTINE ' || n.name),
         @extschema@._model_access_ddl_grants('ROUTINE ' || n.name, NULL, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))),
         @extschema@._model_access_ddl_comment('ROUTINE ' || n.name, 'pg_proc'::regclass, id, 0))
@@ -228,6 +229,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             CASE WHEN c.attstattarget >= 0 THEN c.alter_column || format(E' SET STATISTICS %s;\n', c.attstattarget) END,
             c.alter_column || ' SET (' || (SELECT string_agg(o, ', ') FROM unnest(c.attoptions) AS o WHERE o LIKE 'n\_distinct%') || E');\n',
             @extschema@._model_access_ddl_grants('TABLE ' || c.id::regclass, column_name, c.relowner, c.attacl),
+            (SELECT string_agg(format(E'SECURITY LABEL FOR %I ON COLUMN %s.%I IS %L;\n', l.provider, c.id::regclass, column_name, l.label), '')
+             FROM pg_seclabel AS l WHERE l.classoid = 'pg_class'::regclass AND l.objoid = c.id AND l.objsubid = c.attnum),
             @extschema@._model_access_ddl_comment(format('COLUMN %s.%I', c.id::regclass, column_name), 'pg_class'::regclass, c.id, c.attnum)) AS ddl
         FROM columns AS c JOIN pg_type AS t ON t.oid = c.atttypid
         LEFT JOIN pg_attrdef AS d ON d.adrelid = c.id AND d.adnum = c.attnum

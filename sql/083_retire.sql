@@ -8,6 +8,7 @@ CREATE TABLE @extschema@.model_access_retired (
     profiles    text NOT NULL,
     column_name text NOT NULL,
     column_type text NOT NULL,
+    key_columns text[] NOT NULL,
     back        text NOT NULL,
     not_null    text NOT NULL,
     objects     jsonb NOT NULL,
@@ -33,6 +34,7 @@ COMMENT ON COLUMN @extschema@.model_access_retired.retired_id IS 'Number of the 
 COMMENT ON COLUMN @extschema@.model_access_retired.profiles IS 'The table it was taken from, qualified.';
 COMMENT ON COLUMN @extschema@.model_access_retired.column_name IS 'Its name.';
 COMMENT ON COLUMN @extschema@.model_access_retired.column_type IS 'Its type.';
+COMMENT ON COLUMN @extschema@.model_access_retired.key_columns IS 'The primary key of the table, which model_access_retired_value.key holds.';
 COMMENT ON COLUMN @extschema@.model_access_retired.back IS 'DDL that adds it again, with default, storage, grants and comment.';
 COMMENT ON COLUMN @extschema@.model_access_retired.not_null IS 'DDL that makes it NOT NULL again, where it was.';
 COMMENT ON COLUMN @extschema@.model_access_retired.objects IS 'Whatever went or was rewritten with it: what removed it, what made it again without the column, what brings it back.';
@@ -451,9 +453,9 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_forced(oid, text) IS 'Internal
 CREATE FUNCTION @extschema@._model_access_ddl_archive(relation oid, column_name name, objects jsonb) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'),
-        format(E'WITH retired AS (\n    INSERT INTO %s (profiles, column_name, column_type, back, not_null, objects)\n'
-               '    VALUES (%L, %L, %L, %L, %L, %L)\n    RETURNING retired_id)\n', '@extschema@.model_access_retired'::regclass,
-            relation::regclass, column_name, format_type(a.atttypid, a.atttypmod), d.back, coalesce(d.not_null, ''), objects),
+        format(E'WITH retired AS (\n    INSERT INTO %s (profiles, column_name, column_type, key_columns, back, not_null, objects)\n'
+               '    VALUES (%L, %L, %L, %L, %L, %L, %L)\n    RETURNING retired_id)\n', '@extschema@.model_access_retired'::regclass,
+            relation::regclass, column_name, format_type(a.atttypid, a.atttypmod), @extschema@._model_access_key_columns(relation), d.back, coalesce(d.not_null, ''), objects),
         format(E'INSERT INTO %s (retired_id, relation, key, value)\n'
                'SELECT r.retired_id, %s, %s, p.%I::text FROM retired AS r CROSS JOIN %s AS p;\n', '@extschema@.model_access_retired_value'::regclass,
             CASE c.relkind WHEN 'p' THEN quote_literal(relation::regclass) ELSE 'p.tableoid::regclass::text' END,

@@ -11,9 +11,10 @@ BEGIN
         FROM jsonb_to_recordset(objects) AS r(object text, action text, again text)
         WHERE r.action = 'recreate' AND r.object ~ '^(materialized view|view|function) '
     LOOP
-        IF regexp_replace(o.again, '\s+', ' ', 'g') IS DISTINCT FROM regexp_replace(CASE
+        -- who switches roles for a grant is not what it is about
+        IF regexp_replace(o.again, 'SET LOCAL ROLE [^;]+;|\s+', ' ', 'g') IS DISTINCT FROM regexp_replace(CASE
             WHEN o.is_function THEN @extschema@._model_access_ddl_function(to_regprocedure(o.name))
-            ELSE @extschema@._model_access_ddl_view(to_regclass(o.name)) END, '\s+', ' ', 'g') THEN
+            ELSE @extschema@._model_access_ddl_view(to_regclass(o.name)) END, 'SET LOCAL ROLE [^;]+;|\s+', ' ', 'g') THEN
             changed := concat_ws(chr(10), changed, o.object);
         END IF;
     END LOOP;
@@ -120,6 +121,11 @@ BEGIN
                             format(E'-- restored at %s by %s\n', retired.restored_at, retired.restored_by);
         RETURN;
     END IF;
+    IF retired.key_columns IS DISTINCT FROM @extschema@._model_access_key_columns(profiles)::text[] THEN
+        RAISE EXCEPTION 'the primary key of % has changed since column "%" was retired', profiles, retired.column_name
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It was: %s.', array_to_string(retired.key_columns, ', ')),
+                  HINT = 'What users had is kept under it, in model_access_retired_value.';
+    END IF;
     IF NOT dry_run THEN
         PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles)]);
     END IF;
@@ -136,4 +142,4 @@ BEGIN
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_restore_allowed_models(regclass, boolean) IS 'Brings back the column that was last retired from a table: data, default, constraints, indexes, triggers, functions, views, grants, as they were, but for its place, which is last. Rows added since get the default. No trigger of yours fires. Acts unless dry_run. Errors: P0002 nothing was retired, 55000 a rewritten view or function has changed since, 42501 not the owner, 55P03 locked by others. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_restore_allowed_models(regclass, boolean) IS 'Brings back the column that was last retired from a table: data, default, constraints, indexes, triggers, functions, views, grants, as they were, but for its place, which is last. Rows added since get the default. No trigger of yours fires. Acts unless dry_run. Errors: P0002 nothing was retired, 55000 a rewritten view or function, or the primary key, has changed since, 42501 not the owner, 55P03 locked by others. Owner only.';
