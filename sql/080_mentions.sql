@@ -126,13 +126,15 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         -- column, relation.column, column AS name, relation.column AS name
         SELECT i.item, i.names[cardinality(i.names)] AS name FROM items AS i
         WHERE (cardinality(i.words) IN (1, 3) AND i.names[1] = ANY (_model_access_view_without.names) AND coalesce(i.words[2], 'AS') = 'AS')
-           OR (cardinality(i.words) IN (3, 5) AND i.words[2] = '.' AND i.names[3] = ANY (_model_access_view_without.names) AND coalesce(i.words[4], 'AS') = 'AS')),
+           OR (cardinality(i.words) IN (3, 5) AND i.words[2] = '.'
+               AND i.names[3] = ANY (_model_access_view_without.names) AND coalesce(i.words[4], 'AS') = 'AS')),
     verdict AS (
         SELECT count(*) > 0 AND count(*) < (SELECT count(*) FROM items)
            AND count(*) = cardinality(_model_access_view_without.names)
            -- mentioned nowhere else: the name that the item gives itself does not count
            AND (SELECT count(*) FROM tokens AS t WHERE t.name = ANY (_model_access_view_without.names))
-             = count(*) + (SELECT count(*) FROM items AS i JOIN plain AS p USING (item) WHERE i.words[cardinality(i.words) - 1] = 'AS' AND p.name = ANY (_model_access_view_without.names))
+             = count(*) + (SELECT count(*) FROM items AS i JOIN plain AS p USING (item)
+                           WHERE i.words[cardinality(i.words) - 1] = 'AS' AND p.name = ANY (_model_access_view_without.names))
            -- fewer columns mean fewer distinct rows
            AND NOT EXISTS (SELECT FROM tokens AS t WHERE t.depth = 0 AND t.token IN ('DISTINCT', 'UNION', 'INTERSECT', 'EXCEPT')) AS clean
         FROM plain)
@@ -174,7 +176,8 @@ BEGIN
         SELECT FROM unnest(words) AS w
         WHERE upper(w) IN ('INSERT', 'UPDATE', 'DELETE', 'MERGE', 'TRUNCATE', 'COPY', 'EXECUTE', 'PERFORM', 'CALL', 'DO', 'CREATE', 'ALTER', 'DROP',
             'GRANT', 'REVOKE', 'COMMENT', 'SECURITY', 'REASSIGN', 'IMPORT', 'SET', 'RESET', 'DISCARD', 'LOCK', 'NOTIFY', 'LISTEN', 'UNLISTEN',
-            'COMMIT', 'ROLLBACK', 'PREPARE', 'OPEN', 'FETCH', 'MOVE', 'REFRESH', 'CLUSTER', 'VACUUM', 'ANALYZE', 'REINDEX', 'RAISE', 'ASSERT', 'DIAGNOSTICS', 'OPERATOR'))
+            'COMMIT', 'ROLLBACK', 'PREPARE', 'OPEN', 'FETCH', 'MOVE', 'REFRESH', 'CLUSTER', 'VACUUM', 'ANALYZE', 'REINDEX',
+            'RAISE', 'ASSERT', 'DIAGNOSTICS', 'OPERATOR'))
     AND NOT EXISTS (
         -- every function of a name that is called, whichever it will be
         SELECT FROM generate_subscripts(words, 1) AS i JOIN pg_proc AS p ON p.proname = @extschema@._model_access_names(words[i])

@@ -136,7 +136,8 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_statistics(oid) IS 'Internal. 
 CREATE FUNCTION @extschema@._model_access_ddl_function(id oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     -- not OR REPLACE: what has that name by then is somebody else's
-    SELECT concat(regexp_replace(trim(E'\n' FROM pg_get_functiondef(id)), '^CREATE OR REPLACE', 'CREATE'), E';\n', format(E'ALTER ROUTINE %s OWNER TO %s;\n', n.name, p.proowner::regrole),
+    SELECT concat(regexp_replace(trim(E'\n' FROM pg_get_functiondef(id)), '^CREATE OR REPLACE', 'CREATE'), E';\n',
+        format(E'ALTER ROUTINE %s OWNER TO %s;\n', n.name, p.proowner::regrole),
         format(E'SELECT %s._model_access_revoke_all(%L);\n', '@extschema@'::regnamespace, 'ROUTINE ' || n.name),
         @extschema@._model_access_ddl_grants('ROUTINE ' || n.name, NULL, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))),
         @extschema@._model_access_ddl_comment('ROUTINE ' || n.name, 'pg_proc'::regclass, id, 0))
@@ -236,14 +237,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         LEFT JOIN pg_attrdef AS d ON d.adrelid = c.id AND d.adnum = c.attnum
         LEFT JOIN pg_constraint AS n ON n.conrelid = c.id AND n.contype = 'n' AND n.conkey = ARRAY[c.attnum])
     SELECT concat((SELECT format(E'ALTER TABLE %s ADD COLUMN %I %s%s%s;\n', relation::regclass, column_name, format_type(c.atttypid, c.atttypmod),
-                          (SELECT format(' COLLATE %s', c.attcollation::regcollation) FROM pg_type AS t WHERE t.oid = c.atttypid AND t.typcollation <> c.attcollation),
+                          (SELECT format(' COLLATE %s', c.attcollation::regcollation)
+                           FROM pg_type AS t WHERE t.oid = c.atttypid AND t.typcollation <> c.attcollation),
                           CASE c.attgenerated WHEN '' THEN '' ELSE format(' GENERATED ALWAYS AS (%s) %s', pg_get_expr(d.adbin, d.adrelid),
                               CASE c.attgenerated WHEN 's' THEN 'STORED' ELSE 'VIRTUAL' END) END)
                    FROM columns AS c LEFT JOIN pg_attrdef AS d ON d.adrelid = c.id AND d.adnum = c.attnum WHERE c.id = relation),
                   (SELECT string_agg(s.ddl, '' ORDER BY s.depth, s.id::regclass::text) FROM settings AS s)),
            -- where NOT NULL is a constraint it has a name, and children inherit it
            (SELECT string_agg(CASE WHEN s.conname IS NULL THEN s.alter_column || E' SET NOT NULL;\n'
-                      ELSE format(E'ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %I;\n', s.id::regclass, s.conname, column_name) END, '' ORDER BY s.depth DESC, s.id::regclass::text)
+                      ELSE format(E'ALTER TABLE %s ADD CONSTRAINT %I NOT NULL %I;\n', s.id::regclass, s.conname, column_name) END,
+                      '' ORDER BY s.depth DESC, s.id::regclass::text)
             FROM settings AS s WHERE s.attnotnull AND s.conislocal IS NOT FALSE)
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_column(oid, name) IS 'Internal. A column as DDL, with what belongs to it here and in partitions or children; and whether it takes NULL, for later, when it has its values.';

@@ -89,7 +89,8 @@ BEGIN
                 (SELECT string_agg(i.inhparent::regclass::text, ', ') FROM pg_inherits AS i WHERE i.inhrelid = profiles));
     ELSIF beside IS NOT NULL THEN
         RAISE EXCEPTION 'column "%" of % is not only inherited from %', column_name, beside, profiles
-            USING ERRCODE = 'feature_not_supported', DETAIL = 'A child that declares the column itself, has it of two parents, or is a foreign table would keep it.',
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'A child that declares the column itself, has it of two parents, or is a foreign table would keep it.',
                   HINT = 'Detach such a child first (ALTER TABLE … NO INHERIT), and attach it again later.';
     ELSIF key IS NULL OR column_name = ANY (key) THEN
         RAISE EXCEPTION '% has no primary key without column "%"', profiles, column_name
@@ -283,7 +284,8 @@ BEGIN
             WHEN @extschema@._model_access_only_of(class, id, again, gone) THEN 'drop' END;
     ELSE
         why := CASE WHEN class = 'pg_publication_rel'::regclass THEN 'subscribers expect the column'
-                    WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE class = 'pg_class'::regclass AND a.attrelid = id AND a.attnum = sub AND a.attgenerated <> '')
+                    WHEN EXISTS (SELECT FROM pg_attribute AS a
+                                 WHERE class = 'pg_class'::regclass AND a.attrelid = id AND a.attnum = sub AND a.attgenerated <> '')
                     THEN 'it is computed from the column'
                     ELSE 'change it first: what it is made of would be dropped' END;
     END IF;
@@ -369,11 +371,13 @@ BEGIN
                                             FROM unnest(removed) AS r CROSS JOIN pg_class AS c WHERE c.oid = node.id), '[]');
         ELSE
             again := NULL;
-            lost := lost || id || ARRAY(SELECT t.oid FROM pg_class AS c JOIN pg_type AS t ON c.reltype <> 0 AND c.reltype IN (t.oid, t.typelem) WHERE c.oid = node.id)
+            lost := lost || id || ARRAY(SELECT t.oid FROM pg_class AS c JOIN pg_type AS t ON c.reltype <> 0 AND c.reltype IN (t.oid, t.typelem)
+                                       WHERE c.oid = node.id)
                          || ARRAY(SELECT c.conindid FROM pg_constraint AS c WHERE c.oid = node.id);
         END IF;
         run_as := (SELECT c.relowner::regrole FROM pg_class AS c
-                   WHERE c.oid = CASE WHEN node.sub > 0 THEN node.id ELSE (SELECT k.conrelid FROM pg_constraint AS k WHERE k.oid = node.id AND k.contype = 'c') END);
+                   WHERE c.oid = CASE WHEN node.sub > 0 THEN node.id
+                                      ELSE (SELECT k.conrelid FROM pg_constraint AS k WHERE k.oid = node.id AND k.contype = 'c') END);
         RETURN NEXT;
     END LOOP;
     RETURN QUERY
@@ -392,7 +396,8 @@ DECLARE
     p         pg_proc := (SELECT f FROM pg_proc AS f WHERE f.oid = function);
     lang      text    := (SELECT l.lanname FROM pg_language AS l WHERE l.oid = p.prolang);
     validator text    := CASE lang WHEN 'sql' THEN 'SELECT pg_catalog.fmgr_sql_validator($1)' ELSE 'SELECT pg_catalog.plpgsql_validator($1)' END;
-    checker   text    := (SELECT format('SELECT pg_catalog.string_agg(m, '' '') FROM %I.plpgsql_check_function($1) AS m WHERE m OPERATOR(pg_catalog.~~) ''error:%%''', n.nspname)
+    checker   text    := (SELECT format('SELECT pg_catalog.string_agg(m, '' '') FROM %I.plpgsql_check_function($1) AS m '
+                                        'WHERE m OPERATOR(pg_catalog.~~) ''error:%%''', n.nspname)
                           FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
                           WHERE e.extname = 'plpgsql_check' AND lang = 'plpgsql' AND p.prorettype <> 'trigger'::regtype
                             AND has_schema_privilege(p.proowner, n.oid, 'USAGE'));
@@ -455,7 +460,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'),
         format(E'WITH retired AS (\n    INSERT INTO %s (profiles, column_name, column_type, key_columns, back, not_null, objects)\n'
                '    VALUES (%L, %L, %L, %L, %L, %L, %L)\n    RETURNING retired_id)\n', '@extschema@.model_access_retired'::regclass,
-            relation::regclass, column_name, format_type(a.atttypid, a.atttypmod), @extschema@._model_access_key_columns(relation), d.back, coalesce(d.not_null, ''), objects),
+            relation::regclass, column_name, format_type(a.atttypid, a.atttypmod),
+            @extschema@._model_access_key_columns(relation), d.back, coalesce(d.not_null, ''), objects),
         format(E'INSERT INTO %s (retired_id, relation, key, value)\n'
                'SELECT r.retired_id, %s, %s, p.%I::text FROM retired AS r CROSS JOIN %s AS p;\n', '@extschema@.model_access_retired_value'::regclass,
             CASE c.relkind WHEN 'p' THEN quote_literal(relation::regclass) ELSE 'p.tableoid::regclass::text' END,
@@ -489,16 +495,19 @@ DECLARE
 BEGIN
     RETURN QUERY
         WITH o AS (
-            SELECT * FROM jsonb_to_recordset(objects) AS o(level integer, object text, action text, why text, lines text, remove text, again text, back text, run_as text)),
+            SELECT * FROM jsonb_to_recordset(objects) AS o(level integer, object text, action text, why text, lines text,
+                                                                 remove text, again text, back text, run_as text)),
         steps(part, rank, object, action, ddl) AS (
             SELECT 1, 0, o.object, o.action, @extschema@._model_access_ddl_needs_you(o.object, o.why, o.lines, o.back) FROM o WHERE o.action = 'needs you'
             UNION ALL
-            SELECT 2, 0, o.object, o.action, @extschema@._model_access_comment_out(concat_ws(chr(10), format('%s: %s', o.object, o.why), o.lines)) FROM o WHERE o.action = 'keep'
+            SELECT 2, 0, o.object, o.action, @extschema@._model_access_comment_out(concat_ws(chr(10), format('%s: %s', o.object, o.why), o.lines))
+            FROM o WHERE o.action = 'keep'
             UNION ALL
             SELECT 3, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation)
             UNION ALL
             SELECT 4, 0, 'table ' || '@extschema@.model_access_retired'::regclass, 'archive', @extschema@._model_access_ddl_archive(relation, column_name,
-                (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(o) - '{why,lines}'::text[]) ORDER BY o.level DESC, o.object COLLATE "C"), '[]') FROM o WHERE o.action IN ('drop', 'recreate')))
+                (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(o) - '{why,lines}'::text[]) ORDER BY o.level DESC, o.object COLLATE "C"), '[]')
+                 FROM o WHERE o.action IN ('drop', 'recreate')))
             UNION ALL
             SELECT 5, -o.level, o.object, o.action, o.remove FROM o WHERE o.action IN ('drop', 'recreate')
             UNION ALL
@@ -552,7 +561,8 @@ BEGIN
     END IF;
     SELECT * INTO gone FROM @extschema@.model_access_retired AS r
     WHERE r.profiles = model_access_retire_allowed_models.profiles::text AND r.column_name = model_access_retire_allowed_models.column_name
-      AND r.restored_at IS NULL AND NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = model_access_retire_allowed_models.profiles AND a.attname = r.column_name)
+      AND r.restored_at IS NULL AND NOT EXISTS (
+          SELECT FROM pg_attribute AS a WHERE a.attrelid = model_access_retire_allowed_models.profiles AND a.attname = r.column_name)
     ORDER BY r.retired_id DESC LIMIT 1;
     IF FOUND THEN
         RETURN QUERY SELECT 1, format('column %s.%I', profiles, gone.column_name), 'nothing to do',

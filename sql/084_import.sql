@@ -23,7 +23,8 @@ CREATE FUNCTION @extschema@.model_access_import_allowed_models(
     profiles regclass, column_name name DEFAULT 'allowed_models', id_column name DEFAULT 'id', tier_column name DEFAULT 'subscription_tier',
     until timestamptz DEFAULT now() + interval '90 days', dry_run boolean DEFAULT true)
 RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET row_security = off SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET row_security = off
+SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on AS $$
 DECLARE
     type   regtype := @extschema@._model_access_column_type(profiles, column_name);
     report jsonb;

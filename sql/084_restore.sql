@@ -48,9 +48,11 @@ CREATE FUNCTION @extschema@._model_access_ddl_values(relation oid, root oid, ret
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(@extschema@._model_access_ddl_triggers_off(relation),
         @extschema@._model_access_ddl_as(c.relowner::regrole::text, concat(
-            format(E'UPDATE ONLY %s AS p SET %I = a.value::%s\nFROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s AND a.value IS NOT NULL;\n',
+            format(E'UPDATE ONLY %s AS p SET %I = a.value::%s\n'
+                   'FROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s AND a.value IS NOT NULL;\n',
                 c.oid::regclass, retired.column_name, retired.column_type, k.kept_as, k.key),
-            format(E'UPDATE ONLY %s AS p SET %I = DEFAULT\nWHERE NOT EXISTS (SELECT FROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s);\n',
+            format(E'UPDATE ONLY %s AS p SET %I = DEFAULT\n'
+                   'WHERE NOT EXISTS (SELECT FROM pg_temp.model_access_restored AS a WHERE a.relation = %L AND a.key = %s);\n',
                 c.oid::regclass, retired.column_name, k.kept_as, k.key))),
         @extschema@._model_access_ddl_triggers_back(relation))
     FROM pg_class AS c CROSS JOIN pg_class AS r
@@ -89,7 +91,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT 7, -o.n, o.object, 'restore', CASE WHEN o.run_as IS NULL THEN o.back ELSE @extschema@._model_access_ddl_as(o.run_as, o.back) END FROM o
         UNION ALL
         SELECT 8, 0, 'table ' || '@extschema@.model_access_retired'::regclass, 'archive', format(
-            E'UPDATE %s SET restored_at = now(), restored_by = current_user WHERE retired_id = %s;\n', '@extschema@.model_access_retired'::regclass, retired.retired_id))
+            E'UPDATE %s SET restored_at = now(), restored_by = current_user WHERE retired_id = %s;\n',
+            '@extschema@.model_access_retired'::regclass, retired.retired_id))
     SELECT row_number() OVER (ORDER BY s.part, s.rank, s.object COLLATE "C")::integer, s.object, s.action, s.ddl FROM steps AS s ORDER BY 1
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_restore_plan(oid, @extschema@.model_access_retired) IS 'Internal. The steps of bringing a column back; ddl, in order, is the script.';
