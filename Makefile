@@ -13,7 +13,7 @@ PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/
 PGRX = $(CARGO) pgrx
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions push lint install package sql clean
+.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions push examples lint install package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,11 +36,15 @@ test-sql: push # SQL behaviour, as a DBA reads it: tests/pg_regress, with and wi
 	scripts/regress
 	scripts/regress --without-library
 
-test-sessions: push # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
+test-sessions: push examples # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
 	$(CARGO) test -p tests
 
 push: # the program model-access
 	$(CARGO) build --quiet -p catalog --features push --bin model-access
+
+examples: # a copy of examples/ that can run
+	@scripts/setup examples
+	@scripts/examples
 
 lint: setup ## Check format and lints
 	$(CARGO) fmt --all --check
