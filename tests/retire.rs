@@ -345,7 +345,8 @@ fn without_the_library_one_role_may_own_both() {
              CREATE TABLE profiles (id integer PRIMARY KEY, email text, allowed_models text[] DEFAULT '{d}', CHECK (cardinality(allowed_models) < 9));
              INSERT INTO profiles VALUES (1, 'a', '{a}'), (2, 'b', NULL);
              CREATE INDEX ON profiles USING gin (allowed_models);
-             CREATE VIEW listed AS SELECT id, allowed_models FROM profiles; GRANT SELECT ON listed TO PUBLIC",
+             CREATE VIEW listed AS SELECT id, allowed_models FROM profiles; GRANT SELECT ON listed TO PUBLIC;
+             ALTER TABLE profiles ENABLE ROW LEVEL SECURITY",
         )
         .unwrap();
     for call in ["retire_allowed_models('theirs')", "restore_allowed_models('theirs')"] {
@@ -358,8 +359,20 @@ fn without_the_library_one_role_may_own_both() {
         );
         assert!(error.hint().is_some());
     }
-    remember(&mut client);
-    retire(&mut client, "'allowed_models'").unwrap();
-    restore(&mut client).unwrap();
-    assert_eq!(changed(&mut client), [""; 0]);
+    // row security that is forced on him hides no row from the archive, and none from what comes back
+    for force in ["", "ALTER TABLE profiles FORCE ROW LEVEL SECURITY"] {
+        client.batch_execute(&format!("DISCARD TEMP; {force}")).unwrap();
+        remember(&mut client);
+        retire(&mut client, "'allowed_models'").unwrap();
+        let kept = "SELECT count(*) FROM model_access_retired_value JOIN model_access_retired USING (retired_id) WHERE restored_at IS NULL";
+        assert_eq!(client.query_one(kept, &[]).unwrap().get::<_, i64>(0), 2);
+        restore(&mut client).unwrap();
+        assert_eq!(changed(&mut client), [""; 0]);
+        let value =
+            "SELECT value FROM model_access_retired_value WHERE key = '1' ORDER BY retired_id DESC LIMIT 1";
+        assert_eq!(client.query_one(value, &[]).unwrap().get::<_, &str>(0), "{a}");
+    }
+    client.batch_execute("ALTER TABLE profiles NO FORCE ROW LEVEL SECURITY").unwrap();
+    let rows = "SELECT string_agg(coalesce(allowed_models::text, 'none'), ' ' ORDER BY id) FROM profiles";
+    assert_eq!(client.query_one(rows, &[]).unwrap().get::<_, &str>(0), "{a} none");
 }

@@ -45,6 +45,7 @@ CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW."Allowe
 CREATE TRIGGER stamp BEFORE UPDATE OF "AllowedModels" ON "Profiles" FOR EACH ROW EXECUTE FUNCTION stamp();
 ALTER TABLE "Profiles" ENABLE ROW LEVEL SECURITY;
 ALTER TABLE "Profiles" FORCE ROW LEVEL SECURITY;
+ALTER TABLE us ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY "Has models" ON "Profiles" AS RESTRICTIVE FOR UPDATE TO regress_web, "regress App" USING ("AllowedModels" <> '[]') WITH CHECK (tier = 'x');
 COMMENT ON POLICY "Has models" ON "Profiles" IS 'Who has none may change nothing';
 CREATE RULE keep_empty AS ON DELETE TO "Profiles" WHERE old."AllowedModels" = '[]' DO INSTEAD NOTHING;
