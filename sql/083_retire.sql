@@ -425,7 +425,8 @@ COMMENT ON FUNCTION @extschema@._model_access_check_function(regprocedure) IS 'I
 
 CREATE FUNCTION @extschema@._model_access_comment_out(source text) RETURNS text
 LANGUAGE sql IMMUTABLE
-RETURN regexp_replace(rtrim(source, chr(10)), '^', '--   ', 'gn') || chr(10);
+-- a carriage return ends a comment too: what follows it would be run
+RETURN '--   ' || regexp_replace(rtrim(source, chr(10)), E'\r\n|\r|\n', E'\n--   ', 'g') || chr(10);
 COMMENT ON FUNCTION @extschema@._model_access_comment_out(text) IS 'Internal. A text as SQL comment.';
 
 CREATE FUNCTION @extschema@._model_access_ddl_prepare(relation oid) RETURNS text
@@ -566,7 +567,7 @@ BEGIN
     ORDER BY r.retired_id DESC LIMIT 1;
     IF FOUND THEN
         RETURN QUERY SELECT 1, format('column %s.%I', profiles, gone.column_name), 'nothing to do',
-                            format(E'-- retired at %s by %s\n', gone.retired_at, gone.retired_by);
+                            @extschema@._model_access_comment_out(format('retired at %s by %s', gone.retired_at, gone.retired_by));
         RETURN;
     END IF;
     PERFORM @extschema@._model_access_check_retire(profiles, column_name);

@@ -121,7 +121,7 @@ BEGIN
             USING ERRCODE = 'no_data_found', HINT = 'model_access_retired lists what was, under the name that the table had then.';
     ELSIF retired.restored_at IS NOT NULL THEN
         RETURN QUERY SELECT 1, format('column %s.%I', profiles, retired.column_name), 'nothing to do',
-                            format(E'-- restored at %s by %s\n', retired.restored_at, retired.restored_by);
+                            @extschema@._model_access_comment_out(format('restored at %s by %s', retired.restored_at, retired.restored_by));
         RETURN;
     END IF;
     IF retired.key_columns IS DISTINCT FROM @extschema@._model_access_key_columns(profiles)::text[] THEN

@@ -35,7 +35,7 @@ SELECT reports.user_allowed_models(NULL);
 SELECT profiles, column_name, column_type, retired_by, restored_at, jsonb_array_length(objects) AS objects FROM model_access_retired;
 SELECT p.email, v.value FROM model_access_retired_value AS v LEFT JOIN public.profiles AS p ON p.id::text = v.key ORDER BY 1;
 -- A second run has nothing to do.
-SELECT step, object, action, ddl ~ '^-- retired at .* by postgres\n$' AS ddl FROM model_access_retire_allowed_models('public.profiles', dry_run => false);
+SELECT step, object, action, ddl ~ '^--   retired at .* by postgres\n$' AS ddl FROM model_access_retire_allowed_models('public.profiles', dry_run => false);
 -- And back. Whatever was there before is as it was, down to updated_at; a user who came since has the default.
 SELECT step, object, action FROM model_access_restore_allowed_models('public.profiles');
 SELECT allowed_models FROM public.profiles WHERE email = 'later@example.org';
@@ -43,7 +43,7 @@ DELETE FROM public.profiles WHERE email = 'later@example.org';
 TABLE pg_temp.changed;
 -- But for its place.
 SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'public.profiles'::regclass AND attnum > 0 AND NOT attisdropped;
-SELECT step, object, action, ddl ~ '^-- restored at .* by postgres\n$' AS ddl FROM model_access_restore_allowed_models('public.profiles');
+SELECT step, object, action, ddl ~ '^--   restored at .* by postgres\n$' AS ddl FROM model_access_restore_allowed_models('public.profiles');
 -- Its triggers fire again.
 UPDATE public.profiles SET allowed_models = '{b/Pro,a/free,A/Free}' WHERE email = 'free@example.org' RETURNING allowed_models;
 -- The text of the dry run is the script: run by itself it does the same.

@@ -78,6 +78,17 @@ TABLE pg_temp.changed;
 SELECT count(*) FROM model_access_retired;
 SELECT count(*) FROM model_access_retired_value;
 DROP MATERIALIZED VIEW fractions;
+-- Nothing that others wrote leaves its comment and is run: a carriage return ends one, and names may hold line breaks.
+CREATE FUNCTION sly() RETURNS integer LANGUAGE sql AS E'SELECT 1 /*\r; CREATE TABLE ran (); --*/ AS allowed_models';
+CREATE FUNCTION "sly
+; CREATE TABLE ran (); --"() RETURNS text LANGUAGE sql AS E'SELECT ''allowed_models\r; CREATE TABLE ran (); --''';
+BEGIN;
+SELECT count(*) > 3 AS retired FROM model_access_retire_allowed_models('profiles', accept => '{function public.sly()}', dry_run => false);
+SELECT to_regclass('public.ran');
+ROLLBACK;
+SELECT regexp_replace(ddl, '\r', '<CR>', 'g') AS ddl FROM model_access_retire_allowed_models('profiles') WHERE object ~ 'sly' ORDER BY step;
+DROP FUNCTION sly(), "sly
+; CREATE TABLE ran (); --"();
 -- Not restored: over a view that has changed since, under one that is new, beside a column that is back already.
 CREATE ROLE regress_reader;
 SELECT count(*) > 3 AS retired FROM model_access_retire_allowed_models('profiles', dry_run => false);
