@@ -70,7 +70,7 @@ UPDATE "Profiles" SET tier = 'free' WHERE region = 'ca';
 RESET search_path;
 \i :abs_srcdir/catalogue.sql
 SELECT step, object, action FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels');
-SELECT object, substring(ddl FROM '--   [^\n]*\n(?:--   line[^\n]*)?') AS why FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'needs you';
+SELECT object, regexp_replace(substring(ddl FROM ': ([^\n]*\n(?:--   line[^\n]*)?)'), '(v|"Profiles")\.(?="AllowedModels")', '') AS why FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'needs you';
 TABLE pg_temp.changed;
 -- With all of that accepted: what depends on the column is dropped, what only mentions it stays.
 SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'needs you' \gset
