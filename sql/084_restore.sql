@@ -1,27 +1,23 @@
 -- The way back: a retired column with its data and all that went with it, as it was.
 
-CREATE FUNCTION @extschema@._model_access_changed_since(objects jsonb) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    o       record;
-    changed text;
-BEGIN
-    FOR o IN
-        SELECT r.object, r.again, regexp_replace(r.object, '^(materialized )?(view|function) ', '') AS name, r.object LIKE 'function %' AS is_function
-        FROM jsonb_to_recordset(objects) AS r(object text, action text, again text)
-        WHERE r.action = 'recreate' AND r.object ~ '^(materialized view|view|function) '
-    LOOP
-        -- who switches roles for a grant is not what it is about
-        IF regexp_replace(o.again, 'SET LOCAL ROLE [^;]+;|\s+', ' ', 'g') IS DISTINCT FROM regexp_replace(CASE
-            WHEN o.is_function THEN @extschema@._model_access_ddl_function(to_regprocedure(o.name))
-            ELSE @extschema@._model_access_ddl_view(to_regclass(o.name)) END, 'SET LOCAL ROLE [^;]+;|\s+', ' ', 'g') THEN
-            changed := concat_ws(chr(10), changed, o.object);
-        END IF;
-    END LOOP;
-    RETURN changed;
-END
+CREATE FUNCTION @extschema@._model_access_ddl_now(object text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN object LIKE 'function %' THEN @extschema@._model_access_ddl_function(to_regprocedure(n.name))
+                ELSE @extschema@._model_access_ddl_view(to_regclass(n.name)) END
+    FROM regexp_replace(object, '^(materialized )?(view|function) ', '') AS n(name)
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_changed_since(jsonb) IS 'Internal. Which of the rewritten views and functions are not as retiring left them; NULL for none.';
+COMMENT ON FUNCTION @extschema@._model_access_ddl_now(text) IS 'Internal. A view or function as it is now, by the name that retiring gave it; NULL where it is gone.';
+
+CREATE FUNCTION @extschema@._model_access_changed_since(objects jsonb, accept text[]) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(o.object, chr(10))
+    FROM jsonb_to_recordset(objects) AS o(object text, action text, again text)
+    WHERE o.action = 'recreate' AND o.object ~ '^(materialized view|view|function) ' AND o.object <> ALL (accept)
+      -- who switches roles for a grant is not what it is about
+      AND regexp_replace(o.again, 'SET LOCAL ROLE [^;]+;|\s+', ' ', 'g')
+          IS DISTINCT FROM regexp_replace(@extschema@._model_access_ddl_now(o.object), 'SET LOCAL ROLE [^;]+;|\s+', ' ', 'g')
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_changed_since(jsonb, text[]) IS 'Internal. Which of the rewritten views and functions are not as retiring left them, but for those accepted; NULL for none.';
 
 CREATE FUNCTION @extschema@._model_access_ddl_as(role text, ddl text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -70,7 +66,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     steps(part, rank, object, action, ddl) AS (
         SELECT 1, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation)
         UNION ALL
-        SELECT 2, o.n, o.object, 'drop', o.remove FROM o WHERE o.action = 'recreate'
+        SELECT 2, o.n, o.object, 'drop', o.remove FROM o
+        WHERE o.action = 'recreate' AND (o.object !~ '^(materialized view|view|function) ' OR @extschema@._model_access_ddl_now(o.object) IS NOT NULL)
         UNION ALL
         SELECT 3, 0, format('column %s.%I', relation::regclass, retired.column_name), 'restore',
             @extschema@._model_access_ddl_as((SELECT c.relowner::regrole::text FROM pg_class AS c WHERE c.oid = relation), retired.back)
@@ -97,7 +94,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_restore_plan(oid, @extschema@.model_access_retired) IS 'Internal. The steps of bringing a column back; ddl, in order, is the script.';
 
-CREATE FUNCTION @extschema@.model_access_restore_allowed_models(profiles regclass, dry_run boolean DEFAULT false)
+CREATE FUNCTION @extschema@.model_access_restore_allowed_models(profiles regclass, dry_run boolean DEFAULT false, accept text[] DEFAULT '{}')
 RETURNS TABLE (step integer, object text, action text, ddl text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET row_security = off
 SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
@@ -107,8 +104,8 @@ DECLARE
     changed text;
     plan    jsonb;
 BEGIN
-    IF profiles IS NULL OR dry_run IS NULL THEN
-        RAISE EXCEPTION 'profiles and dry_run must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+    IF profiles IS NULL OR dry_run IS NULL OR accept IS NULL THEN
+        RAISE EXCEPTION 'profiles, dry_run and accept must not be NULL' USING ERRCODE = 'null_value_not_allowed';
     ELSIF NOT pg_has_role(owner, 'USAGE') THEN
         RAISE EXCEPTION 'must be owner of table %', profiles
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('It belongs to %s.', owner::regrole),
@@ -132,11 +129,11 @@ BEGIN
     IF NOT dry_run THEN
         PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles)]);
     END IF;
-    changed := @extschema@._model_access_changed_since(retired.objects);
+    changed := @extschema@._model_access_changed_since(retired.objects, accept);
     IF changed IS NOT NULL THEN
         RAISE EXCEPTION 'what was rewritten when column "%" of % was retired has changed since', retired.column_name, profiles
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = changed,
-                  HINT = 'Keep a copy of each, put it back as column again of model_access_retired.objects has it, restore, and make the change anew.';
+                  HINT = 'Name it in accept to have it replaced by what it was before; make the change anew afterwards.';
     END IF;
     plan := (SELECT jsonb_agg(p ORDER BY p.step) FROM @extschema@._model_access_restore_plan(profiles, retired) AS p);
     IF NOT dry_run THEN
@@ -145,4 +142,4 @@ BEGIN
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_restore_allowed_models(regclass, boolean) IS 'Brings back the column that was last retired from a table: data, default, constraints, indexes, triggers, functions, views, grants, as they were, but for its place, which is last. Rows added since get the default. No trigger of yours fires. Acts unless dry_run. Errors: P0002 nothing was retired, 55000 a rewritten view or function, or the primary key, has changed since, 42501 not the owner, 55P03 locked by others. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_restore_allowed_models(regclass, boolean, text[]) IS 'Brings back the column that was last retired from a table: data, default, constraints, indexes, triggers, functions, views, grants, as they were, but for its place, which is last. Rows added since get the default. No trigger of yours fires. Acts unless dry_run. accept names what was rewritten then, has been changed since, and may be replaced all the same. Errors: P0002 nothing was retired, 55000 a rewritten view or function, or the primary key, has changed since, 42501 not the owner, 55P03 locked by others. Owner only.';
