@@ -488,6 +488,28 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_needs_you(text, text, text, text) IS 'Internal. What to look at, as a comment; and an error, so that the script does not go past it.';
 
+CREATE FUNCTION @extschema@._model_access_mark(relation oid, column_name name, objects jsonb) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- alike in every copy of a database, whoever asks
+    SELECT md5(concat(d.back, d.not_null, (SELECT string_agg(regexp_replace(o::text, 'SET LOCAL ROLE [^;]+;', '', 'g'), ',' ORDER BY o ->> 'object' COLLATE "C")
+                                           FROM jsonb_array_elements(objects) AS o)))
+    FROM @extschema@._model_access_ddl_column(relation, column_name) AS d
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_mark(oid, name, jsonb) IS 'Internal. A fingerprint of everything that touches a column and what is to become of it.';
+
+CREATE FUNCTION @extschema@._model_access_check_mark(profiles regclass, column_name name, accept text[], mark text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
+BEGIN
+    PERFORM @extschema@._model_access_check_retire(profiles, column_name);
+    IF mark <> @extschema@._model_access_mark(profiles, column_name, (
+        SELECT coalesce(jsonb_agg(to_jsonb(o) - 'id'), '[]') FROM @extschema@._model_access_retire_objects(profiles, column_name, accept) AS o)) THEN
+        RAISE EXCEPTION 'what touches column "%" of % is not what it was when this script was written', column_name, profiles
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Look at the dry run again, and take the script that it gives now.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_mark(regclass, name, text[], text) IS 'Internal. Raises an error where a script is out of date.';
+
 CREATE FUNCTION @extschema@._model_access_retire_plan(relation oid, column_name name, accept text[])
 RETURNS TABLE (step integer, object text, action text, ddl text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -505,6 +527,9 @@ BEGIN
             FROM o WHERE o.action = 'keep'
             UNION ALL
             SELECT 3, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation)
+            UNION ALL
+            SELECT 3, 1, 'table ' || relation::regclass, 'check', format(E'SELECT %s._model_access_check_mark(%L, %L, %L, %L);\n', '@extschema@'::regnamespace,
+                relation::regclass, column_name, accept, @extschema@._model_access_mark(relation, column_name, objects))
             UNION ALL
             SELECT 4, 0, 'table ' || '@extschema@.model_access_retired'::regclass, 'archive', @extschema@._model_access_ddl_archive(relation, column_name,
                 (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(o) - '{why,lines}'::text[]) ORDER BY o.level DESC, o.object COLLATE "C"), '[]')

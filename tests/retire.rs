@@ -197,11 +197,11 @@ fn the_script_of_the_dry_run_does_what_applying_does() {
         copy_database(&cluster, "postgres", name);
     }
     let (mut applied, mut by_script) = (cluster.connect_to("applied"), cluster.connect_to("by_script"));
-    retire(&mut applied, ACCEPTING).unwrap();
     let query = format!(
         "SELECT string_agg(ddl, '' ORDER BY step) FROM model_access_retire_allowed_models('public.profiles', {ACCEPTING})"
     );
-    let script: String = by_script.query_one(&query, &[]).unwrap().get(0);
+    let script: String = applied.query_one(&query, &[]).unwrap().get(0);
+    retire(&mut applied, ACCEPTING).unwrap();
     psql(&cluster, "by_script", &["-1"], &script);
     let catalogue = |client: &mut Client| -> Vec<String> {
         remember(client);
@@ -211,12 +211,18 @@ fn the_script_of_the_dry_run_does_what_applying_does() {
     assert_eq!(catalogue(&mut applied), catalogue(&mut by_script));
     restore(&mut by_script).unwrap();
 
+    // one that is out of date does nothing
+    by_script.batch_execute("GRANT SELECT ON reports.users_by_tier TO regress_web").unwrap();
+    let outdated = by_script.batch_execute(&format!("BEGIN; {script} COMMIT"));
+    assert_eq!(code(outdated).0, "55000");
+    by_script.batch_execute("ROLLBACK; SELECT allowed_models FROM public.profiles").unwrap();
+
     // what still needs somebody stops it
     let query =
         "SELECT string_agg(ddl, '' ORDER BY step) FROM model_access_retire_allowed_models('public.profiles')";
     let script: String = by_script.query_one(query, &[]).unwrap().get(0);
-    let (code, message) = code(by_script.batch_execute(&script));
-    assert_eq!(code, "55000");
+    let (state, message) = code(by_script.batch_execute(&script));
+    assert_eq!(state, "55000");
     assert!(message.ends_with("needs you"), "{message}");
 }
 
