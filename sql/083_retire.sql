@@ -173,7 +173,7 @@ BEGIN
         FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
         -- what BEGIN ATOMIC bodies refer to, the catalogue knows
         WHERE p.prosqlbody IS NULL AND p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-          AND (strpos(lower(replace(p.prosrc, '""', '"')), lower(word)) > 0 OR p.prosrc ~* 'u&"') AND p.oid <> ALL (own)
+          AND (strpos(lower(replace(p.prosrc, '""', '"')), lower(word)) > 0 OR strpos(lower(p.prosrc), 'u&"') > 0) AND p.oid <> ALL (own)
     LOOP
         CONTINUE WHEN near IS NOT NULL AND NOT EXISTS (SELECT FROM @extschema@._model_access_mentions(body.source, body.language, near));
         id := body.oid;
