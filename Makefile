@@ -11,9 +11,11 @@ unexport RUST_BACKTRACE
 CARGO := cargo
 PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 PGRX = $(CARGO) pgrx
+# OpenAI's package for Python, a client that the service is tested with
+OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test test-catalog test-sql test-sessions push examples lint install package sql clean
+.PHONY: help setup demo demo-stop test test-crates test-sql test-sessions push api examples bench lint install package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,24 +29,36 @@ demo: ## Build, sync a catalogue into a throw-away PostgreSQL, show it, leave it
 demo-stop: ## End the demo's servers
 	@scripts/demo stop
 
-test: setup test-catalog install test-sql test-sessions ## Run every test
+test: setup test-crates install test-sql test-sessions ## Run every test
 
-test-catalog: # crates without PostgreSQL
-	$(CARGO) test --quiet -p catalog -p upstream --features catalog/http
+test-crates: # crates without PostgreSQL
+	$(CARGO) test --quiet -p api -p catalog -p upstream --features catalog/http
 
 test-sql: push # SQL behaviour, as a DBA reads it: tests/pg_regress, with and without the library
 	scripts/regress
 	scripts/regress --without-library
 
-test-sessions: push examples # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
+test-sessions: push api examples # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
 	$(CARGO) test -p tests
 
 push: # the program model-access
 	$(CARGO) build --quiet -p catalog --features push --bin model-access
 
+api: target/python/openai-$(OPENAI) # the program model-access-api, and a client of it that people use
+	$(CARGO) build --quiet -p api --bin model-access-api
+
+target/python/openai-$(OPENAI):
+	python3 -m venv target/python
+	target/python/bin/pip install --quiet --disable-pip-version-check openai==$(OPENAI)
+	touch $@
+
 examples: # a copy of examples/ that can run
 	@scripts/setup examples
 	@scripts/examples
+
+bench: install ## Measure the service beside nginx and beside the bare statement: target/bench.md
+	@scripts/setup bench
+	@scripts/bench
 
 lint: setup ## Check format and lints
 	$(CARGO) fmt --all --check

@@ -39,3 +39,11 @@ SET model_access.url = :'standin';
 SELECT outcome, returned FROM model_access_sync();
 SELECT model_id, status, note FROM model_access WHERE model_id = :'banned';
 RESET model_access.url;
+
+-- Two users of two tiers, in a table of the application; and a role for the service that answers them.
+CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text);
+INSERT INTO profiles VALUES ('alice', 'free'), ('bob', 'pro');
+SELECT model_access_bind_profiles('profiles');
+SELECT id, count(m.model_id) AS models FROM profiles LEFT JOIN models_for_user(id) AS m ON true GROUP BY id ORDER BY id;
+CREATE ROLE api LOGIN;
+SELECT model_access_grant('api', 'reader');

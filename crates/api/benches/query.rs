@@ -1,0 +1,61 @@
+//! The statement of a list through the pool of the service, without HTTP: what `scripts/bench` holds against it.
+//!
+//! `cargo bench -p api -- --database … --user NAME --clients 64 --seconds 5` prints the median and the 99th
+//! percentile in microseconds, and statements a second.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // it ends there
+
+use api::config::Options;
+use api::database::Database;
+use api::metrics::Metrics;
+use clap::Parser;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[derive(Parser)]
+struct Arguments {
+    /// Whose list
+    #[arg(long)]
+    user: String,
+    /// How many ask at once
+    #[arg(long, default_value_t = 64)]
+    clients: u32,
+    /// For how long
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// What cargo bench adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    // the defaults of the service; the database comes from the PG* variables
+    let options = Options::parse_from(["model-access-api"]);
+    let database = Database::new(&options.settings().unwrap(), &Arc::new(Metrics::new().unwrap())).unwrap();
+    let database = Arc::new(database);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut took = runtime.block_on(async {
+        let end = Instant::now() + Duration::from_secs(arguments.seconds);
+        let ask = |user: String, database: Arc<Database>| async move {
+            let mut took = Vec::new();
+            while Instant::now() < end {
+                let start = Instant::now();
+                assert!(database.list(&user).await.is_ok_and(|list| list.known));
+                took.push(start.elapsed().as_micros());
+            }
+            took
+        };
+        let clients: Vec<_> = (0..arguments.clients)
+            .map(|_| tokio::spawn(ask(arguments.user.clone(), Arc::clone(&database))))
+            .collect();
+        let mut all = Vec::new();
+        for client in clients {
+            all.extend(client.await.unwrap());
+        }
+        all
+    });
+    took.sort_unstable();
+    let at = |percent: usize| took.get(took.len() * percent / 100).unwrap();
+    println!("{} {} {}", at(50), at(99), took.len() as u64 / arguments.seconds);
+}

@@ -1,0 +1,200 @@
+//! PostgreSQL: the pool, and the two statements that requests are answered with.
+
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How to reach the database, and how long an answer may take.
+#[derive(Clone)]
+pub struct Settings {
+    /// Host, user and the rest.
+    pub config: Config,
+    /// The TLS side of it.
+    pub tls: MakeRustlsConnect,
+    /// The schema of the extension.
+    pub schema: String,
+    /// Most connections.
+    pub connections: usize,
+    /// The deadline over connection and answer.
+    pub timeout: Duration,
+}
+
+/// The pool with the statements.
+pub struct Database {
+    pool: Pool,
+    list: String,
+    model: String,
+    timeout: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// What the database says about a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserList {
+    /// Whether the bound profiles know the user.
+    pub known: bool,
+    /// Seconds until the list may change by itself, by the database's clock.
+    pub valid_for: Option<f64>,
+    /// `{"data":[…]}`, a row of `model_access_visible` each.
+    pub document: String,
+}
+
+/// What the database says about a user and a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserModel {
+    /// Whether the bound profiles know the user.
+    pub known: bool,
+    /// The row, if the user may use the model.
+    pub row: Option<String>,
+    /// Whether anybody may.
+    pub is_listed: bool,
+    /// Why (not), for people.
+    pub reason: Option<String>,
+}
+
+impl Database {
+    /// A pool that connects when it is first asked.
+    ///
+    /// # Errors
+    /// Never with the settings that the command line lets through.
+    pub fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, String> {
+        let manager = Manager::from_config(
+            settings.config.clone(),
+            settings.tls.clone(),
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        // no name means a stranger's object, and what nobody waits for any more ends
+        let session = format!(
+            "SET search_path = pg_catalog, pg_temp; SET statement_timeout = {}",
+            settings.timeout.as_millis()
+        );
+        let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let session = session.clone();
+            Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(settings.connections)
+            .runtime(Runtime::Tokio1)
+            .post_create(hook)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let schema = format!("\"{}\"", settings.schema.replace('"', "\"\""));
+        let (list, model) = (list_statement(&schema), model_statement(&schema));
+        Ok(Self { pool, list, model, timeout: settings.timeout, metrics: Arc::clone(metrics) })
+    }
+
+    /// The list of a user.
+    ///
+    /// # Errors
+    /// 503 where the database does not answer in time, or not as it should.
+    pub async fn list(&self, user: &str) -> Result<UserList, Problem> {
+        let row = self.ask("list", &self.list, &[&user]).await?;
+        let read =
+            || Ok(UserList { known: row.try_get(0)?, valid_for: row.try_get(1)?, document: row.try_get(2)? });
+        read().map_err(|error: tokio_postgres::Error| unavailable(&said(&error)))
+    }
+
+    /// Whether a user may use a model, and why not.
+    ///
+    /// # Errors
+    /// 503 where the database does not answer in time, or not as it should.
+    pub async fn model(&self, user: &str, id: &str) -> Result<UserModel, Problem> {
+        let row = self.ask("model", &self.model, &[&user, &id]).await?;
+        let read = || {
+            let (known, reason) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(UserModel { known, reason, row: row.try_get(2)?, is_listed: row.try_get(3)? })
+        };
+        read().map_err(|error: tokio_postgres::Error| unavailable(&said(&error)))
+    }
+
+    /// Whether the statements could be run now.
+    ///
+    /// # Errors
+    /// 503 where they could not.
+    pub async fn ping(&self) -> Result<(), Problem> {
+        // an id that no user has; it asks for every right that requests need
+        self.ask("ping", &self.model, &[&"", &""]).await.map(|_| ())
+    }
+
+    async fn ask(
+        &self,
+        name: &str,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Problem> {
+        let deadline = Instant::now() + self.timeout;
+        let answer = self.ask_until(deadline, statement, parameters).await;
+        self.metrics.queried(name, answer.is_ok());
+        answer
+    }
+
+    async fn ask_until(
+        &self,
+        deadline: Instant,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Problem> {
+        let client = match timeout_at(deadline, self.pool.get()).await {
+            Ok(client) => client.map_err(|error| unavailable(&said(&error)))?,
+            Err(_) => return Err(unavailable("no connection in time")),
+        };
+        let answer = timeout_at(deadline, async {
+            client.query_one(&client.prepare_cached(statement).await?, parameters).await
+        });
+        match answer.await {
+            Ok(answer) => answer.map_err(|error| unavailable(&said(&error))),
+            Err(_) => {
+                // whatever it waits for, the next request shall not wait for it, too
+                drop(Object::take(client));
+                Err(unavailable("no answer in time"))
+            }
+        }
+    }
+}
+
+fn list_statement(schema: &str) -> String {
+    format!(
+        r#"SELECT u.known, extract(epoch FROM u.valid_until - statement_timestamp())::float8,
+    concat('{{"data":[', (
+        SELECT string_agg(row_to_json(m)::text, ',' ORDER BY m.model_id COLLATE "C")
+        FROM {schema}.models_for_user($1::text) AS m WHERE u.known), ']}}')
+FROM {schema}.model_access_user($1::text) AS u"#
+    )
+}
+
+fn model_statement(schema: &str) -> String {
+    format!(
+        r"SELECT u.known, x.reason,
+    (SELECT row_to_json(m)::text FROM {schema}.models_for_user($1::text) AS m WHERE x.allowed AND m.model_id = $2::text),
+    EXISTS (SELECT FROM {schema}.model_access_visible AS v WHERE v.model_id = $2::text)
+FROM {schema}.model_access_user($1::text) AS u
+CROSS JOIN {schema}.model_access_explain_for_user($1::text, $2::text) AS x"
+    )
+}
+
+/// An error with all its causes: what PostgreSQL said is the last of them.
+#[must_use]
+pub fn said(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn unavailable(error: &str) -> Problem {
+    tracing::warn!(error, "the database does not answer");
+    Problem::unavailable("The database does not answer.")
+}

@@ -1,0 +1,144 @@
+//! The routes, and one line of log a request.
+
+use crate::auth::{self, Policy};
+use crate::conditional::Answer;
+use crate::filter::Filter;
+use crate::keys::Keys;
+use crate::list::Form;
+use crate::metrics::Metrics;
+use crate::models::Models;
+use crate::problem::Problem;
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id that is taken from a client.
+const MAX_REQUEST_ID: usize = 64;
+
+/// What requests are answered with.
+pub struct App {
+    /// The keys of tokens.
+    pub keys: Keys,
+    /// What tokens must say.
+    pub policy: Policy,
+    /// The lists.
+    pub models: Arc<Models>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The random part of the ids of requests.
+    pub ids: RequestIds,
+}
+
+/// Ids for requests that come without one.
+#[derive(Default)]
+pub struct RequestIds {
+    random: RandomState,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    fn next(&self) -> String {
+        format!("{:016x}", self.random.hash_one(self.count.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// The service.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/api/models", get(api_models))
+        .route("/v1/models", get(v1_models))
+        .route("/v1/models/{*id}", get(v1_model))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { Problem::not_found("There is nothing at this path.") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn_with_state(Arc::clone(&app), observe))
+        .with_state(app)
+}
+
+type Result<T = Response> = std::result::Result<T, Problem>;
+
+async fn api_models(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Result {
+    Ok(app.list(Form::Plain, &uri, &headers).await?.respond(&method, &headers))
+}
+
+async fn v1_models(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Result {
+    Ok(app.list(Form::OpenAi, &uri, &headers).await?.respond(&method, &headers))
+}
+
+async fn v1_model(
+    State(app): State<Arc<App>>,
+    id: std::result::Result<Path<String>, PathRejection>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result {
+    let user = app.user(&headers).await?;
+    let Path(id) = id.map_err(|_| Problem::bad_request("The id is not UTF-8."))?;
+    Ok(app.models.model(&user, &id).await?.respond(&method, &headers))
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str> {
+    if !app.keys.is_ready() {
+        return Err(auth::Refusal::NotReady.into());
+    }
+    app.models.database().ping().await?;
+    Ok("ok\n")
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let size = app.models.cache().size();
+    ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], app.metrics.text(size))
+}
+
+impl App {
+    async fn user(&self, headers: &HeaderMap) -> Result<String> {
+        let user = auth::user(headers, &self.keys, &self.policy).await;
+        user.map_err(|refusal| {
+            self.metrics.refused(refusal.reason());
+            refusal.into()
+        })
+    }
+
+    async fn list(&self, form: Form, uri: &Uri, headers: &HeaderMap) -> Result<Answer> {
+        let user = self.user(headers).await?;
+        let filter = Filter::parse(uri.query())?;
+        self.models.list(&user).await?.answer(form, &filter)
+    }
+}
+
+/// Counts a request, and logs what holds no secret of it: no query, no token, no user.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = request.headers().get(REQUEST_ID).and_then(acceptable).unwrap_or_else(|| app.ids.next());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let (status, took) = (response.status(), start.elapsed());
+    app.metrics.answered(route, status.as_str(), took);
+    let status = status.as_u16();
+    tracing::info!(%method, route, status, milliseconds = took.as_secs_f64() * 1000.0, request_id = id, "request");
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The id that a client or a proxy gave a request, if it is fit for a log.
+fn acceptable(id: &HeaderValue) -> Option<String> {
+    let id = id.to_str().ok()?;
+    let is_fit = (1..=MAX_REQUEST_ID).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    is_fit.then(|| id.to_owned())
+}

@@ -1,0 +1,111 @@
+//! The program: reads the command line, starts what belongs together, and ends it in good order.
+
+use api::cache::Cache;
+use api::config::{LogFormat, LogLevel, Options};
+use api::database::Database;
+use api::http::{App, RequestIds, router};
+use api::keys::{Keys, Source};
+use api::listener::listen;
+use api::metrics::Metrics;
+use api::models::Models;
+use api::server::serve;
+use clap::Parser;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Err(error) = log(&options) {
+        drop(writeln!(io::stderr(), "model-access-api: no log: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
+        let ended = runtime.block_on(run(&options));
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            tracing::warn!("requests were cut off");
+            ExitCode::FAILURE
+        }
+        Err(message) => {
+            // the reader may be gone
+            drop(writeln!(io::stderr(), "model-access-api: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until a signal; false where requests had to be cut off.
+async fn run(options: &Options) -> Result<bool, String> {
+    let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+    let pause = Duration::from_secs(options.jwks_pause.into());
+    let keys = Keys::new(options.secret()?.as_deref(), options.jwks.clone(), pause, &metrics);
+    keys.refresh().await;
+    if let (Some(Source::File(file)), false) = (&options.jwks, keys.is_ready()) {
+        return Err(format!("{} is no JWKS", file.display()));
+    }
+    let settings = options.settings()?;
+    let database = Database::new(&settings, &metrics)?;
+    let cache = Cache::new(options.cache_users as usize, usize::from(options.cache_megabytes) << 20);
+    let ttl = Duration::from_secs(options.cache_ttl.into());
+    let models = Arc::new(Models::new(database, cache, ttl, &metrics));
+    if options.cache_ttl > 0 {
+        tokio::spawn(listen(settings, Arc::clone(&models), Arc::clone(&metrics)));
+    }
+    let app = Arc::new(App { keys, policy: options.policy(), models, metrics, ids: RequestIds::default() });
+    let refresh = Duration::from_secs(options.jwks_refresh.into());
+    let fresh = Arc::clone(&app);
+    tokio::spawn(async move { fresh.keys.keep_fresh(refresh).await });
+
+    let failed = |error: io::Error| format!("{}: {error}", options.listen);
+    let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
+    let url = format!("http://{}/", listener.local_addr().map_err(failed)?);
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate()).map_err(|error| error.to_string())?,
+        signal(SignalKind::interrupt()).map_err(|error| error.to_string())?,
+    );
+    if let Some(file) = &options.url_file {
+        std::fs::write(file, &url).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    tracing::info!(url, "serving");
+    let stop = async {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        tracing::info!("ending");
+    };
+    Ok(serve(listener, router(app), options.limits(), stop).await)
+}
+
+/// Only what this program itself says is logged below warnings.
+fn log(options: &Options) -> io::Result<()> {
+    let level = match options.log_level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+    };
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("api", level)
+        .with_target("model_access_api", level);
+    // a line is one write; the lock of io::stderr() would have the threads wait for each other
+    let stderr = Arc::new(File::from(io::stderr().as_fd().try_clone_to_owned()?));
+    let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).with_target(false);
+    let layer = match options.log_format {
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Text => layer.boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(targets)).init();
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! How the program begins and ends.
+
+use crate::service::{RSA, SECRET, Service, database, scratch, wait_for};
+use std::process::{Command, Output};
+use tests::wait_until;
+
+const WAITS: &str =
+    "EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'api' AND wait_event_type = 'Lock')";
+
+#[test]
+fn requests_in_flight_finish_within_the_grace() {
+    let cluster = database(&[]);
+    let (mut client, mut locker) = (cluster.connect(), cluster.connect());
+    for (signal, grace, code) in [("TERM", "60", 0), ("INT", "60", 0), ("TERM", "0", 1)] {
+        let mut service = Service::start(&cluster, &["--timeout", "60", "--grace", grace]);
+        locker.batch_execute("BEGIN; LOCK TABLE profiles IN ACCESS EXCLUSIVE MODE").unwrap();
+        // one that is kept open and idle ends at once
+        let idle = service.connect().unwrap();
+        std::thread::scope(|scope| {
+            let slow =
+                scope.spawn(|| std::panic::catch_unwind(|| service.get_and_stay("bob", "/api/models")));
+            wait_until(&mut client, WAITS);
+            service.signal(signal);
+            wait_for("no new connection", || service.connect().is_err());
+            if code == 1 {
+                assert!(slow.join().unwrap().is_err(), "it is cut off");
+                locker.batch_execute("COMMIT").unwrap();
+            } else {
+                locker.batch_execute("COMMIT").unwrap();
+                let reply = slow.join().unwrap().unwrap();
+                assert!(!reply.ids().is_empty());
+                assert_eq!(reply.header("connection"), Some("close"));
+            }
+        });
+        assert_eq!(service.child.wait().unwrap().code(), Some(code), "{signal} {grace}: {}", service.log());
+        drop(idle);
+        wait_until(&mut client, "NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'api')");
+    }
+}
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command: Command = Service::command(arguments);
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+#[test]
+fn what_it_cannot_be_started_with() {
+    let folder = scratch();
+    let file = |name: &str, content: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (short, pem) = (file("short", "too short\n"), file("pem", &RSA.public_key_pem()));
+    let (rubbish, good) = (file("rubbish", "rubbish"), file("secret", &format!("{SECRET}\n")));
+    for (arguments, code, words) in [
+        (&[][..], 1, "no key to check tokens with"),
+        (&["--hs256-secret-file", &short], 1, "shorter than 32 bytes"),
+        (&["--hs256-secret-file", &pem], 1, "is a PEM file"),
+        (&["--hs256-secret-file", "/nonexistent"], 1, "No such file"),
+        (&["--jwks", &rubbish], 1, "is no JWKS"),
+        (&["--jwks", "http://id.example/jwks.json"], 2, "Plain http is accepted for localhost"),
+        (&["--hs256-secret-file", &good, "--database", "port=x"], 1, "--database"),
+        (
+            &["--hs256-secret-file", &good, "--database-ca", &rubbish, "--listen", "256.0.0.1:1"],
+            2,
+            "--listen",
+        ),
+        (&["--hs256-secret-file", &good, "--cache-ttl=-1"], 2, "--cache-ttl"),
+        (&["--hs256-secret", SECRET], 2, "unexpected argument"),
+    ] {
+        let output = run(arguments, &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert!(!said.contains(SECRET));
+    }
+    let help = run(
+        &["--help"],
+        &[("MODEL_ACCESS_API_HS256_SECRET", SECRET), ("MODEL_ACCESS_API_DATABASE", "postgresql://u:pw@h/d")],
+    );
+    let help = String::from_utf8_lossy(&help.stdout);
+    for words in ["sslmode", "PGHOST", "--cache-ttl", "MODEL_ACCESS_API_HS256_SECRET", "reader"] {
+        assert!(help.contains(words), "{words}");
+    }
+    assert!(!help.contains(SECRET) && !help.contains("u:pw"));
+    std::fs::remove_dir_all(folder).unwrap();
+}

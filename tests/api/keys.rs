@@ -1,0 +1,128 @@
+//! Keys of a JWKS: from a file and from a URL, and what becomes of tokens when they change.
+
+use crate::service::{
+    EC, OTHER_RSA, RSA, Service, claims, database, ec_key, jwk, jwks, rsa_key, scratch, sign, wait_for,
+};
+use jsonwebtoken::Algorithm::{ES256, RS256};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A server of whatever document it holds at the moment, with a status.
+struct Issuer {
+    url: String,
+    answer: Arc<Mutex<(u16, String)>>,
+    requests: Arc<AtomicU64>,
+}
+
+impl Issuer {
+    fn start(status: u16, document: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+        let (answer, requests) =
+            (Arc::new(Mutex::new((status, document.to_owned()))), Arc::new(AtomicU64::new(0)));
+        let (shared, count) = (Arc::clone(&answer), Arc::clone(&requests));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                drop(stream.read(&mut [0; 4096]));
+                count.fetch_add(1, Ordering::Relaxed);
+                let (status, document) = shared.lock().unwrap().clone();
+                let length = document.len();
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                drop(stream.write_all((head + &document).as_bytes()));
+            }
+        });
+        Self { url, answer, requests }
+    }
+
+    fn say(&self, status: u16, document: &str) {
+        *self.answer.lock().unwrap() = (status, document.to_owned());
+    }
+}
+
+fn by_rsa() -> String {
+    sign(&claims("bob"), RS256, Some("rsa"), &rsa_key(&RSA))
+}
+
+fn by_the_next() -> String {
+    sign(&claims("bob"), RS256, Some("next"), &rsa_key(&OTHER_RSA))
+}
+
+fn next_jwks() -> String {
+    json!({ "keys": [jwk(&rsa_key(&OTHER_RSA), RS256, "next")] }).to_string()
+}
+
+#[test]
+fn keys_of_a_file_check_rs256_and_es256_and_rotate() {
+    let cluster = database(&[]);
+    let file = scratch().join("jwks.json");
+    std::fs::write(&file, jwks().to_string()).unwrap();
+    let arguments = ["--jwks", file.to_str().unwrap(), "--jwks-pause", "1", "--jwks-refresh", "3600"];
+    let service = Service::start_with_secret(&cluster, None, &arguments);
+    let status = |token: &str| service.get("/api/models", token).status;
+    assert_eq!(status(&by_rsa()), 200);
+    assert_eq!(status(&sign(&claims("bob"), ES256, Some("ec"), &ec_key(&EC))), 200);
+    // one key of the kind is there, so no name is needed
+    assert_eq!(status(&sign(&claims("bob"), RS256, None, &rsa_key(&RSA))), 200);
+    assert_eq!(status(&by_the_next()), 401);
+    std::fs::write(&file, next_jwks()).unwrap();
+    wait_for("the next key", || status(&by_the_next()) == 200);
+    assert_eq!(status(&by_rsa()), 401, "the key before is withdrawn");
+    // rubbish in the file withdraws nothing
+    std::fs::write(&file, "rubbish").unwrap();
+    wait_for("another load", || {
+        assert_eq!(status(&by_rsa()), 401);
+        service.metric("jwks_loads_total{outcome=\"failed\"}") > 0
+    });
+    assert_eq!(status(&by_the_next()), 200);
+}
+
+#[test]
+fn keys_of_a_url_rotate_and_outlive_its_failures() {
+    let cluster = database(&[]);
+    let issuer = Issuer::start(500, "not today");
+    let arguments = ["--jwks", &issuer.url, "--jwks-pause", "1", "--jwks-refresh", "1"];
+    let service = Service::start_with_secret(&cluster, None, &arguments);
+    let status = |token: &str| service.get("/api/models", token).status;
+    // without keys nothing can be said about a token
+    service.get("/api/models", &by_rsa()).assert_problem(503, "no keys yet");
+    assert_eq!(service.send("GET /readyz HTTP/1.1\r\n").status, 503);
+    issuer.say(200, &jwks().to_string());
+    wait_for("the keys", || status(&by_rsa()) == 200);
+    assert_eq!(service.send("GET /readyz HTTP/1.1\r\n").status, 200);
+    for (code, document) in [
+        (500, "an error".to_owned()),
+        (200, "<html>".into()),
+        (200, String::new()),
+        (302, jwks().to_string()),
+        (200, format!("{{\"keys\":[],\"padding\":\"{}\"}}", "x".repeat(300_000))),
+    ] {
+        issuer.say(code, &document);
+        let before = service.metric("jwks_loads_total{outcome=\"failed\"}");
+        wait_for("a failure", || service.metric("jwks_loads_total{outcome=\"failed\"}") > before);
+        assert_eq!(status(&by_rsa()), 200, "{code}");
+    }
+    issuer.say(200, &next_jwks());
+    wait_for("the next key", || status(&by_the_next()) == 200);
+    assert_eq!(status(&by_rsa()), 401);
+    // no key at all is an answer, too
+    issuer.say(200, "{\"keys\":[]}");
+    wait_for("no key", || status(&by_the_next()) == 401);
+}
+
+#[test]
+fn unknown_keys_do_not_flood_the_issuer() {
+    let cluster = database(&[]);
+    let issuer = Issuer::start(200, &jwks().to_string());
+    let service =
+        Service::start_with_secret(&cluster, None, &["--jwks", &issuer.url, "--jwks-pause", "3600"]);
+    for number in 0..50 {
+        let kid = format!("kid-{number}");
+        let token = sign(&claims("bob"), RS256, Some(&kid), &rsa_key(&RSA));
+        service.get("/api/models", &token).assert_problem(401, &kid);
+    }
+    assert_eq!(issuer.requests.load(Ordering::Relaxed), 1, "the load at the start");
+}

@@ -1,0 +1,203 @@
+//! What is answered: lists by tier, filters, single models, conditional requests, and everything that is refused.
+
+use crate::service::{Service, database, token};
+use serde_json::json;
+
+const DENIED: &str = "google/gemini-2.5-pro";
+
+#[test]
+fn each_user_gets_the_models_of_sql() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    let mut client = cluster.connect();
+    for user in ["ada", "bob", "cleo", "dan"] {
+        let query = "SELECT model_id FROM models_for_user($1) ORDER BY model_id COLLATE \"C\"";
+        let expected: Vec<String> =
+            client.query(query, &[&user]).unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!(service.ids(user), expected, "{user}");
+        assert_eq!(service.get_as(user, "/v1/models").ids(), expected, "{user}");
+        assert_eq!(expected.is_empty(), user == "dan");
+    }
+    assert!(service.ids("bob").len() > service.ids("ada").len());
+    // every column, exactly as SQL has it
+    let query = "SELECT row_to_json(m)::text FROM models_for_user('bob') AS m ORDER BY model_id COLLATE \"C\" LIMIT 1";
+    let row: String = client.query_one(query, &[]).unwrap().get(0);
+    assert!(service.get_as("bob", "/api/models").body.starts_with(&format!("{{\"data\":[{row},")));
+    let list = service.get_as("bob", "/v1/models").json();
+    assert_eq!(list["object"], "list");
+    let model = &list["data"][0];
+    assert_eq!(
+        (&model["object"], model["owned_by"].is_string(), model["created"].is_u64()),
+        (&json!("model"), true, true)
+    );
+
+    for unknown in ["mallory", "BOB", "bob ", "' OR true --"] {
+        let reply = service.get_as(unknown, "/api/models");
+        reply.assert_problem(403, unknown);
+        assert!(reply.body.contains("no user here"), "{reply:?}");
+    }
+    // nothing is kept about unknown users: one who signs up is in at once
+    client.batch_execute("INSERT INTO profiles VALUES ('mallory', 'free')").unwrap();
+    assert_eq!(service.ids("mallory"), service.ids("ada"));
+}
+
+#[test]
+fn filters_choose_and_never_add() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    let mut client = cluster.connect();
+    for (query, condition) in [
+        ("provider=google", "provider = 'google'"),
+        ("provider=google,nvidia", "provider IN ('google', 'nvidia')"),
+        ("provider=deepseek", "false"),
+        ("q=GEMINI", "model_id || name ILIKE '%gemini%'"),
+        ("input_modalities=image", "input_modalities @> '{image}'"),
+        ("input_modalities=image,audio", "input_modalities @> '{image,audio}'"),
+        ("output_modalities=text", "output_modalities @> '{text}'"),
+        ("supported_parameters=tools,temperature", "supported_parameters @> '{tools,temperature}'"),
+        ("context=200000", "context_length >= 200000"),
+        ("max_price=0.3", "prompt_usd_per_million <= 0.3"),
+        ("max_output_price=0", "completion_usd_per_million <= 0"),
+        (
+            "provider=google&max_price=1&q=flash",
+            "provider = 'google' AND prompt_usd_per_million <= 1 AND model_id || name ILIKE '%flash%'",
+        ),
+    ] {
+        let sql = format!(
+            "SELECT model_id FROM models_for_user('bob') WHERE {condition} ORDER BY model_id COLLATE \"C\""
+        );
+        let expected: Vec<String> = client.query(&sql, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!(expected.is_empty(), condition == "false", "{query} shows something");
+        for path in ["/api/models", "/v1/models"] {
+            assert_eq!(service.get_as("bob", &format!("{path}?{query}")).ids(), expected, "{path}?{query}");
+        }
+    }
+    for query in ["tier=pro", "q=", "context=many", "max_price=-1", "q=a&q=b", "limit=10"] {
+        service.get_as("bob", &format!("/api/models?{query}")).assert_problem(400, query);
+    }
+}
+
+#[test]
+fn one_model_is_shown_refused_with_the_reason_or_not_there() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    let mut client = cluster.connect();
+    let free: String =
+        client.query_one("SELECT min(model_id) FROM models_for_tier('free')", &[]).unwrap().get(0);
+    // from SQL, and again from the cached list
+    for _ in ["one statement", "the cache"] {
+        for path in [free.clone(), free.replace('/', "%2F").replace(':', "%3A"), free.replace('/', "%2f")] {
+            let reply = service.get_as("ada", &format!("/v1/models/{path}"));
+            assert_eq!((reply.status, &reply.json()["id"]), (200, &json!(free)), "{path}");
+            assert!(reply.header("etag").is_some());
+        }
+        let reply = service.get_as("ada", &format!("/v1/models/{DENIED}"));
+        reply.assert_problem(403, DENIED);
+        assert_eq!(reply.json()["detail"], "The model is not allowed: not in tier free.");
+        assert_eq!(service.get_as("bob", &format!("/v1/models/{DENIED}")).status, 200);
+        for nobodys in
+            ["deepseek/deepseek-chat", "no/such", &format!("{DENIED}:nitro"), "x", "a%00b", "google%2F"]
+        {
+            service.get_as("bob", &format!("/v1/models/{nobodys}")).assert_problem(404, nobodys);
+        }
+        service.get_as("mallory", &format!("/v1/models/{DENIED}")).assert_problem(403, "an unknown user");
+        service.get_as("ada", "/v1/models/%FF").assert_problem(400, "not UTF-8");
+        assert!(!service.ids("ada").is_empty());
+    }
+    let denied = format!(
+        "INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('bob', '{DENIED}', false)"
+    );
+    client.batch_execute(&denied).unwrap();
+    let reply = service.get_as("bob", &format!("/v1/models/{DENIED}"));
+    assert_eq!(reply.json()["detail"], "The model is not allowed: denied to this user.");
+}
+
+#[test]
+fn conditional_requests_and_head() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    let send = |method: &str, path: &str, extra: &str| {
+        service
+            .send(&format!("{method} {path} HTTP/1.1\r\nAuthorization: Bearer {}\r\n{extra}", token("bob")))
+    };
+    for path in ["/api/models", "/v1/models", "/api/models?provider=google", &format!("/v1/models/{DENIED}")]
+    {
+        let whole = send("GET", path, "");
+        assert_eq!(whole.status, 200, "{path}");
+        let tag = whole.header("etag").unwrap();
+        assert!(tag.len() == 66 && tag.starts_with('"'), "strong: {tag}");
+        let length = whole.body.len().to_string();
+        let head = send("HEAD", path, "");
+        assert_eq!((head.status, head.body.as_str()), (200, ""));
+        for reply in [&whole, &head] {
+            assert_eq!(reply.header("content-type"), Some("application/json"));
+            assert_eq!(reply.header("content-length"), Some(length.as_str()));
+        }
+        for (value, status) in [
+            (tag, 304),
+            (&format!("W/{tag}"), 304),
+            (&format!("\"x\", {tag}"), 304),
+            ("*", 304),
+            ("\"x\"", 200),
+            ("W/\"x\"", 200),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let reply = send(method, path, &format!("If-None-Match: {value}\r\n"));
+                assert_eq!(reply.status, status, "{method} {path} {value}");
+                assert_eq!(reply.body.is_empty(), status == 304 || method == "HEAD");
+                for name in ["etag", "vary", "cache-control"] {
+                    assert_eq!(reply.header(name), whole.header(name), "{name}");
+                }
+            }
+        }
+        assert_eq!(whole.header("vary"), Some("Authorization"));
+        assert_eq!(whole.header("cache-control"), Some("private, no-cache"));
+    }
+    // the same list has the same tag, another list another
+    let tag = |user: &str| service.get_as(user, "/api/models").header("etag").unwrap().to_owned();
+    assert_eq!(tag("bob"), tag("cleo"));
+    assert_ne!(tag("bob"), tag("ada"));
+    let other = format!("If-None-Match: {}\r\n", tag("ada"));
+    assert_eq!(send("GET", "/api/models", &other).status, 200, "another user's tag");
+}
+
+#[test]
+fn what_is_not_there_and_what_is_for_operators() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    for path in
+        ["/", "/api", "/api/models/", "/v1/models/", "/api/v1/models", "/api/models/x", "//api/models"]
+    {
+        service.get_as("bob", path).assert_problem(404, path);
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+        let head = format!("{method} /api/models HTTP/1.1\r\nAuthorization: Bearer {}\r\n", token("bob"));
+        let reply = service.send(&head);
+        reply.assert_problem(405, method);
+        assert_eq!(reply.header("allow"), Some("GET,HEAD"));
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(service.send(&format!("GET {path} HTTP/1.1\r\n")).body, "ok\n");
+    }
+    // the id of a request is taken over where it is fit for a log, and made where it is not
+    let id = |given: &str| {
+        let reply = service.send(&format!("GET /healthz HTTP/1.1\r\nX-Request-Id: {given}\r\n"));
+        reply.header("x-request-id").unwrap().to_owned()
+    };
+    assert_eq!(id("proxy-1.2_3"), "proxy-1.2_3");
+    for unfit in ["", "a b", "a\"b", &"x".repeat(65)] {
+        assert!(id(unfit).len() == 16, "{unfit}");
+    }
+    let log = service.log();
+    let line = log.lines().find(|line| line.contains("proxy-1.2_3")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(
+        (&line["method"], &line["route"], &line["status"]),
+        (&json!("GET"), &json!("/healthz"), &json!(200))
+    );
+    assert!(line["milliseconds"].is_number() && line["timestamp"].is_string());
+    for bad in ["GET /api/models HTTP/9\r\n", "rubbish\r\n"] {
+        assert_eq!(service.send(bad).status, 400, "{bad}");
+    }
+    assert_eq!(service.send("GET /healthz HTTP/1.1\r\n").status, 200);
+}
