@@ -497,9 +497,22 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_mark(oid, name, jsonb) IS 'Internal. A fingerprint of everything that touches a column and what is to become of it.';
 
+CREATE FUNCTION @extschema@._model_access_check_isolation() RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'cannot do this in a transaction that is %', current_setting('transaction_isolation')
+            USING ERRCODE = 'active_sql_transaction',
+                  DETAIL = 'It would not see what others wrote before it had the lock, and not keep that.', HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_isolation() IS 'Internal. Raises an error where a transaction does not see what others commit.';
+
 CREATE FUNCTION @extschema@._model_access_check_mark(profiles regclass, column_name name, accept text[], mark text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
 BEGIN
+    PERFORM @extschema@._model_access_check_isolation();
     PERFORM @extschema@._model_access_check_retire(profiles, column_name);
     IF mark <> @extschema@._model_access_mark(profiles, column_name, (
         SELECT coalesce(jsonb_agg(to_jsonb(o) - 'id'), '[]') FROM @extschema@._model_access_retire_objects(profiles, column_name, accept) AS o)) THEN
@@ -556,6 +569,7 @@ DECLARE
     ddl     text;
     blocked text;
 BEGIN
+    PERFORM @extschema@._model_access_check_isolation();
     FOREACH ddl IN ARRAY script LOOP
         EXECUTE ddl;
     END LOOP;
@@ -612,4 +626,4 @@ BEGIN
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_retire_allowed_models(regclass, name, text[], boolean) IS 'Removes a column such as profiles.allowed_models with what exists only for it, rewrites the views that merely list it, and keeps its data and all that goes in model_access_retired. A dry run unless told otherwise: one row a step, and ddl, in order, is the very script. needs you: what it will not guess about; accept names what you have looked at: what depends on the column is dropped, a function that only mentions it stays. Errors: 55000 while something needs you, 42501 not the owner, 42703 no such column, 42804 no list, 55P03 locked by others. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_retire_allowed_models(regclass, name, text[], boolean) IS 'Removes a column such as profiles.allowed_models with what exists only for it, rewrites the views that merely list it, and keeps its data and all that goes in model_access_retired. A dry run unless told otherwise: one row a step, and ddl, in order, is the very script. needs you: what it will not guess about; accept names what you have looked at: what depends on the column is dropped, a function that only mentions it stays. Errors: 55000 while something needs you, 25001 not READ COMMITTED, 42501 not the owner, 42703 no such column, 42804 no list, 55P03 locked by others. Owner only.';

@@ -66,6 +66,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_changed_since(jsonb,text[])', 'owner', NULL),
         ('ROUTINE', '_model_access_check_function(regprocedure)', 'owner', NULL),
         ('ROUTINE', '_model_access_check_ids(text[],text[],text,text)', 'owner', NULL),
+        ('ROUTINE', '_model_access_check_isolation()', 'owner', NULL),
         ('ROUTINE', '_model_access_check_mark(regclass,name,text[],text)', 'owner', NULL),
         ('ROUTINE', '_model_access_check_override()', 'owner', NULL),
         ('ROUTINE', '_model_access_check_profiles(regclass,name,name)', 'owner', NULL),

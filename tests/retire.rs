@@ -5,7 +5,7 @@
 
 use postgres::Client;
 use std::process::{Command, Stdio};
-use tests::{Cluster, Random, copy_database, repository};
+use tests::{Cluster, Random, copy_database, repository, wait_until};
 
 const ACCEPTING: &str = "accept => ARRAY(SELECT object FROM model_access_retire_allowed_models('public.profiles') WHERE action = 'needs you')";
 
@@ -254,6 +254,35 @@ fn it_waits_for_a_lock_as_long_as_the_session_says() {
     assert!(!client.query_one(script, &[]).unwrap().get::<_, &str>(0).contains(limit));
     client.batch_execute("RESET lock_timeout").unwrap();
     assert!(client.query_one(script, &[]).unwrap().get::<_, &str>(0).contains(limit));
+}
+
+#[test]
+fn what_others_write_before_it_has_the_lock_is_kept() {
+    let cluster = Cluster::start();
+    legacy_app(&cluster, "postgres");
+    let (mut client, mut other) = (cluster.connect(), cluster.connect());
+    let change =
+        "UPDATE public.profiles SET allowed_models = '{last/minute}' WHERE email = 'pro@example.org'";
+    let list = "SELECT allowed_models::text FROM public.profiles WHERE email = 'pro@example.org'";
+
+    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM public.profiles").unwrap();
+    assert_eq!(code(retire(&mut client, ACCEPTING)).0, "25001");
+    client.batch_execute("ROLLBACK").unwrap();
+
+    let mut writer = other.transaction().unwrap();
+    writer.batch_execute(change).unwrap();
+    let retiring = std::thread::spawn(move || {
+        client.batch_execute("SET lock_timeout = '60s'").unwrap();
+        retire(&mut client, ACCEPTING).map(|()| client)
+    });
+    wait_until(
+        &mut cluster.connect(),
+        "EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted)",
+    );
+    writer.commit().unwrap();
+    let mut client = retiring.join().unwrap().unwrap();
+    restore(&mut client).unwrap();
+    assert_eq!(client.query_one(list, &[]).unwrap().get::<_, &str>(0), "{last/minute}");
 }
 
 #[test]
