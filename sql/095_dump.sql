@@ -10,3 +10,6 @@ SELECT pg_extension_config_dump('@extschema@.model_access_history_history_id_seq
 SELECT pg_extension_config_dump('@extschema@.model_access_binding', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_override', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_override_override_id_seq', '');
+SELECT pg_extension_config_dump('@extschema@.model_access_retired', '');
+SELECT pg_extension_config_dump('@extschema@.model_access_retired_retired_id_seq', '');
+SELECT pg_extension_config_dump('@extschema@.model_access_retired_value', '');

@@ -29,8 +29,13 @@ extension_sql_file!("../sql/075_as_of.sql", name = "as_of", requires = ["enforce
 extension_sql_file!("../sql/077_rule.sql", name = "rule", requires = ["as_of"]);
 extension_sql_file!("../sql/078_review.sql", name = "review", requires = ["rule"]);
 extension_sql_file!("../sql/079_undo.sql", name = "undo", requires = ["review"]);
-extension_sql_file!("../sql/081_health.sql", name = "health", requires = ["undo"]);
-extension_sql_file!("../sql/085_grant.sql", name = "grant", requires = ["health"]);
+extension_sql_file!("../sql/080_mentions.sql", name = "mentions", requires = ["undo"]);
+extension_sql_file!("../sql/081_health.sql", name = "health", requires = ["mentions"]);
+extension_sql_file!("../sql/082_ddl.sql", name = "ddl", requires = ["health"]);
+extension_sql_file!("../sql/083_retire.sql", name = "retire", requires = ["ddl"]);
+extension_sql_file!("../sql/084_restore.sql", name = "restore", requires = ["retire"]);
+extension_sql_file!("../sql/084_import.sql", name = "import", requires = ["restore"]);
+extension_sql_file!("../sql/085_grant.sql", name = "grant", requires = ["import"]);
 extension_sql_file!("../sql/090_privileges.sql", name = "privileges", requires = ["grant"]);
 extension_sql_file!("../sql/095_dump.sql", name = "dump", requires = ["privileges"], finalize);
 

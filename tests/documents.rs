@@ -156,3 +156,32 @@ fn the_blocks_of_users_run_as_printed() {
         assert!(text.contains(printed), "{printed}");
     }
 }
+
+#[test]
+fn the_blocks_of_leaving_allowed_models_run_as_printed() {
+    let cluster = Cluster::start();
+    let app = std::fs::read_to_string(repository().join("tests/pg_regress/legacy_app.sql")).unwrap();
+    let app: Vec<&str> = app.lines().filter(|line| !line.starts_with('\\')).collect();
+    // a session of its own: it leaves temporary tables
+    cluster.connect().batch_execute(&app.join("\n")).unwrap();
+    let mut client = cluster.connect();
+    client
+        .batch_execute(
+            "DROP EXTENSION model_access;
+             CREATE TABLE model_access (id uuid, model_id varchar(100), status text, is_free boolean, is_pro boolean, is_enterprise boolean);
+             INSERT INTO model_access VALUES (NULL, 'openai/gpt-5-nano', 'active', true, false, false), (NULL, 'openai/gpt-3', 'active', true, false, false),
+                 (NULL, 'openai/gpt-4o', 'disabled', false, true, false);
+             CREATE TABLE model_access_by_tier (model_id varchar(100), tier text, is_active boolean);
+             INSERT INTO model_access_by_tier VALUES ('openai/gpt-5', 'enterprise', true);
+             ALTER TABLE profiles DISABLE TRIGGER USER;
+             UPDATE profiles SET allowed_models = CASE
+                 WHEN email ~ '^(free|pro)' THEN '{openai/gpt-5-nano,openai/gpt-5}'::text[]
+                 WHEN email ~ '^odd' THEN '{openai/gpt-5-nano,openai/gpt-3,NULL}' ELSE allowed_models END;
+             ALTER TABLE profiles ENABLE TRIGGER USER, ENABLE ALWAYS TRIGGER normalise_allowed_models",
+        )
+        .unwrap();
+    run(&mut client, "docs/leaving-allowed-models.md", &[], ("", ""));
+    let state = "SELECT string_agg(model_id || ' ' || status, ', ' ORDER BY model_id) FROM model_access WHERE status <> 'new'";
+    let imported: String = client.query_one(state, &[]).unwrap().get(0);
+    assert_eq!(imported, "openai/gpt-4o disabled, openai/gpt-5 active, openai/gpt-5-nano active");
+}

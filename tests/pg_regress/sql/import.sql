@@ -1,0 +1,49 @@
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/setup.sql
+SET client_min_messages = error;
+SELECT outcome FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano', 'openai/gpt-5-pro', 'openai/gpt-4o', 'openai/gpt-4o-mini', 'anthropic/claude-haiku-4.5'));
+UPDATE model_access SET status = 'active', is_free = true WHERE model_id = 'openai/gpt-5-nano';
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('openai/gpt-5-mini', 'anthropic/claude-haiku-4.5');
+UPDATE model_access SET status = 'active', is_enterprise = true WHERE model_id = 'openai/gpt-5';
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5-pro';
+UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-4o';
+SELECT outcome FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano', 'openai/gpt-5-pro', 'openai/gpt-4o', 'openai/gpt-4o-mini'));
+CREATE TABLE profiles (id integer PRIMARY KEY, subscription_tier text, allowed_models jsonb);
+INSERT INTO profiles VALUES
+    (1, 'free', '["openai/gpt-5-nano", "openai/gpt-5-mini", "openai/gpt-5-mini", "openai/gpt-4o-mini"]'),
+    (2, 'free', '["openai/gpt-5-mini", "openai/gpt-5-pro", "openai/gpt-4o", "anthropic/claude-haiku-4.5", "nobody/nothing", "openai/gpt-5:nitro"]'),
+    (3, 'pro', '["openai/gpt-5-mini", "openai/gpt-5"]'),
+    (4, 'enterprise', '["openai/gpt-5"]'), (5, NULL, '["openai/gpt-5-nano"]'), (6, 'gold', '["openai/gpt-5-nano"]'),
+    -- no list, an empty one, and what is neither
+    (7, 'free', NULL), (8, 'free', '[]'), (9, 'free', 'null'), (10, 'free', '{"model": "openai/gpt-5"}'), (11, 'free', '[7, "openai/gpt-5-nano"]');
+SELECT model_access_bind_profiles('profiles');
+INSERT INTO model_access_override (user_id, model_id, allowed, note) VALUES ('2', 'openai/gpt-5-mini', false, 'not for him');
+-- The report writes nothing: per model what it is today, its lowest tier, who had it, who would lose it.
+SELECT * FROM model_access_import_allowed_models('profiles');
+SELECT count(*) FROM model_access_override;
+-- A time for those who would lose one; not for what was turned down, and not against a word that there is already.
+SELECT model_id, overrides FROM model_access_import_allowed_models('profiles', until => now() + interval '1 day', dry_run => false) WHERE overrides > 0;
+SELECT user_id, model_id, allowed, expires_at IS NOT NULL AS ends, note FROM model_access_override ORDER BY user_id::integer, model_id;
+SELECT u.id, string_agg(m.model_id, ', ' ORDER BY m.model_id) FROM profiles AS u, models_for_user(u.id::text) AS m GROUP BY u.id ORDER BY u.id;
+SELECT model_allowed_for_user('2', 'openai/gpt-5-mini') AS denied_stays_denied;
+-- A second run finds nothing more to give.
+SELECT sum(overrides) FROM model_access_import_allowed_models('profiles', dry_run => false);
+-- What an override was given for may come later: a model that waited, or was gone.
+UPDATE model_access SET status = 'active', is_enterprise = true WHERE model_id = 'openai/gpt-4o-mini';
+SELECT model_allowed_for_user('1', 'openai/gpt-4o-mini'), model_allowed_for_user('3', 'openai/gpt-4o-mini');
+-- The other form, other names.
+SELECT model_access_unbind_profiles();
+DELETE FROM model_access_override;
+CREATE TABLE "Users" ("Id" uuid PRIMARY KEY, "Plan" varchar(10), "Models" varchar(100)[]);
+INSERT INTO "Users" VALUES (gen_random_uuid(), 'free', '{openai/gpt-5,openai/gpt-5}'), (gen_random_uuid(), 'free', '{}'), (gen_random_uuid(), 'free', NULL), (gen_random_uuid(), 'pro', '{NULL,""}');
+SELECT * FROM model_access_import_allowed_models('"Users"', 'Models', 'Id', 'Plan', NULL, false);
+SELECT u."Plan", o.model_id, o.expires_at FROM model_access_override AS o JOIN "Users" AS u ON u."Id"::text = o.user_id;
+-- Then the column may go.
+SELECT object, action FROM model_access_retire_allowed_models('"Users"', 'Models', dry_run => false);
+SELECT model_access_import_allowed_models('"Users"', 'Models', 'Id', 'Plan');
+-- Arguments.
+SELECT model_access_import_allowed_models(NULL);
+SELECT model_access_import_allowed_models('profiles', 'subscription_tier');
+SELECT model_access_import_allowed_models('profiles', until => now());
+SELECT model_access_import_allowed_models('profiles', id_column => 'user_id');
+DROP TABLE profiles, "Users";
