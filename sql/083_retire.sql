@@ -165,7 +165,7 @@ CREATE FUNCTION @extschema@._model_access_mentioning(word text, near text DEFAUL
 RETURNS TABLE (id oid, in_code boolean, lines text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    own  oid[] := ARRAY(SELECT o.id FROM @extschema@._model_access_objects() AS o WHERE o.kind = 'ROUTINE');
+    own  oid[] := ARRAY(SELECT o.id FROM @extschema@._model_access_object AS o WHERE o.kind = 'ROUTINE');
     body record;
 BEGIN
     FOR body IN
@@ -481,6 +481,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_drop_column(oid, name) IS 'Internal. The statement that drops the column, and what goes with it.';
 
+CREATE FUNCTION @extschema@._model_access_column_parts(relation oid, column_name name) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('%s column %s.%I', p.part, c.id::regclass, column_name)
+    FROM @extschema@._model_access_tree(relation) AS c JOIN pg_attribute AS a ON a.attrelid = c.id AND a.attname = column_name
+    CROSS JOIN LATERAL (VALUES ('default of', a.atthasdef AND a.attgenerated = ''), ('grants on', a.attacl IS NOT NULL)) AS p(part, is_there)
+    WHERE p.is_there
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_column_parts(oid, name) IS 'Internal. What belongs to a column, here and in partitions or children, and goes with it.';
+
 CREATE FUNCTION @extschema@._model_access_ddl_needs_you(object text, why text, lines text, back text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(@extschema@._model_access_comment_out(concat_ws(chr(10), format('%s: %s', object, why), lines, 'as it is:', back)),
@@ -549,6 +558,9 @@ BEGIN
                  FROM o WHERE o.action IN ('drop', 'recreate')))
             UNION ALL
             SELECT 5, -o.level, o.object, o.action, o.remove FROM o WHERE o.action IN ('drop', 'recreate')
+            UNION ALL
+            SELECT 5, 1, p.object, 'drop', @extschema@._model_access_comment_out(p.object || ': goes with the column')
+            FROM @extschema@._model_access_column_parts(relation, column_name) AS p(object)
             UNION ALL
             SELECT 6, 0, format('column %s.%I', relation::regclass, column_name), 'drop', @extschema@._model_access_ddl_drop_column(relation, column_name)
             UNION ALL

@@ -1,9 +1,7 @@
 -- Who may do what. Nobody but the owner holds anything until model_access_grant says so.
 
-CREATE FUNCTION @extschema@._model_access_objects() RETURNS TABLE (kind text, name text, id oid, rights text, privilege text)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT o.kind, '@extschema@.' || o.name, i.id, o.rights, o.privilege FROM (VALUES
+CREATE VIEW @extschema@._model_access_object AS
+SELECT o.kind, '@extschema@.' || o.name AS name, i.id, o.rights, o.privilege FROM (VALUES
         ('ROUTINE', 'models_for_tier(text)', 'reader', 'EXECUTE'),
         ('ROUTINE', 'model_allowed(text,text)', 'reader', 'EXECUTE'),
         ('ROUTINE', 'model_access_explain(text,text)', 'reader', 'EXECUTE'),
@@ -74,6 +72,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_check_role(regrole)', 'owner', NULL),
         ('ROUTINE', '_model_access_check_rule()', 'owner', NULL),
         ('ROUTINE', '_model_access_code(text,boolean,boolean)', 'owner', NULL),
+        ('ROUTINE', '_model_access_column_parts(oid,name)', 'owner', NULL),
         ('ROUTINE', '_model_access_column_type(regclass,name)', 'owner', NULL),
         ('ROUTINE', '_model_access_comment_length(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_comment_out(text)', 'owner', NULL),
@@ -128,7 +127,7 @@ BEGIN ATOMIC
         ('ROUTINE', '_model_access_mentions(text,text,text)', 'owner', NULL),
         ('ROUTINE', '_model_access_names(text)', 'owner', NULL),
         ('ROUTINE', '_model_access_notify()', 'owner', NULL),
-        ('ROUTINE', '_model_access_objects()', 'owner', NULL),
+        ('TABLE', '_model_access_object', 'owner', NULL),
         ('ROUTINE', '_model_access_only_fills(oid,name)', 'owner', NULL),
         ('ROUTINE', '_model_access_only_of(oid,oid,text,text[])', 'owner', NULL),
         ('ROUTINE', '_model_access_only_reads(oid,integer)', 'owner', NULL),
@@ -175,8 +174,7 @@ BEGIN ATOMIC
     END) AS i(id)
     -- an install without the library has fewer
     WHERE i.id IS NOT NULL;
-END;
-COMMENT ON FUNCTION @extschema@._model_access_objects() IS 'Internal. Every relation and routine, and which rights give which privilege on it; admin includes reader, owner is never granted.';
+COMMENT ON VIEW @extschema@._model_access_object IS 'Internal. Every relation and routine, and which rights give which privilege on it; admin includes reader, owner is never granted.';
 
 CREATE FUNCTION @extschema@._model_access_check_role(role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -215,7 +213,7 @@ BEGIN
                   HINT = format('The owner of the schema must run: GRANT USAGE ON SCHEMA %s TO %s', '@extschema@', role);
     END IF;
     FOR item IN
-        SELECT o.kind, o.name, o.privilege FROM @extschema@._model_access_objects() AS o
+        SELECT o.kind, o.name, o.privilege FROM @extschema@._model_access_object AS o
         WHERE o.rights = model_access_grant.rights OR (o.rights = 'reader' AND model_access_grant.rights = 'admin')
     LOOP
         EXECUTE format('GRANT %s ON %s %s TO %s', item.privilege, item.kind, item.name, role);
@@ -230,7 +228,7 @@ DECLARE
     item record;
 BEGIN
     PERFORM @extschema@._model_access_check_role(role);
-    FOR item IN SELECT DISTINCT o.kind, o.name FROM @extschema@._model_access_objects() AS o LOOP
+    FOR item IN SELECT DISTINCT o.kind, o.name FROM @extschema@._model_access_object AS o LOOP
         EXECUTE format('REVOKE ALL ON %s %s FROM %s CASCADE', item.kind, item.name, role);
     END LOOP;
 END

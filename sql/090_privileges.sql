@@ -9,7 +9,7 @@ BEGIN
         WITH objects AS (
             SELECT DISTINCT o.kind, o.name, coalesce(c.relowner, p.proowner) AS owner,
                    coalesce(c.relacl, p.proacl, acldefault('f', p.proowner)) AS acl
-            FROM @extschema@._model_access_objects() AS o
+            FROM @extschema@._model_access_object AS o
             LEFT JOIN pg_class AS c ON c.oid = o.id AND o.kind <> 'ROUTINE'
             LEFT JOIN pg_proc AS p ON p.oid = o.id AND o.kind = 'ROUTINE')
         SELECT DISTINCT o.kind, o.name, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee

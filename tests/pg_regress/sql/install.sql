@@ -27,7 +27,7 @@ WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND ('search_path=
 SELECT pg_describe_object(d.classid, d.objid, 0) AS not_in_list
 FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'model_access' AND d.deptype = 'e' AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)
-  AND d.objid NOT IN (SELECT id FROM _model_access_objects());
+  AND d.objid NOT IN (SELECT id FROM _model_access_object);
 -- What pg_dump carries.
 SELECT t.name::regclass FROM pg_extension, unnest(extconfig) AS t(name) WHERE extname = 'model_access' ORDER BY 1;
 -- Dropping it leaves nothing.
