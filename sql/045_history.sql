@@ -77,6 +77,15 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_announce() IS 'Internal. Trigger function: notifies of rows that came or went.';
 
+CREATE FUNCTION @extschema@._model_access_announce_always() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM @extschema@._model_access_notify();
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_announce_always() IS 'Internal. Trigger function: notifies.';
+
 CREATE TRIGGER model_access_record AFTER UPDATE ON @extschema@.model_access
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record();
@@ -91,6 +100,10 @@ CREATE TRIGGER model_access_announce_delete AFTER DELETE ON @extschema@.model_ac
     REFERENCING OLD TABLE AS changed_rows
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_announce();
 COMMENT ON TRIGGER model_access_announce_delete ON @extschema@.model_access IS 'Notifies of rows that went.';
+
+CREATE TRIGGER model_access_announce_truncate AFTER TRUNCATE ON @extschema@.model_access
+    EXECUTE FUNCTION @extschema@._model_access_announce_always();
+COMMENT ON TRIGGER model_access_announce_truncate ON @extschema@.model_access IS 'Notifies of rows that went.';
 
 CREATE VIEW @extschema@.model_access_price_history AS
 SELECT

@@ -59,7 +59,9 @@ COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS 'Internal. A use
 CREATE FUNCTION @extschema@._model_access_check_override() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    spelling text := @extschema@._model_access_user_key(NEW.user_id);
+    -- the rows of a restored dump are older than its transaction, and have passed all this
+    restored boolean := TG_OP = 'INSERT' AND NEW.created_at <> now();
+    spelling text    := CASE WHEN restored THEN NEW.user_id ELSE @extschema@._model_access_user_key(NEW.user_id) END;
 BEGIN
     IF num_nonnulls(NEW.model_id, NEW.provider) <> 1 THEN
         RAISE EXCEPTION 'an override names either a model or a provider'
@@ -73,8 +75,7 @@ BEGIN
     ELSIF spelling IS NULL THEN
         RAISE EXCEPTION 'user "%" cannot be in the bound profiles', NEW.user_id
             USING ERRCODE = 'invalid_text_representation', HINT = 'Write user_id as the id of a user is written there.';
-    -- not for a row of a restored dump, which may come before the models; models are never deleted
-    ELSIF (TG_OP = 'UPDATE' OR NEW.created_at = now()) AND NOT EXISTS (
+    ELSIF NOT restored AND NOT EXISTS (
         SELECT FROM @extschema@.model_access AS m WHERE m.model_id = NEW.model_id OR m.provider = NEW.provider) THEN
         RAISE EXCEPTION 'there is no % "%"', CASE WHEN NEW.model_id IS NULL THEN 'provider' ELSE 'model' END, coalesce(NEW.model_id, NEW.provider)
             USING ERRCODE = 'foreign_key_violation', HINT = 'Names are exact; look in model_access.';
@@ -104,7 +105,7 @@ DECLARE
     at timestamptz := clock_timestamp();
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        -- rows of a restored dump are older than its transaction, and in the history already
+        -- not those of a restored dump, which are in the history already
         INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, old, new, user_id)
         SELECT n.model_id, at, session_user, nullif(current_setting('role'), 'none'), '{}', jsonb_build_object('override', to_jsonb(n)), n.user_id
         FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.override_id;
@@ -118,7 +119,9 @@ BEGIN
                jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n)), n.user_id
         FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id WHERE o IS DISTINCT FROM n ORDER BY n.override_id;
     END IF;
-    PERFORM @extschema@._model_access_notify();
+    IF FOUND THEN
+        PERFORM @extschema@._model_access_notify();
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -133,6 +136,10 @@ CREATE TRIGGER model_access_record_delete AFTER DELETE ON @extschema@.model_acce
 COMMENT ON TRIGGER model_access_record_insert ON @extschema@.model_access_override IS 'Records new overrides in model_access_history, and notifies.';
 COMMENT ON TRIGGER model_access_record_update ON @extschema@.model_access_override IS 'Records changed overrides in model_access_history, and notifies.';
 COMMENT ON TRIGGER model_access_record_delete ON @extschema@.model_access_override IS 'Records removed overrides in model_access_history, and notifies.';
+
+CREATE TRIGGER model_access_announce_truncate AFTER TRUNCATE ON @extschema@.model_access_override
+    EXECUTE FUNCTION @extschema@._model_access_announce_always();
+COMMENT ON TRIGGER model_access_announce_truncate ON @extschema@.model_access_override IS 'Notifies of overrides that went.';
 
 CREATE VIEW @extschema@._model_access_override_in_force AS
 SELECT user_id, model_id, provider, allowed, expires_at FROM @extschema@.model_access_override

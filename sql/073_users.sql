@@ -16,12 +16,16 @@ COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as
 CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@._model_access_active
 LANGUAGE sql STABLE
 BEGIN ATOMIC
+    -- deny beats allow: false if any denies, NULL if none says anything
     SELECT m.* FROM @extschema@._model_access_active AS m
-    CROSS JOIN LATERAL (
-        -- deny beats allow: false if any denies, NULL if none says anything
-        SELECT bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
-        WHERE o.user_id = _model_access_for.user_key AND (o.model_id = m.model_id OR o.provider = m.provider)) AS override
-    WHERE coalesce(override.allowed, @extschema@._model_access_in_tier(_model_access_for.tier, m.is_free, m.is_pro, m.is_enterprise));
+    LEFT JOIN (
+        SELECT o.model_id, bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
+        WHERE o.user_id = _model_access_for.user_key GROUP BY o.model_id) AS model ON model.model_id = m.model_id
+    LEFT JOIN (
+        SELECT o.provider, bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
+        WHERE o.user_id = _model_access_for.user_key GROUP BY o.provider) AS provider ON provider.provider = m.provider
+    WHERE coalesce(model.allowed AND provider.allowed, model.allowed, provider.allowed,
+                   @extschema@._model_access_in_tier(_model_access_for.tier, m.is_free, m.is_pro, m.is_enterprise));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_for(text, text) IS 'Internal. Every model that a user with this key and tier may use.';
 
@@ -62,10 +66,12 @@ BEGIN
     WHERE m.model_id = model_access_explain_for_user.model_id AND o.user_id = u.user_key
     ORDER BY o.allowed, o.expires_at DESC NULLS FIRST LIMIT 1;
     reason := CASE
-        WHEN NOT @extschema@._model_access_is_bound() THEN 'no profiles are bound, so no user is known'
+        WHEN NOT @extschema@._model_access_is_bound() THEN
+            CASE WHEN EXISTS (SELECT FROM @extschema@.model_access_binding) THEN 'the bound profiles cannot be asked; model_access_health() says why'
+                 ELSE 'no profiles are bound, so no user is known' END
         WHEN u.user_key IS NULL THEN 'unknown user'
         WHEN FOUND THEN concat(CASE WHEN override.allowed THEN 'allowed' ELSE 'denied' END, ' to this user',
-            ' until ' || date_trunc('second', override.expires_at))
+            ' until ' || nullif(date_trunc('second', override.expires_at), 'infinity'))
         ELSE @extschema@._model_access_reason(u.tier, model_id)
     END;
 END
@@ -80,12 +86,12 @@ BEGIN
     known := u.user_key IS NOT NULL;
     tier := u.tier;
     valid_until := (
-        SELECT least(min(o.starts_at) FILTER (WHERE o.starts_at > statement_timestamp()),
-                     min(o.expires_at) FILTER (WHERE o.expires_at > statement_timestamp()))
+        SELECT least(min(o.starts_at) FILTER (WHERE o.starts_at > statement_timestamp() AND isfinite(o.starts_at)),
+                     min(o.expires_at) FILTER (WHERE o.expires_at > statement_timestamp() AND isfinite(o.expires_at)))
         FROM @extschema@.model_access_override AS o WHERE o.user_id = u.user_key);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_user(text) IS 'Whether the bound profiles know a user, his tier (NULL where it is none of the three), and when models_for_user may change by itself: the next start or end of an override; NULL = only by a change, which notifies.';
+COMMENT ON FUNCTION @extschema@.model_access_user(text) IS 'Whether the bound profiles know a user, his tier (NULL where it is none of the three), and when models_for_user may change by itself: the next start or end of an override; NULL = only by a change, which notifies; that a user is new does not.';
 
 CREATE FUNCTION @extschema@._model_access_me() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -94,7 +100,7 @@ DECLARE
 BEGIN
     -- older releases of PostgREST set one parameter a claim; where both are there, only the whole counts
     RETURN nullif(CASE WHEN claims IS NULL THEN current_setting('request.jwt.claim.sub', true) ELSE claims::jsonb ->> 'sub' END, '');
-EXCEPTION WHEN data_exception THEN
+EXCEPTION WHEN data_exception OR statement_too_complex THEN
     RETURN NULL;
 END
 $$;

@@ -8,10 +8,15 @@ DECLARE
     was          text[];
     why          text;
 BEGIN
-    IF TG_NARGS <> 2 OR TG_LEVEL <> 'ROW' OR TG_OP NOT IN ('INSERT', 'UPDATE') THEN
+    IF TG_NARGS <> 2 OR TG_LEVEL <> 'ROW' OR TG_OP NOT IN ('INSERT', 'UPDATE') OR TG_WHEN = 'INSTEAD OF' THEN
         RAISE EXCEPTION 'trigger "%" of % calls model_access_enforce wrongly', TG_NAME, TG_RELID::regclass
             USING ERRCODE = 'trigger_protocol_violated',
                   HINT = 'CREATE TRIGGER … BEFORE INSERT OR UPDATE OF user_id, model_id ON … FOR EACH ROW EXECUTE FUNCTION model_access_enforce(''user_id'', ''model_id'')';
+    END IF;
+    IF TG_WHEN = 'BEFORE' AND EXISTS (
+        SELECT FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attname = ANY (TG_ARGV) AND a.attgenerated <> '') THEN
+        RAISE EXCEPTION 'trigger "%" of % cannot see a generated column', TG_NAME, TG_RELID::regclass
+            USING ERRCODE = 'feature_not_supported', DETAIL = 'It is computed after BEFORE triggers have run.', HINT = 'Make it an AFTER trigger.';
     END IF;
     -- concat and not a cast, which may be anybody's function and would run with the owner's rights
     read_columns := format('SELECT ARRAY[CASE WHEN ($1).%1$I IS NOT NULL THEN concat(($1).%1$I) END,
@@ -36,4 +41,4 @@ BEGIN
               HINT = 'models_for_user lists what a user may use.';
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_enforce() IS 'Trigger function, BEFORE INSERT OR UPDATE FOR EACH ROW, with the names of the column that holds the user and of the one that holds the model: refuses with 42501 a row whose user may not use its model, with the reason as DETAIL. A NULL model passes, and so does an UPDATE that changes neither. Costs one lookup of the user and one of the model a row.';
+COMMENT ON FUNCTION @extschema@.model_access_enforce() IS 'Trigger function, BEFORE or AFTER INSERT OR UPDATE FOR EACH ROW, with the names of the column that holds the user and of the one that holds the model: refuses with 42501 a row whose user may not use its model, with the reason as DETAIL. A NULL model passes, and so does an UPDATE that changes neither. Costs one lookup of the user and one of the model a row.';

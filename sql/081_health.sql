@@ -50,8 +50,8 @@ COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. The
 CREATE FUNCTION @extschema@._model_access_health_of_profiles() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    bound   regclass := (SELECT b.profiles FROM @extschema@.model_access_binding AS b);
-    writers text     := @extschema@._model_access_tier_writers();
+    bound   text := (SELECT coalesce(c.oid::regclass::text, 'a table that was dropped') FROM @extschema@.model_access_binding AS b LEFT JOIN pg_class AS c ON c.oid = b.profiles);
+    writers text := @extschema@._model_access_tier_writers();
 BEGIN
     IF bound IS NULL THEN
         RETURN QUERY VALUES ('profiles', true, 'no profiles are bound: models_for_user knows nobody');
@@ -62,8 +62,11 @@ BEGIN
             SELECT 'profiles', count(*) = 0, format('users of %s in a tier that does not exist: %s%s', bound, coalesce(sum(t.users), 0),
                 ', such as ' || quote_literal((array_agg(t.tier ORDER BY t.users DESC, t.tier))[1]))
             FROM @extschema@._model_access_ask_tiers() AS t WHERE t.tier NOT IN ('free', 'pro', 'enterprise');
-        RETURN QUERY VALUES ('tier_column', writers IS NULL, coalesce('can be updated by ' || writers, 'only its owner and admins may update it'));
+        RETURN QUERY VALUES ('tier_column', writers IS NULL, coalesce('can be updated by ' || writers, 'only its owner and admins may update it directly'));
     END IF;
+EXCEPTION WHEN OTHERS THEN
+    -- the lookup is its owner's affair; the other checks must be seen all the same
+    RETURN QUERY VALUES ('profiles', false, format('users of %s cannot be read: %s', bound, SQLERRM));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_health_of_profiles() IS 'Internal. The part of model_access_health about the bound table.';

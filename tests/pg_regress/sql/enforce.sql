@@ -50,6 +50,14 @@ COPY parted FROM STDIN (DELIMITER ' ');
 \.
 MERGE INTO parted_eu AS p USING (VALUES ('1', 'openai/gpt-5')) AS v(u, m) ON p.u = v.u WHEN NOT MATCHED THEN INSERT VALUES (v.u, v.m, 'eu');
 INSERT INTO parted VALUES ('2', 'openai/gpt-5-nano', 'eu');
+-- A generated column is there after BEFORE triggers only.
+CREATE TABLE generated (u bigint, body jsonb, m text GENERATED ALWAYS AS (body ->> 'model') STORED);
+CREATE TRIGGER model_access_enforce BEFORE INSERT ON generated FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
+INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5-nano"}');
+DROP TRIGGER model_access_enforce ON generated;
+CREATE TRIGGER model_access_enforce AFTER INSERT ON generated FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
+INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5-nano"}');
+INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5"}');
 -- Wrong calls.
 CREATE TYPE mood AS ENUM ('openai/gpt-5-nano');
 CREATE TABLE wrong (u bigint, m mood, j jsonb);
@@ -71,6 +79,9 @@ ALTER TABLE wrong DISABLE TRIGGER a;
 INSERT INTO wrong VALUES (1);
 ALTER TABLE wrong ENABLE TRIGGER a;
 DELETE FROM wrong;
+CREATE VIEW wrong_view AS SELECT * FROM wrong;
+CREATE TRIGGER c INSTEAD OF INSERT ON wrong_view FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
+INSERT INTO wrong_view VALUES (1, 'openai/gpt-5-nano');
 CREATE TRIGGER b BEFORE INSERT ON wrong EXECUTE FUNCTION model_access_enforce('u', 'm');
 INSERT INTO wrong VALUES (1);
 DROP OWNED BY regress_web;

@@ -42,6 +42,8 @@ SELECT valid_until BETWEEN now() + interval '59 minutes' AND now() + interval '1
 UPDATE model_access_override SET starts_at = NULL WHERE model_id = 'openai/gpt-5-mini';
 SELECT model_id FROM models_for_user(:'free') ORDER BY 1;
 SELECT valid_until > now() + interval '1 hour' AS ends FROM model_access_user(:'free');
+UPDATE model_access_override SET expires_at = 'infinity' WHERE model_id = 'anthropic/claude-opus-4';
+SELECT u.valid_until, e.reason FROM model_access_user(:'free') AS u, model_access_explain_for_user(:'free', 'anthropic/claude-opus-4') AS e;
 -- What cannot be meant is refused.
 INSERT INTO model_access_override (user_id, allowed) VALUES (:'free', true);
 INSERT INTO model_access_override (user_id, model_id, provider, allowed) VALUES (:'free', 'openai/gpt-5', 'openai', true);
@@ -56,7 +58,7 @@ UPDATE model_access_override SET user_id = 'alice' WHERE model_id = 'openai/gpt-
 SELECT model_id, right(user_id, 2) AS "user", actor, old #>> '{override,allowed}' AS was, new #>> '{override,allowed}' AS became, coalesce(new, old) #>> '{override,provider}' AS provider
 FROM model_access_history WHERE user_id IS NOT NULL ORDER BY history_id LIMIT 10;
 UPDATE model_access_override SET allowed = allowed;
-SELECT model_id, old #> '{override,starts_at}' <> 'null' AS started, new #> '{override,starts_at}' AS starts FROM model_access_history WHERE old ? 'override' AND new ? 'override' ORDER BY history_id;
+SELECT model_id, old #> '{override,starts_at}' <> 'null' AS started, new #> '{override,starts_at}' = 'null' AS at_once FROM model_access_history WHERE old ? 'override' AND new ? 'override' ORDER BY history_id;
 -- A change of an override is none of the model.
 SELECT count(*) FROM models_for_tier_as_of('enterprise', now() + interval '1 minute');
 -- The request of a gateway: a role that holds rights user, and nothing else.
