@@ -1,7 +1,6 @@
 //! The routes, and one line of log a request.
 
 use crate::auth::{self, Policy};
-use crate::conditional::Answer;
 use crate::filter::Filter;
 use crate::keys::Keys;
 use crate::list::Form;
@@ -12,7 +11,7 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -69,23 +68,23 @@ pub fn router(app: Arc<App>) -> Router {
 
 type Result<T = Response> = std::result::Result<T, Problem>;
 
-async fn api_models(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Result {
-    Ok(app.list(Form::Plain, &uri, &headers).await?.respond(&method, &headers))
+async fn api_models(State(app): State<Arc<App>>, request: Request) -> Result {
+    app.list(Form::Plain, request).await
 }
 
-async fn v1_models(State(app): State<Arc<App>>, method: Method, uri: Uri, headers: HeaderMap) -> Result {
-    Ok(app.list(Form::OpenAi, &uri, &headers).await?.respond(&method, &headers))
+async fn v1_models(State(app): State<Arc<App>>, request: Request) -> Result {
+    app.list(Form::OpenAi, request).await
 }
 
 async fn v1_model(
     State(app): State<Arc<App>>,
     id: std::result::Result<Path<String>, PathRejection>,
-    method: Method,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result {
-    let user = app.user(&headers).await?;
+    let (request, _) = request.into_parts();
+    let user = app.user(&request.headers).await?;
     let Path(id) = id.map_err(|_| Problem::bad_request("The id is not UTF-8."))?;
-    Ok(app.models.model(&user, &id).await?.respond(&method, &headers))
+    Ok(app.models.model(&user, &id).await?.respond(&request.method, &request.headers))
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str> {
@@ -110,10 +109,13 @@ impl App {
         })
     }
 
-    async fn list(&self, form: Form, uri: &Uri, headers: &HeaderMap) -> Result<Answer> {
-        let user = self.user(headers).await?;
-        let filter = Filter::parse(uri.query())?;
-        self.models.list(&user).await?.answer(form, &filter)
+    async fn list(&self, form: Form, request: Request) -> Result {
+        // a body, if there is one, is nobody's business
+        let (request, _) = request.into_parts();
+        let user = self.user(&request.headers).await?;
+        let filter = Filter::parse(request.uri.query())?;
+        let answer = self.models.list(&user).await?.answer(form, &filter)?;
+        Ok(answer.respond(&request.method, &request.headers))
     }
 }
 

@@ -213,7 +213,12 @@ fn unreadable(error: &serde_json::Error) -> Problem {
 mod tests {
     use super::*;
 
-    const ROW: &str = r#"{"model_id":"a/b","name":"B \"b\"","description":null,"provider":"a","context_length":8192,"max_completion_tokens":null,"input_modalities":["text"],"output_modalities":["text"],"supported_parameters":["tools"],"pricing":{"prompt":"0.00000100000000000000015"},"prompt_usd_per_million":1.00000000000000015,"completion_usd_per_million":2,"expires_on":null,"appended":1}"#;
+    const ROW: &str = concat!(
+        r#"{"model_id":"a/b","name":"B \"b\"","description":null,"provider":"a","context_length":8192,"#,
+        r#""max_completion_tokens":null,"input_modalities":["text"],"output_modalities":["text"],"#,
+        r#""supported_parameters":["tools"],"pricing":{"prompt":"0.00000100000000000000015"},"#,
+        r#""prompt_usd_per_million":1.00000000000000015,"completion_usd_per_million":2,"expires_on":null,"appended":1}"#
+    );
 
     #[test]
     fn a_filter_keeps_rows_byte_for_byte() {
