@@ -32,7 +32,8 @@ extension_sql_file!("../sql/079_undo.sql", name = "undo", requires = ["review"])
 extension_sql_file!("../sql/080_mentions.sql", name = "mentions", requires = ["undo"]);
 extension_sql_file!("../sql/081_health.sql", name = "health", requires = ["mentions"]);
 extension_sql_file!("../sql/082_ddl.sql", name = "ddl", requires = ["health"]);
-extension_sql_file!("../sql/083_retire.sql", name = "retire", requires = ["ddl"]);
+extension_sql_file!("../sql/083_dependents.sql", name = "dependents", requires = ["ddl"]);
+extension_sql_file!("../sql/083_retire.sql", name = "retire", requires = ["dependents"]);
 extension_sql_file!("../sql/084_restore.sql", name = "restore", requires = ["retire"]);
 extension_sql_file!("../sql/084_import.sql", name = "import", requires = ["restore"]);
 extension_sql_file!("../sql/085_grant.sql", name = "grant", requires = ["import"]);
