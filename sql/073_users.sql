@@ -1,4 +1,4 @@
--- The same answers for a user: his tier from the bound profiles, and his overrides.
+-- The same answers for a user: the tier from the bound profiles, and the overrides.
 
 CREATE FUNCTION @extschema@._model_access_user(user_id text, OUT user_key text, OUT tier text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -11,7 +11,7 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and his tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier.';
+COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and the tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier.';
 
 CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@._model_access_active
 LANGUAGE sql STABLE
@@ -41,7 +41,7 @@ BEGIN
         FROM @extschema@._model_access_for(u.user_key, u.tier) AS m;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.models_for_user(text) IS 'Every model that a user may use: those of his tier in the bound profiles, with his overrides. No row for a user or a tier that is not known, or where no table is bound.';
+COMMENT ON FUNCTION @extschema@.models_for_user(text) IS 'Every model that a user may use: those of the tier in the bound profiles, with the user''s overrides. No row for a user that is not known, or where no table is bound.';
 
 CREATE FUNCTION @extschema@.model_allowed_for_user(user_id text, model_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -91,7 +91,7 @@ BEGIN
         FROM @extschema@.model_access_override AS o WHERE o.user_id = u.user_key);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_user(text) IS 'Whether the bound profiles know a user, his tier (NULL where it is none of the three), and when models_for_user may change by itself: the next start or end of an override; NULL = only by a change, which notifies; that a user is new does not.';
+COMMENT ON FUNCTION @extschema@.model_access_user(text) IS 'Whether the bound profiles know a user, the tier (NULL where it is none of the three), and when models_for_user may change by itself: the next start or end of an override; NULL = only by a change, which notifies; that a user is new does not.';
 
 CREATE FUNCTION @extschema@._model_access_me() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -145,7 +145,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(E'-- in one transaction: psql -1 -v ON_ERROR_STOP=1 -f FILE\n',
         E'SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL check_function_bodies = off;\nSET LOCAL row_security = off;\n',
         E'SET LOCAL quote_all_identifiers = off;\nSET LOCAL datestyle = ISO;\nSET LOCAL timezone = UTC;\n',
-        -- whoever waits for this lock holds up everybody behind him
+        -- whoever waits for this lock holds up everybody behind
         CASE WHEN current_setting('lock_timeout') = '0' THEN E'SET LOCAL lock_timeout = ''5s'';\n' END,
         format(E'LOCK TABLE %s IN ACCESS EXCLUSIVE MODE;\n', relation::regclass))
 $$;

@@ -17,7 +17,7 @@ BEGIN
         column_name, id_column, tier_column, profiles);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_had(regclass, name, name, name) IS 'Internal. Every user with his tier, and one row a model that he had; or one that says what he had instead.';
+COMMENT ON FUNCTION @extschema@._model_access_had(regclass, name, name, name) IS 'Internal. Every user with the tier, and one row a model of the list; or one that says what the list is instead.';
 
 CREATE FUNCTION @extschema@.model_access_import_allowed_models(
     profiles regclass, column_name name DEFAULT 'allowed_models', id_column name DEFAULT 'id', tier_column name DEFAULT 'subscription_tier',

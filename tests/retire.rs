@@ -394,7 +394,7 @@ fn without_the_library_one_role_may_own_both() {
         );
         assert!(error.hint().is_some());
     }
-    // row security that is forced on him hides no row from the archive, and none from what comes back
+    // row security that is forced on the owner hides no row from the archive, and none from what comes back
     for force in ["", "ALTER TABLE profiles FORCE ROW LEVEL SECURITY"] {
         client.batch_execute(&format!("DISCARD TEMP; {force}")).unwrap();
         remember(&mut client);

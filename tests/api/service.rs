@@ -142,7 +142,7 @@ impl Service {
         self.converse(&[head, b"Host: test\r\nConnection: close\r\n\r\n"].concat())
     }
 
-    /// What `user` gets, on a connection that he would keep.
+    /// What `user` gets, on a connection that a client would keep.
     pub fn get_and_stay(&self, user: &str, path: &str) -> Reply {
         let token = token(user);
         self.converse(

@@ -1,4 +1,4 @@
-//! The query of a list: which of a user's models are asked for. It chooses from what he may use, never beyond it.
+//! The query of a list: which of a user's models are asked for. It chooses from what the user may use, never beyond.
 
 use crate::list::Model;
 use crate::problem::Problem;
