@@ -28,7 +28,8 @@ BEGIN
     UNION ALL
     SELECT 'rule ' || r.rulename, concat_ws(' ', pg_get_ruledef(r.oid), r.ev_enabled) FROM pg_rewrite AS r JOIN relations AS c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'
     UNION ALL
-    SELECT 'constraint ' || o.conname, concat_ws(' ', o.conrelid::regclass, pg_get_constraintdef(o.oid), o.coninhcount, o.conislocal) FROM pg_constraint AS o JOIN relations AS c ON c.oid = o.conrelid
+    -- from PostgreSQL 18 on NOT NULL has a name, which a partition takes over from its parent
+    SELECT 'constraint ' || CASE WHEN o.contype = 'n' AND NOT o.conislocal THEN 'NOT NULL' ELSE o.conname END, concat_ws(' ', o.conrelid::regclass, pg_get_constraintdef(o.oid), o.coninhcount, o.conislocal) FROM pg_constraint AS o JOIN relations AS c ON c.oid = o.conrelid
     UNION ALL
     SELECT 'index ' || i.indexrelid::regclass, concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisclustered, i.indisreplident,
         (SELECT h.inhparent::regclass FROM pg_inherits AS h WHERE h.inhrelid = i.indexrelid)) FROM pg_index AS i JOIN relations AS c ON c.oid = i.indrelid
