@@ -1,6 +1,7 @@
 //! How the program begins and ends.
 
-use crate::service::{RSA, SECRET, Service, database, scratch, wait_for};
+use crate::service::{RSA, SECRET, Service, database, scratch, token, wait_for};
+use std::io::Write;
 use std::process::{Command, Output};
 use tests::wait_until;
 
@@ -38,6 +39,42 @@ fn requests_in_flight_finish_within_the_grace() {
     }
 }
 
+#[test]
+fn a_request_whose_client_leaves_ends_in_order() {
+    let cluster = database(&[]);
+    let (mut client, mut locker) = (cluster.connect(), cluster.connect());
+    // one connection to the database, which nobody may leave in the middle of a statement
+    let arguments = ["--cache-ttl", "0", "--database-connections", "1", "--timeout", "60"];
+    let service = Service::start(&cluster, &arguments);
+    locker.batch_execute("BEGIN; LOCK TABLE profiles IN ACCESS EXCLUSIVE MODE").unwrap();
+    let request =
+        format!("GET /api/models HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\r\n", token("bob"));
+    for _ in 0..4 {
+        service.connect().unwrap().write_all(request.as_bytes()).unwrap();
+    }
+    wait_until(&mut client, WAITS);
+    locker.batch_execute("COMMIT").unwrap();
+    let of_lists = "requests_total{route=\"/api/models\"";
+    wait_for("the four requests", || service.metric(of_lists) == 4);
+    assert_eq!(service.log().matches("\"/api/models\"").count(), 4);
+    assert_eq!(service.get_as("bob", "/api/models").status, 200);
+    assert_eq!(service.metric("queries_total{outcome=\"ok\",statement=\"list\"}"), 5);
+    assert_eq!(service.metric("queries_total{outcome=\"failed\""), 0);
+}
+
+#[test]
+fn a_client_that_reads_nothing_gives_its_place_up() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &["--connections", "1", "--patience", "1"]);
+    let mut deaf = service.connect().unwrap();
+    let request =
+        format!("GET /api/models HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\r\n", token("bob"));
+    // far more than the kernel keeps for a client
+    deaf.write_all(request.repeat(500).as_bytes()).unwrap();
+    assert_eq!(service.send("GET /healthz HTTP/1.1\r\n").status, 200);
+    drop(deaf);
+}
+
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command: Command = Service::command(arguments);
     command.envs(variables.iter().copied()).output().unwrap()
@@ -65,6 +102,12 @@ fn what_it_cannot_be_started_with() {
             &["--hs256-secret-file", &good, "--database-ca", &rubbish, "--listen", "256.0.0.1:1"],
             2,
             "--listen",
+        ),
+        (&["--hs256-secret-file", &good, "--database-ca", &rubbish], 1, "there is no certificate in it"),
+        (
+            &["--hs256-secret-file", &good, "--database", "postgresql://h/d?sslmode=verify-full"],
+            1,
+            "sslmode is disable, prefer or require",
         ),
         (&["--hs256-secret-file", &good, "--cache-ttl=-1"], 2, "--cache-ttl"),
         (&["--hs256-secret", SECRET], 2, "unexpected argument"),

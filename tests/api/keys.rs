@@ -114,6 +114,29 @@ fn keys_of_a_url_rotate_and_outlive_its_failures() {
 }
 
 #[test]
+fn clients_that_leave_do_not_flood_the_issuer() {
+    let cluster = database(&[]);
+    let issuer = Issuer::start(200, &jwks().to_string());
+    let service = Service::start_with_secret(&cluster, None, &["--jwks", &issuer.url, "--jwks-pause", "1"]);
+    let token = sign(&claims("bob"), RS256, Some("unknown"), &rsa_key(&RSA));
+    let request = format!("GET /api/models HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let ask_and_leave = || service.connect().unwrap().write_all(request.as_bytes()).unwrap();
+    let answer = issuer.answer.lock().unwrap();
+    wait_for("a load that waits for its answer", || {
+        ask_and_leave();
+        issuer.requests.load(Ordering::Relaxed) == 2
+    });
+    (0..20).for_each(|_| ask_and_leave());
+    drop(answer);
+    // none of them was begun and given up
+    wait_for("the end of each load", || {
+        service.metric("jwks_loads_total") == issuer.requests.load(Ordering::Relaxed)
+    });
+    service.get("/api/models", &token).assert_problem(401, "no key fits it");
+    assert_eq!(service.get("/api/models", &by_rsa()).status, 200);
+}
+
+#[test]
 fn unknown_keys_do_not_flood_the_issuer() {
     let cluster = database(&[]);
     let issuer = Issuer::start(200, &jwks().to_string());

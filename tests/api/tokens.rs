@@ -72,6 +72,10 @@ fn bad_authorizations() -> Vec<(&'static str, String)> {
         ),
         ("a payload that is no JSON", forge(&hs256, "bob", &secret)),
         ("a payload that is a list", forge(&hs256, "[\"bob\"]", &secret)),
+        (
+            "a list of the values of good claims",
+            forge(&hs256, &json!([in_seconds(3600), null, ISSUER, AUDIENCE, "bob"]).to_string(), &secret),
+        ),
         ("a header without alg", forge(&json!({ "typ": "JWT" }), &payload_text, &secret)),
         ("alg null", forge(&json!({ "alg": null }), &payload_text, &secret)),
         ("alg a list", forge(&json!({ "alg": ["HS256"] }), &payload_text, &secret)),
@@ -191,6 +195,8 @@ fn no_bad_token_is_let_in_reaches_sql_or_is_logged() {
     let not_text =
         [b"GET /api/models HTTP/1.1\r\nAuthorization: Bearer \xff", good.as_bytes(), b"\r\n"].concat();
     service.send_bytes(&not_text).assert_problem(401, "not ASCII");
+    let as_method = service.send(&format!("{good} /api/models HTTP/1.1\r\n"));
+    as_method.assert_problem(405, "a token in the place of the method");
     let endless = service
         .send(&format!("GET /api/models HTTP/1.1\r\nAuthorization: Bearer {}\r\n", "x".repeat(20_000)));
     assert_eq!(endless.status, 431, "more than is read at all");

@@ -1,7 +1,7 @@
 //! The command line, and what it leaves out from the environment.
 
 use crate::auth::Policy;
-use crate::database::Settings;
+use crate::database::{Settings, said};
 use crate::keys::{self, Source};
 use crate::server::Limits;
 use clap::{Parser, ValueEnum};
@@ -10,11 +10,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The variable that may hold the HS256 secret.
@@ -62,12 +63,15 @@ pub struct Options {
     /// Most connections of clients at once
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections: u32,
+    /// Seconds that a client may take to send the head of a request, or leave an answer unread
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=300))]
+    pub patience: u16,
     /// Seconds that requests in flight have after SIGTERM
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=300))]
     pub grace: u16,
 
     /// JWKS with the public keys: an https URL, http on this machine, or a file
-    #[arg(long, env = "MODEL_ACCESS_API_JWKS", value_name = "URL|FILE", value_parser = source)]
+    #[arg(long, env = "MODEL_ACCESS_API_JWKS", hide_env_values = true, value_name = "URL|FILE", value_parser = source)]
     pub jwks: Option<Source>,
     /// Seconds between two loads of the JWKS
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -129,7 +133,11 @@ impl Options {
     /// What bounds the connections of clients.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        Limits { connections: self.connections as usize, grace: Duration::from_secs(self.grace.into()) }
+        Limits {
+            connections: self.connections as usize,
+            patience: Duration::from_secs(self.patience.into()),
+            grace: Duration::from_secs(self.grace.into()),
+        }
     }
 
     /// What tokens must say.
@@ -144,14 +152,14 @@ impl Options {
     /// It cannot be read, is too short, or no key at all is named.
     pub fn secret(&self) -> Result<Option<Vec<u8>>, String> {
         // not an option: a command line is there for everybody to see
-        let secret = match (&self.hs256_secret_file, std::env::var(SECRET_VARIABLE).ok()) {
+        let secret = match (&self.hs256_secret_file, std::env::var_os(SECRET_VARIABLE)) {
             (Some(_), Some(_)) => {
                 return Err(format!("give --hs256-secret-file or {SECRET_VARIABLE}, not both"));
             }
             (Some(file), None) => {
                 std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?
             }
-            (None, Some(secret)) => secret.into_bytes(),
+            (None, Some(secret)) => secret.into_vec(),
             (None, None) if self.jwks.is_none() => {
                 return Err("no key to check tokens with; give --jwks or --hs256-secret-file".into());
             }
@@ -201,11 +209,17 @@ impl Options {
         for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unusable(&error))? {
             roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
         }
+        if roots.is_empty() {
+            return Err(unusable(&"there is no certificate in it"));
+        }
         Ok(builder.with_root_certificates(roots).with_no_client_auth())
     }
 }
 
 fn source(text: &str) -> Result<Source, String> {
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
     if !text.contains("://") {
         return Ok(Source::File(text.into()));
     }
@@ -222,7 +236,9 @@ fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<C
     if is_name {
         config.dbname(text);
     } else {
-        config = text.parse().map_err(|error| format!("--database: {error}"))?;
+        config = text.parse().map_err(|error: tokio_postgres::Error| {
+            format!("--database: {}; sslmode is disable, prefer or require", said(&error))
+        })?;
     }
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         let sockets = "/var/run/postgresql";
@@ -258,7 +274,8 @@ fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<C
     if let (None, Some(seconds)) = (config.get_connect_timeout(), variable("PGCONNECT_TIMEOUT")) {
         config.connect_timeout(Duration::from_secs(seconds.parse().map_err(|_| bad("PGCONNECT_TIMEOUT"))?));
     }
-    if let (false, Some(mode)) = (text.contains("sslmode"), variable("PGSSLMODE")) {
+    let has_mode = !is_name && names_ssl_mode(text);
+    if let (false, Some(mode)) = (has_mode, variable("PGSSLMODE")) {
         config.ssl_mode(match mode.as_str() {
             "disable" => SslMode::Disable,
             "allow" | "prefer" => SslMode::Prefer,
@@ -266,13 +283,33 @@ fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<C
             _ => return Err(bad("PGSSLMODE")),
         });
     }
+    // as libpq has it: there is no TLS over a socket of this machine
+    if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
+        && config.get_hostaddrs().is_empty()
+    {
+        config.ssl_mode(SslMode::Disable);
+    }
     Ok(config)
+}
+
+/// Whether a URL or conninfo has an sslmode of its own, which then beats one that is put before it.
+fn names_ssl_mode(text: &str) -> bool {
+    let with = |mode: &str| {
+        let text = if text.contains("://") {
+            let credentials = text.find('@').map_or(0, |at| at + 1);
+            let query = credentials + text.get(credentials..)?.find('?')? + 1;
+            format!("{}sslmode={mode}&{}", text.get(..query)?, text.get(query..)?)
+        } else {
+            format!("sslmode={mode} {text}")
+        };
+        text.parse::<Config>().ok().map(|config| config.get_ssl_mode())
+    };
+    with("disable").is_some_and(|mode| Some(mode) == with("require"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio_postgres::config::Host;
 
     fn with(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
         let variable = |name: &str| {
@@ -294,7 +331,6 @@ mod tests {
         assert_eq!(config.get_hosts(), [Host::Unix("/tmp/a".into())]);
         assert_eq!(config.get_ports(), [5433]);
         assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
-        assert_eq!(config.get_ssl_mode(), SslMode::Require);
         let config = with("postgresql://v@db.example:5434/e?sslmode=disable", &variables).unwrap();
         assert_eq!(config.get_hosts(), [Host::Tcp("db.example".into())]);
         assert_eq!(config.get_ports(), [5434]);
@@ -304,9 +340,37 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_another_option_are_no_sslmode() {
+        let mode = |text: &str| with(text, &[("PGSSLMODE", "verify-full")]).unwrap().get_ssl_mode();
+        for text in [
+            "host=db.example",
+            "host=db.example password=xsslmodex",
+            "host=db.example password='a sslmode=disable b'",
+            "host=db.example application_name=sslmode",
+            "postgresql://u@db.example/d",
+            "postgresql://u:a?sslmode=disable@db.example/d",
+            "postgresql://u@db.example/sslmode?application_name=sslmode",
+        ] {
+            assert_eq!(mode(text), SslMode::Require, "{text}");
+        }
+        for text in ["host=db.example sslmode=disable", "postgresql://db.example?user=u&sslmode=disable"] {
+            assert_eq!(mode(text), SslMode::Disable, "{text}");
+        }
+        assert_eq!(
+            with("sslmode_db", &[("PGHOST", "db.example"), ("PGSSLMODE", "require")]).unwrap().get_ssl_mode(),
+            SslMode::Require
+        );
+        assert_eq!(
+            with("", &[("PGHOST", "/tmp/a"), ("PGSSLMODE", "require")]).unwrap().get_ssl_mode(),
+            SslMode::Disable
+        );
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_an_error() {
         for (text, variables) in [
             ("port=x", &[][..]),
+            ("postgresql://db.example?sslmode=verify-full", &[]),
             ("", &[("PGPORT", "x")]),
             ("", &[("PGSSLMODE", "maybe")]),
             ("", &[("PGCONNECT_TIMEOUT", "soon")]),
@@ -316,6 +380,7 @@ mod tests {
         }
         assert!(source("http://id.example/jwks").is_err());
         assert!(source("ftp://id.example/jwks").is_err());
+        assert!(source("").is_err());
         assert_eq!(source("https://id.example/jwks"), Ok(Source::Url("https://id.example/jwks".into())));
         assert_eq!(source("keys/jwks.json"), Ok(Source::File("keys/jwks.json".into())));
     }

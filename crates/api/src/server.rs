@@ -3,24 +3,24 @@
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt;
 
 /// Longest head of a request, in bytes: a token and as much again for the rest.
 const MAX_HEAD: usize = 2 * crate::auth::MAX_TOKEN;
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
-/// Longest wait for the head of a request, which is also the longest that a kept connection idles.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// After this age a connection ends with its next answer, or soon after, so that no client holds one for ever.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// Pause after a connection could not be accepted, such as for want of file descriptors.
@@ -31,6 +31,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Most connections at once; further ones wait to be accepted.
     pub connections: usize,
+    /// Longest wait for the head of a request, which is also the longest that a kept connection idles, and for a
+    /// client to take more of an answer.
+    pub patience: Duration,
     /// How long requests in flight have at the end.
     pub grace: Duration,
 }
@@ -56,10 +59,7 @@ pub async fn serve(
         match accepted {
             Ok((stream, slot)) => {
                 let (router, ending) = (router.clone(), ending.subscribe());
-                connections.spawn(async move {
-                    converse(stream, router, ending).await;
-                    drop(slot);
-                });
+                connections.spawn(converse(stream, router, limits.patience, Arc::new(slot), ending));
             }
             // a client that left before it was let in
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -78,7 +78,7 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // without it answers are as right, only later
@@ -86,25 +86,43 @@ async fn accept(
     Ok((stream, slot))
 }
 
-async fn converse(stream: TcpStream, router: Router, mut ending: watch::Receiver<bool>) {
-    let service = TowerToHyperService::new(tower::ServiceExt::map_request(
-        router,
-        |request: hyper::Request<hyper::body::Incoming>| request.map(Body::new),
-    ));
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    patience: Duration,
+    slot: Arc<OwnedSemaphorePermit>,
+    mut ending: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let (answer, slot) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&slot));
+        // a task of its own, so that a request whose client leaves is ended, counted and logged like any other,
+        // and gives its connection to the database back in order; until then it takes up the client's place
+        let answer = tokio::spawn(async move {
+            let answer = answer.await;
+            drop(slot);
+            answer
+        });
+        async move {
+            let Ok(answer) = answer.await?;
+            Ok::<_, JoinError>(answer)
+        }
+    });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(patience)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = pin!(connection);
-    let patience = tokio::select! {
+    let rest = tokio::select! {
         // however it ended, there is nobody to tell
         ended = &mut connection => return drop(ended),
         // serve() has its own
         _ = ending.wait_for(|ending| *ending) => Duration::MAX,
-        () = sleep(MAX_AGE) => HEAD_TIMEOUT,
+        () = sleep(MAX_AGE) => patience,
     };
     connection.as_mut().graceful_shutdown();
-    drop(timeout(patience, connection).await);
+    drop(timeout(rest, connection).await);
 }
