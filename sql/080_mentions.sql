@@ -28,14 +28,25 @@ LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     word   CONSTANT text := '[A-Za-z_\u0080-\uFFFF][A-Za-z0-9_\u0080-\uFFFF]*';
     start  CONSTANT text := '--|/[*]|(?<![A-Za-z0-9_$\u0080-\uFFFF])[eE]''|''|"|(?<![A-Za-z0-9_$\u0080-\uFFFF])[$](?:' || word || ')?[$]';
-    rest   text := source;
-    code   text := '';
+    total  CONSTANT integer := length(source);
+    -- a piece at a time: cutting all of it at every sign would take the square of its length
+    piece  CONSTANT integer := 8000;
+    rest   text    := left(source, piece);
+    taken  integer := piece;
+    more   boolean := false;
+    code   text    := '';
     opener text;
     part   text;
     at     integer;
 BEGIN
     LOOP
+        IF taken < total AND (more OR length(rest) < piece / 2) THEN
+            rest := rest || substr(source, taken + 1, piece);
+            taken := taken + piece;
+        END IF;
         at := regexp_instr(rest, start);
+        more := at = 0 AND taken < total;
+        CONTINUE WHEN more;
         EXIT WHEN at = 0;
         code := code || CASE WHEN strings THEN regexp_replace(left(rest, at - 1), '[^\n\r]', ' ', 'g') ELSE left(rest, at - 1) END;
         rest := substr(rest, at);
@@ -49,6 +60,8 @@ BEGIN
             WHEN escapes OR lower(opener) = 'e''' THEN substring(rest FROM '^[eE]?''(?:[^''\\]|''''|\\.)*''')
             ELSE substring(rest FROM '^''(?:[^'']|'''')*''')
         END;
+        more := taken < total AND (part IS NULL OR length(part) = length(rest));
+        CONTINUE WHEN more;
         -- what does not end is left as it stands
         EXIT WHEN part IS NULL;
         code := code || CASE WHEN opener NOT IN ('--', '/*') AND strings = (opener <> '"') THEN part ELSE regexp_replace(part, '[^\n\r]', ' ', 'g') END;
@@ -91,7 +104,8 @@ BEGIN
                 SELECT k.token, 1 + sum(length(k.token) - length(replace(k.token, chr(10), ''))) OVER (ORDER BY k.n) AS line
                 FROM @extschema@._model_access_tokens(@extschema@._model_access_code(source, false, reading)) AS k) AS t
             -- an escaped identifier may be any
-            WHERE @extschema@._model_access_names(t.token) = word OR (t.token LIKE '"%' AND strpos(t.token, '\') > 0));
+            WHERE @extschema@._model_access_names(t.token) = word
+               OR (t.token LIKE '"%' AND (strpos(t.token, '\') > 0 OR strpos(lower(source), 'uescape') > 0)));
         found := found || ARRAY(SELECT s.line FROM regexp_split_to_table(@extschema@._model_access_code(source, true, reading), '\n')
                                 WITH ORDINALITY AS s(text, line) WHERE lower(s.text) ~ whole_word);
     END LOOP;
@@ -180,8 +194,14 @@ BEGIN
             'RAISE', 'ASSERT', 'DIAGNOSTICS', 'OPERATOR'))
     AND NOT EXISTS (
         -- every function of a name that is called, whichever it will be
-        SELECT FROM generate_subscripts(words, 1) AS i JOIN pg_proc AS p ON p.proname = @extschema@._model_access_names(words[i])
-        WHERE words[i + 1] = '(' AND p.oid <> function AND NOT @extschema@._model_access_only_reads(p.oid, depth + 1));
+        SELECT FROM (SELECT w.word, lead(w.word) OVER (ORDER BY w.n) AS next FROM unnest(words) WITH ORDINALITY AS w(word, n)) AS w
+        JOIN pg_proc AS p ON p.proname = @extschema@._model_access_names(w.word)
+        WHERE w.next = '(' AND p.oid <> function AND NOT @extschema@._model_access_only_reads(p.oid, depth + 1))
+    AND NOT EXISTS (
+        -- an operator is a call, too; those in C are taken for what their names say
+        SELECT FROM pg_operator AS o JOIN pg_proc AS p ON p.oid = o.oprcode JOIN pg_language AS l ON l.oid = p.prolang
+        WHERE o.oprnamespace <> 'pg_catalog'::regnamespace AND l.lanname NOT IN ('internal', 'c') AND p.oid <> function
+          AND strpos(array_to_string(words, ''), o.oprname) > 0 AND NOT @extschema@._model_access_only_reads(p.oid, depth + 1));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_only_reads(oid, integer) IS 'Internal. Whether a function is known to write nothing and to raise nothing by its own words, and so are those it calls. In doubt, false.';
@@ -200,22 +220,27 @@ BEGIN
         @extschema@._model_access_code(body.source, false, false)) AS t WHERE t.token !~ '^[[:space:]]' ORDER BY t.n);
     RETURN (
         WITH w AS (
-            SELECT upper(words[i - 1]) AS before, upper(words[i]) AS word, words[i + 1] AS next, words[i + 3] AS after,
-                   @extschema@._model_access_names(words[i + 2]) AS field,
-                   i + CASE upper(words[i + 1]) WHEN 'STRICT' THEN 2 ELSE 1 END AS target
-            FROM generate_subscripts(words, 1) AS i)
+            -- a quoted name is that name, too
+            SELECT lag(u.word) OVER o AS before, u.word, lead(u.word) OVER o AS next, lead(u.word, 2) OVER o AS second,
+                   lead(u.word, 3) OVER o AS after, lead(u.word, 4) OVER o AS fourth, lead(u.word, 5) OVER o AS fifth,
+                   lead(u.name, 2) OVER o AS field
+            FROM (SELECT t.n, @extschema@._model_access_names(t.token) AS name,
+                         upper(coalesce(@extschema@._model_access_names(t.token), t.token)) AS word
+                  FROM unnest(words) WITH ORDINALITY AS t(token, n)) AS u
+            WINDOW o AS (ORDER BY u.n))
         SELECT count(*) FILTER (WHERE w.word = 'NEW' AND w.next = '.' AND w.field = column_name
                    AND (w.before IN (';', 'BEGIN', 'THEN', 'ELSE', 'LOOP') AND w.after IN (':=', '=') OR w.before IN ('INTO', 'STRICT'))) > 0
            AND count(*) FILTER (WHERE
                -- the row as a whole is only returned, and always is
                (w.word = 'NEW' AND w.next <> '.' AND w.before <> 'RETURN')
-               OR (w.word = 'RETURN' AND upper(w.next) <> 'NEW') OR (w.word = 'OLD' AND w.next <> '.')
+               OR (w.word = 'RETURN' AND w.next <> 'NEW') OR (w.word = 'OLD' AND w.next <> '.')
                -- what a statement begins with, is assigned to
                OR (w.word IN ('NEW', 'OLD') AND w.before IN (';', 'BEGIN', 'THEN', 'ELSE', 'LOOP', '>', 'FOR', 'FOREACH', 'INTO', 'STRICT')
                    AND (w.field <> column_name OR w.word = 'OLD'))
                OR (w.word IN ('NEW', 'OLD') AND w.after = ':=' AND (w.field <> column_name OR w.word = 'OLD'))
                -- into one target only
-               OR (w.word = 'INTO' AND words[w.target + CASE words[w.target + 1] WHEN '.' THEN 3 ELSE 1 END] = ',')) = 0
+               OR (w.word = 'INTO' AND ',' = CASE WHEN w.next = 'STRICT' THEN CASE w.after WHEN '.' THEN w.fifth ELSE w.after END
+                                                 ELSE CASE w.second WHEN '.' THEN w.fourth ELSE w.second END END)) = 0
         FROM w);
 END
 $$;

@@ -39,7 +39,7 @@ RETURN class = 'pg_type'::regclass OR EXISTS (SELECT FROM pg_class AS c WHERE cl
     OR EXISTS (SELECT FROM pg_attribute AS a WHERE class = 'pg_class'::regclass AND a.attrelid = id AND a.attnum = sub AND a.attinhcount > 0)
     OR EXISTS (SELECT FROM pg_trigger AS t WHERE class = 'pg_trigger'::regclass AND t.oid = id AND (t.tgparentid <> 0 OR t.tgisinternal))
     OR EXISTS (SELECT FROM pg_constraint AS c WHERE class = 'pg_constraint'::regclass AND c.oid = id
-               AND (c.conparentid <> 0 OR (c.coninhcount > 0 AND NOT c.conislocal) OR c.contype = 'n'))
+               AND (c.contype = 't' OR c.conparentid <> 0 OR (c.coninhcount > 0 AND NOT c.conislocal) OR c.contype = 'n'))
     OR EXISTS (SELECT FROM pg_class AS c WHERE class = 'pg_class'::regclass AND c.oid = id AND c.relkind IN ('i', 'I')
                AND (c.relispartition OR EXISTS (SELECT FROM pg_constraint AS o WHERE o.conindid = c.oid AND o.contype IN ('p', 'u', 'x'))));
 COMMENT ON FUNCTION @extschema@._model_access_is_part(oid, oid, integer) IS 'Internal. Whether an object comes and goes with another one: a row type, what a partition has from its parent, the index of a constraint.';
@@ -247,6 +247,10 @@ DECLARE
 BEGIN
     FOR node IN
         SELECT d.* FROM @extschema@._model_access_dependents(relation, column_name) AS d WHERE NOT @extschema@._model_access_is_part(d.class, d.id, d.sub)
+          -- a rule of a view that is a step comes and goes with it
+          AND NOT EXISTS (SELECT FROM pg_rewrite AS r JOIN @extschema@._model_access_dependents(relation, column_name) AS v
+                          ON v.class = 'pg_class'::regclass AND v.id = r.ev_class AND v.sub = 0
+                          WHERE d.class = 'pg_rewrite'::regclass AND r.oid = d.id)
         UNION
         SELECT 'pg_trigger'::regclass::oid, t.oid, 0, 1 FROM pg_trigger AS t WHERE t.tgfoid = ANY (fillers) AND t.tgparentid = 0
         ORDER BY 4, 1, 2, 3
@@ -258,7 +262,7 @@ BEGIN
         SELECT d.object, d.remove, d.back INTO object, remove, back FROM @extschema@._model_access_ddl(node.class, id, node.sub) AS d;
         SELECT v.action, v.why, v.again, v.removed, v.lines INTO action, why, again, removed, lines
         FROM @extschema@._model_access_verdict(node.class, id, node.sub, column_name, gone, lost, fillers) AS v;
-        IF action = 'needs you' AND object = ANY (accept) AND remove IS NOT NULL AND NOT @extschema@._model_access_is_fixed(node.class, id) THEN
+        IF action = 'needs you' AND object = ANY (accept) AND remove IS NOT NULL AND back IS NOT NULL AND NOT @extschema@._model_access_is_fixed(node.class, id) THEN
             action := CASE WHEN node.class = 'pg_publication_rel'::regclass AND NOT EXISTS (
                 SELECT FROM pg_publication_rel AS r CROSS JOIN LATERAL @extschema@._model_access_mentions(pg_get_expr(r.prqual, r.prrelid), 'sql', column_name)
                 WHERE r.oid = node.id) THEN 'recreate' ELSE 'drop' END;
@@ -270,8 +274,10 @@ BEGIN
                                             FROM unnest(removed) AS r CROSS JOIN pg_class AS c WHERE c.oid = node.id), '[]');
         ELSE
             again := NULL;
-            lost := lost || id || ARRAY(SELECT t.oid FROM pg_class AS c JOIN pg_type AS t ON c.reltype <> 0 AND c.reltype IN (t.oid, t.typelem)
-                                       WHERE c.oid = node.id)
+            -- a generated column goes, but not its table
+            gone := gone || ARRAY(SELECT format('%s.%s', node.id, node.sub) WHERE node.sub > 0);
+            lost := lost || ARRAY(SELECT node.id WHERE node.sub = 0) || ARRAY(SELECT t.oid FROM pg_class AS c JOIN pg_type AS t ON c.reltype <> 0 AND c.reltype IN (t.oid, t.typelem)
+                                       WHERE c.oid = node.id AND node.sub = 0)
                          || ARRAY(SELECT c.conindid FROM pg_constraint AS c WHERE c.oid = node.id);
         END IF;
         run_as := (SELECT c.relowner::regrole FROM pg_class AS c

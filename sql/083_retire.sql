@@ -56,6 +56,23 @@ RETURN (SELECT array_agg(a.attname ORDER BY k.n) FROM pg_index AS i
         WHERE i.indrelid = relation AND i.indisprimary);
 COMMENT ON FUNCTION @extschema@._model_access_key_columns(oid) IS 'Internal. The columns of a primary key, in order; NULL where there is none.';
 
+CREATE FUNCTION @extschema@._model_access_row_holders(relation oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE holding AS (
+        SELECT c.reltype AS type FROM @extschema@._model_access_tree(relation) AS t JOIN pg_class AS c ON c.oid = t.id WHERE c.reltype <> 0
+        UNION
+        -- in arrays, domains and composites, too
+        SELECT n.type FROM holding AS h CROSS JOIN LATERAL (
+            SELECT t.oid AS type FROM pg_type AS t WHERE t.typelem = h.type OR t.typbasetype = h.type
+            UNION ALL
+            SELECT c.reltype FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'c'
+            WHERE a.atttypid = h.type AND NOT a.attisdropped) AS n)
+    SELECT string_agg(format('%s.%I', c.oid::regclass, a.attname), ', ' ORDER BY c.oid::regclass::text, a.attnum)
+    FROM holding AS h JOIN pg_attribute AS a ON a.atttypid = h.type AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'm', 'f')
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_row_holders(oid) IS 'Internal. The columns that keep whole rows of a table; NULL where there are none.';
+
 CREATE FUNCTION @extschema@._model_access_check_retire(profiles regclass, column_name name) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -63,6 +80,7 @@ DECLARE
     a      pg_attribute := (SELECT c FROM pg_attribute AS c WHERE c.attrelid = profiles AND c.attname = column_name AND c.attnum > 0);
     key    name[]       := @extschema@._model_access_key_columns(profiles);
     type   regtype      := @extschema@._model_access_column_type(profiles, column_name);
+    holders text        := @extschema@._model_access_row_holders(profiles);
     beside text;
 BEGIN
     SELECT string_agg(c.oid::regclass::text, ', ') INTO beside
@@ -83,6 +101,17 @@ BEGIN
         RAISE EXCEPTION 'column "%" of % is no list that is kept as text[] or jsonb', column_name, profiles
             USING ERRCODE = 'datatype_mismatch', DETAIL = format('It is a %s%s.', CASE a.attgenerated WHEN '' THEN '' ELSE 'generated ' END, type),
                   HINT = 'Name the column that holds the models a user may use.';
+    ELSIF t.reloftype <> 0 THEN
+        RAISE EXCEPTION '% is a typed table', profiles
+            USING ERRCODE = 'wrong_object_type', HINT = format('ALTER TABLE %s NOT OF', profiles);
+    ELSIF EXISTS (SELECT FROM pg_type AS d WHERE d.oid = a.atttypid AND d.typnotnull) THEN
+        RAISE EXCEPTION 'column "%" of % has a domain that is NOT NULL', column_name, profiles
+            USING ERRCODE = 'feature_not_supported', DETAIL = 'It could not be added again before it has its values.',
+                  HINT = format('ALTER TABLE %s ALTER COLUMN %I TYPE %s', profiles, column_name, type);
+    ELSIF holders IS NOT NULL THEN
+        RAISE EXCEPTION 'whole rows of % are kept in %', profiles, holders
+            USING ERRCODE = 'feature_not_supported', DETAIL = 'They would lose what they have in the column, for good.',
+                  HINT = 'Keep single columns instead of rows first.';
     ELSIF a.attinhcount > 0 THEN
         RAISE EXCEPTION 'column "%" of % is inherited', column_name, profiles
             USING ERRCODE = 'wrong_object_type', HINT = format('Name the table it comes from: %s.',
@@ -140,16 +169,24 @@ LANGUAGE sql IMMUTABLE
 RETURN '--   ' || regexp_replace(rtrim(source, chr(10)), E'\r\n|\r|\n', E'\n--   ', 'g') || chr(10);
 COMMENT ON FUNCTION @extschema@._model_access_comment_out(text) IS 'Internal. A text as SQL comment.';
 
-CREATE FUNCTION @extschema@._model_access_ddl_prepare(relation oid) RETURNS text
+CREATE FUNCTION @extschema@._model_access_ddl_prepare(relation oid, column_name name DEFAULT NULL) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(E'-- in one transaction: psql -1 -v ON_ERROR_STOP=1 -f FILE\n',
         E'SET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL check_function_bodies = off;\nSET LOCAL row_security = off;\n',
-        E'SET LOCAL quote_all_identifiers = off;\nSET LOCAL datestyle = ISO;\nSET LOCAL timezone = UTC;\n',
+        E'SET LOCAL quote_all_identifiers = off;\nSET LOCAL standard_conforming_strings = on;\n',
+        E'SET LOCAL datestyle = ISO;\nSET LOCAL timezone = UTC;\nSET LOCAL intervalstyle = postgres;\n',
+        E'SET LOCAL bytea_output = hex;\nSET LOCAL extra_float_digits = 3;\nSET LOCAL array_nulls = on;\n',
         -- whoever waits for this lock holds up everybody behind
         CASE WHEN current_setting('lock_timeout') = '0' THEN E'SET LOCAL lock_timeout = ''5s'';\n' END,
+        -- who reads a view locks it before the table; LOCK TABLE would ask what its owner may do with the table
+        (SELECT string_agg(format(E'ALTER VIEW %s OWNER TO %s;  -- nothing but a lock\n', v.oid::regclass, v.relowner::regrole), ''
+                           ORDER BY d.level DESC, v.oid::regclass::text)
+         FROM @extschema@._model_access_dependents(relation, column_name) AS d
+         JOIN pg_class AS v ON d.class = 'pg_class'::regclass AND v.oid = d.id AND d.sub = 0 AND v.relkind = 'v'
+         WHERE pg_has_role(v.relowner, 'USAGE')),
         format(E'LOCK TABLE %s IN ACCESS EXCLUSIVE MODE;\n', relation::regclass))
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_ddl_prepare(oid) IS 'Internal. What a script begins with: names and texts that mean the same everywhere, and the lock.';
+COMMENT ON FUNCTION @extschema@._model_access_ddl_prepare(oid, name) IS 'Internal. What a script begins with: names and texts that mean the same everywhere, and the lock.';
 
 CREATE FUNCTION @extschema@._model_access_ddl_key(relation oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -230,7 +267,7 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_isolation() IS 'Internal. Raises an error where a transaction does not see what others commit.';
 
 CREATE FUNCTION @extschema@._model_access_check_mark(profiles regclass, column_name name, accept text[], mark text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM @extschema@._model_access_check_isolation();
     PERFORM @extschema@._model_access_check_retire(profiles, column_name);
@@ -259,7 +296,7 @@ BEGIN
             SELECT 2, 0, o.object, o.action, @extschema@._model_access_comment_out(concat_ws(chr(10), format('%s: %s', o.object, o.why), o.lines))
             FROM o WHERE o.action = 'keep'
             UNION ALL
-            SELECT 3, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation)
+            SELECT 3, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation, column_name)
             UNION ALL
             SELECT 3, 1, 'table ' || relation::regclass, 'check', format(E'SELECT %s._model_access_check_mark(%L, %L, %L, %L);\n', '@extschema@'::regnamespace,
                 relation::regclass, column_name, accept, @extschema@._model_access_mark(relation, column_name, objects))
@@ -313,7 +350,8 @@ CREATE FUNCTION @extschema@.model_access_retire_allowed_models(
     profiles regclass, column_name name DEFAULT 'allowed_models', accept text[] DEFAULT '{}', dry_run boolean DEFAULT true)
 RETURNS TABLE (step integer, object text, action text, ddl text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET row_security = off
-SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
+SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on SET quote_all_identifiers = off
+SET bytea_output = 'hex' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET array_nulls = on AS $$
 DECLARE
     gone   record;
     plan   jsonb;
@@ -334,7 +372,7 @@ BEGIN
     END IF;
     PERFORM @extschema@._model_access_check_retire(profiles, column_name);
     IF NOT dry_run THEN
-        PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles)]);
+        PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles, column_name)]);
     END IF;
     plan := (SELECT jsonb_agg(p ORDER BY p.step) FROM @extschema@._model_access_retire_plan(profiles, column_name, accept) AS p);
     IF NOT dry_run THEN

@@ -13,7 +13,8 @@ BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT DISTINCT format(''%%s'', p.%2$I), CASE WHEN p.%3$I IS NOT NULL THEN format(''%%s'', p.%3$I) END, h.item,
                 CASE WHEN p.%1$I IS NULL THEN ''no list'' WHEN h.is_item IS NULL THEN ''empty list'' WHEN h.item IS NULL THEN ''not a model id'' END
-         FROM %4$s AS p LEFT JOIN LATERAL (' || items || ') AS h(item, is_item) ON p.%1$I IS NOT NULL',
+         FROM %4$s AS p LEFT JOIN LATERAL (' || items || ') AS h(item, is_item) ON p.%1$I IS NOT NULL
+         WHERE format(''%%s'', p.%2$I) <> '''' -- nobody',
         column_name, id_column, tier_column, profiles);
 END
 $$;

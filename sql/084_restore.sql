@@ -27,18 +27,24 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_as(text, text) IS 'Internal. D
 
 CREATE FUNCTION @extschema@._model_access_ddl_triggers_off(relation oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format(E'ALTER TABLE ONLY %s DISABLE TRIGGER USER;\n', relation::regclass)
-    WHERE EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation AND NOT t.tgisinternal)
+    SELECT concat(
+        (SELECT format(E'ALTER TABLE ONLY %s DISABLE TRIGGER USER;\n', relation::regclass)
+         WHERE EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation AND NOT t.tgisinternal)),
+        (SELECT string_agg(format(E'ALTER TABLE ONLY %s DISABLE RULE %I;\n', relation::regclass, r.rulename), '' ORDER BY r.rulename)
+         FROM pg_rewrite AS r WHERE r.ev_class = relation AND r.ev_enabled <> 'D'))
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_ddl_triggers_off(oid) IS 'Internal. Keeps the triggers of a table from firing; NULL where it has none.';
+COMMENT ON FUNCTION @extschema@._model_access_ddl_triggers_off(oid) IS 'Internal. Keeps the triggers and rules of a table from firing.';
 
 CREATE FUNCTION @extschema@._model_access_ddl_triggers_back(relation oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT string_agg(format(E'ALTER TABLE ONLY %s %s TRIGGER %I;\n', relation::regclass,
-               CASE t.tgenabled WHEN 'O' THEN 'ENABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, t.tgname), '' ORDER BY t.tgname)
-    FROM pg_trigger AS t WHERE t.tgrelid = relation AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+    SELECT string_agg(format(E'ALTER TABLE ONLY %s %s %s %I;\n', relation::regclass,
+               CASE o.enabled WHEN 'O' THEN 'ENABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, o.kind, o.name), '' ORDER BY o.kind, o.name)
+    FROM (SELECT 'TRIGGER', t.tgname, t.tgenabled FROM pg_trigger AS t WHERE t.tgrelid = relation AND NOT t.tgisinternal
+          UNION ALL
+          SELECT 'RULE', r.rulename, r.ev_enabled FROM pg_rewrite AS r WHERE r.ev_class = relation) AS o(kind, name, enabled)
+    WHERE o.enabled <> 'D'
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_ddl_triggers_back(oid) IS 'Internal. Puts the triggers of a table back to the state they are in now.';
+COMMENT ON FUNCTION @extschema@._model_access_ddl_triggers_back(oid) IS 'Internal. Puts the triggers and rules of a table back to the state they are in now.';
 
 CREATE FUNCTION @extschema@._model_access_ddl_values(relation oid, root oid, retired @extschema@.model_access_retired) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -97,7 +103,8 @@ COMMENT ON FUNCTION @extschema@._model_access_restore_plan(oid, @extschema@.mode
 CREATE FUNCTION @extschema@.model_access_restore_allowed_models(profiles regclass, dry_run boolean DEFAULT false, accept text[] DEFAULT '{}')
 RETURNS TABLE (step integer, object text, action text, ddl text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET row_security = off
-SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on SET quote_all_identifiers = off AS $$
+SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on SET quote_all_identifiers = off
+SET bytea_output = 'hex' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET array_nulls = on AS $$
 DECLARE
     owner   oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = profiles);
     retired @extschema@.model_access_retired;
@@ -112,7 +119,11 @@ BEGIN
                   HINT = 'Let a superuser call this, or a role that owns both the table and model_access.';
     END IF;
     SELECT r.* INTO retired FROM @extschema@.model_access_retired AS r
-    WHERE r.profiles = model_access_restore_allowed_models.profiles::text ORDER BY r.restored_at IS NULL DESC, r.retired_id DESC LIMIT 1;
+    WHERE r.profiles = model_access_restore_allowed_models.profiles::text
+      -- of a column that was added again and retired again, the last counts
+      AND NOT EXISTS (SELECT FROM @extschema@.model_access_retired AS n
+                      WHERE n.profiles = r.profiles AND n.column_name = r.column_name AND n.retired_id > r.retired_id)
+    ORDER BY r.restored_at IS NULL DESC, r.retired_id DESC LIMIT 1;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no column of % was retired', profiles
             USING ERRCODE = 'no_data_found', HINT = 'model_access_retired lists what was, under the name that the table had then.';
@@ -125,6 +136,11 @@ BEGIN
         RAISE EXCEPTION 'the primary key of % has changed since column "%" was retired', profiles, retired.column_name
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It was: %s.', array_to_string(retired.key_columns, ', ')),
                   HINT = 'What users had is kept under it, in model_access_retired_value.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = profiles AND a.attname = retired.column_name) THEN
+        RAISE EXCEPTION 'column "%" of % is there', retired.column_name, profiles
+            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'It has been added again since it was retired.',
+                  HINT = 'Rename it first, or drop it.';
     END IF;
     IF NOT dry_run THEN
         PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles)]);
@@ -142,4 +158,4 @@ BEGIN
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_restore_allowed_models(regclass, boolean, text[]) IS 'Brings back the column that was last retired from a table: data, default, constraints, indexes, triggers, functions, views, grants, as they were, but for its place, which is last. Rows added since get the default. No trigger of yours fires. Acts unless dry_run. accept names what was rewritten then, has been changed since, and may be replaced all the same. Errors: P0002 nothing was retired, 55000 a rewritten view or function, or the primary key, has changed since, 42501 not the owner, 55P03 locked by others. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_restore_allowed_models(regclass, boolean, text[]) IS 'Brings back the column that was last retired from a table: data, default, constraints, indexes, triggers, functions, views, grants, as they were, but for its place, which is last. Rows added since get the default. No trigger or rule of yours fires. Acts unless dry_run. accept names what was rewritten then, has been changed since, and may be replaced all the same. Errors: P0002 nothing was retired, 55000 the column is there, or a rewritten view or function, or the primary key, has changed since, 42501 not the owner, 55P03 locked by others. Owner only.';

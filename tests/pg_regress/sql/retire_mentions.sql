@@ -47,6 +47,13 @@ SELECT * FROM _model_access_mentions(E'BEGIN\n/* one\n two */ x := 1; -- allowed
 -- A name that must be quoted.
 SELECT source, bool_or(in_code) FROM (VALUES ('SELECT "Allowed ""Models""", 1'), ('SELECT "allowed ""models"""'), ('SELECT allowed models')) AS v(source)
 LEFT JOIN LATERAL _model_access_mentions(source, 'sql', 'Allowed "Models"') ON true GROUP BY source ORDER BY source COLLATE "C";
+-- Long bodies are read a piece at a time, and wherever the cut is, it makes no difference.
+SELECT n, m.line, m.in_code FROM (
+    SELECT n, string_agg(m.line::text, ',') AS line, string_agg(m.in_code::text, ',') AS in_code
+    FROM generate_series(7940, 8010) AS n
+    CROSS JOIN LATERAL _model_access_mentions(repeat(' ', n) || $body$/* models /* */ */ e'\' models' "models" -- models
+        'it''s models' $models$ models $models$ models$body$ || repeat(' ', 9000) || E'\nmodels -- ' || repeat('x', 20000) || E' models\nmodels', 'sql', 'models') AS m
+    GROUP BY n) AS m GROUP BY 1, 2, 3 HAVING n = 7940 OR (m.line, m.in_code) <> ('1,2,3,4', 'true,true,true,true');
 -- A view without a column that it merely lists; NULL where it does anything else with it.
 SELECT v.definition, w.* FROM (VALUES
     (1, 'SELECT p.id, p.models, p.tier FROM p;'),
@@ -77,7 +84,9 @@ CROSS JOIN LATERAL _model_access_view_without(v.definition, '{models}') AS w ORD
 CREATE TABLE audit (at timestamptz);
 CREATE FUNCTION list_of(tier text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$ SELECT CASE tier WHEN 'pro' THEN '{a,b}'::text[] ELSE '{a}' END $$;
 CREATE FUNCTION audited(tier text) RETURNS text[] LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit VALUES (now()); RETURN '{}'; END $$;
+CREATE FUNCTION audited_two(a text, b text) RETURNS text[] LANGUAGE sql AS $$ INSERT INTO audit VALUES (now()); SELECT ARRAY[a, b] $$;
 CREATE FUNCTION liar(tier text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN audited(tier); END $$;
+CREATE OPERATOR @@@ (LEFTARG = text, RIGHTARG = text, FUNCTION = audited_two);
 CREATE FUNCTION pg_temp.fills(body text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE OR REPLACE FUNCTION pg_temp.candidate() RETURNS trigger LANGUAGE plpgsql AS %L', body);
@@ -106,5 +115,8 @@ SELECT n, body, pg_temp.fills(body) FROM (VALUES
     (19, 'BEGIN NEW.allowed_models := ''{}''; FOR NEW.updated_at IN SELECT now() LOOP END LOOP; RETURN NEW; END'),
     (20, 'BEGIN NEW.allowed_models := set_config(''a.b'', ''c'', true)::text[]; RETURN NEW; END'),
     (21, 'BEGIN IF cardinality(NEW.allowed_models) > 3 THEN NEW.tier = ''pro''; END IF; RETURN NEW; END'),
-    (22, 'BEGIN RETURN NEW; END')) AS v(n, body) ORDER BY n;
+    (22, 'BEGIN RETURN NEW; END'),
+    (23, 'BEGIN NEW.allowed_models := ''{}''; "new".tier := ''gold''; RETURN NEW; END'),
+    (24, 'BEGIN NEW.allowed_models := NEW.tier @@@ ''x''; RETURN NEW; END'),
+    (25, 'BEGIN SELECT ''{}'', now() INTO STRICT NEW.allowed_models, NEW.updated_at; RETURN NEW; END')) AS v(n, body) ORDER BY n;
 DROP TABLE audit;
