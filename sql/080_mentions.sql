@@ -30,9 +30,10 @@ DECLARE
     start  CONSTANT text := '--|/[*]|(?<![A-Za-z0-9_$\u0080-\uFFFF])[eE]''|''|"|(?<![A-Za-z0-9_$\u0080-\uFFFF])[$](?:' || word || ')?[$]';
     total  CONSTANT integer := length(source);
     -- a piece at a time: cutting all of it at every sign would take the square of its length
-    piece  CONSTANT integer := 8000;
+    piece  CONSTANT integer := 400;
     rest   text    := left(source, piece);
     taken  integer := piece;
+    cut    integer;
     more   boolean := false;
     code   text    := '';
     opener text;
@@ -41,8 +42,10 @@ DECLARE
 BEGIN
     LOOP
         IF taken < total AND (more OR length(rest) < piece / 2) THEN
-            rest := rest || substr(source, taken + 1, piece);
-            taken := taken + piece;
+            -- as much again where something does not end in it
+            cut := CASE WHEN more THEN greatest(length(rest), piece) ELSE piece END;
+            rest := rest || substr(source, taken + 1, cut);
+            taken := taken + cut;
         END IF;
         at := regexp_instr(rest, start);
         more := at = 0 AND taken < total;
