@@ -246,10 +246,10 @@ DECLARE
     node    record;
 BEGIN
     FOR node IN
-        SELECT d.* FROM @extschema@._model_access_dependents(relation, column_name) AS d WHERE NOT @extschema@._model_access_is_part(d.class, d.id, d.sub)
+        WITH dependents AS MATERIALIZED (SELECT * FROM @extschema@._model_access_dependents(relation, column_name))
+        SELECT d.* FROM dependents AS d WHERE NOT @extschema@._model_access_is_part(d.class, d.id, d.sub)
           -- a rule of a view that is a step comes and goes with it
-          AND NOT EXISTS (SELECT FROM pg_rewrite AS r JOIN @extschema@._model_access_dependents(relation, column_name) AS v
-                          ON v.class = 'pg_class'::regclass AND v.id = r.ev_class AND v.sub = 0
+          AND NOT EXISTS (SELECT FROM pg_rewrite AS r JOIN dependents AS v ON v.class = 'pg_class'::regclass AND v.id = r.ev_class AND v.sub = 0
                           WHERE d.class = 'pg_rewrite'::regclass AND r.oid = d.id)
         UNION
         SELECT 'pg_trigger'::regclass::oid, t.oid, 0, 1 FROM pg_trigger AS t WHERE t.tgfoid = ANY (fillers) AND t.tgparentid = 0

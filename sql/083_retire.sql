@@ -62,14 +62,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT c.reltype AS type FROM @extschema@._model_access_tree(relation) AS t JOIN pg_class AS c ON c.oid = t.id WHERE c.reltype <> 0
         UNION
         -- in arrays, domains and composites, too
-        SELECT n.type FROM holding AS h CROSS JOIN LATERAL (
-            SELECT t.oid AS type FROM pg_type AS t WHERE t.typelem = h.type OR t.typbasetype = h.type
-            UNION ALL
-            SELECT c.reltype FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'c'
-            WHERE a.atttypid = h.type AND NOT a.attisdropped) AS n)
+        SELECT CASE WHEN d.classid = 'pg_type'::regclass THEN d.objid ELSE c.reltype END FROM holding AS h
+        JOIN pg_depend AS d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = h.type
+        LEFT JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relkind = 'c'
+        WHERE d.classid = 'pg_type'::regclass OR c.oid IS NOT NULL)
     SELECT string_agg(format('%s.%I', c.oid::regclass, a.attname), ', ' ORDER BY c.oid::regclass::text, a.attnum)
-    FROM holding AS h JOIN pg_attribute AS a ON a.atttypid = h.type AND a.attnum > 0 AND NOT a.attisdropped
-    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'm', 'f')
+    FROM holding AS h JOIN pg_depend AS d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = h.type AND d.classid = 'pg_class'::regclass
+    JOIN pg_class AS c ON c.oid = d.objid AND c.relkind IN ('r', 'p', 'm', 'f')
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND a.attnum > 0 AND NOT a.attisdropped
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_row_holders(oid) IS 'Internal. The columns that keep whole rows of a table; NULL where there are none.';
 
