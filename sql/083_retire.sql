@@ -76,12 +76,12 @@ COMMENT ON FUNCTION @extschema@._model_access_row_holders(oid) IS 'Internal. The
 CREATE FUNCTION @extschema@._model_access_check_retire(profiles regclass, column_name name) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    t      pg_class     := (SELECT c FROM pg_class AS c WHERE c.oid = profiles);
-    a      pg_attribute := (SELECT c FROM pg_attribute AS c WHERE c.attrelid = profiles AND c.attname = column_name AND c.attnum > 0);
-    key    name[]       := @extschema@._model_access_key_columns(profiles);
-    type   regtype      := @extschema@._model_access_column_type(profiles, column_name);
-    holders text        := @extschema@._model_access_row_holders(profiles);
-    beside text;
+    t       pg_class     := (SELECT c FROM pg_class AS c WHERE c.oid = profiles);
+    a       pg_attribute := (SELECT c FROM pg_attribute AS c WHERE c.attrelid = profiles AND c.attname = column_name AND c.attnum > 0);
+    key     name[]       := @extschema@._model_access_key_columns(profiles);
+    type    regtype      := @extschema@._model_access_column_type(profiles, column_name);
+    holders text         := @extschema@._model_access_row_holders(profiles);
+    beside  text;
 BEGIN
     SELECT string_agg(c.oid::regclass::text, ', ') INTO beside
     FROM @extschema@._model_access_tree(profiles) AS r JOIN pg_class AS c ON c.oid = r.id
@@ -186,7 +186,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
          WHERE pg_has_role(v.relowner, 'USAGE')),
         format(E'LOCK TABLE %s IN ACCESS EXCLUSIVE MODE;\n', relation::regclass))
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_ddl_prepare(oid, name) IS 'Internal. What a script begins with: names and texts that mean the same everywhere, and the lock.';
+COMMENT ON FUNCTION @extschema@._model_access_ddl_prepare(oid, name) IS 'Internal. What a script begins with: names and texts that mean the same everywhere, and the locks.';
 
 CREATE FUNCTION @extschema@._model_access_ddl_key(relation oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -387,4 +387,4 @@ BEGIN
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_retire_allowed_models(regclass, name, text[], boolean) IS 'Removes a column such as profiles.allowed_models with what exists only for it, rewrites the views that merely list it, and keeps its data and all that goes in model_access_retired. A dry run unless told otherwise: one row a step, and ddl, in order, is the very script. needs you: what it will not guess about; accept names what you have looked at: what depends on the column is dropped, a function that only mentions it stays. Errors: 55000 while something needs you, 25001 not READ COMMITTED, 42501 not the owner, 42703 no such column, 42804 no list, 55P03 locked by others. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_retire_allowed_models(regclass, name, text[], boolean) IS 'Removes a column such as profiles.allowed_models with what exists only for it, rewrites the views that merely list it, and keeps its data and all that goes in model_access_retired. A dry run unless told otherwise: one row a step, and ddl, in order, is the very script. needs you: what it will not guess about; accept names what you have looked at: what depends on the column is dropped, a function that only mentions it stays. Errors: 55000 while something needs you, 25001 not READ COMMITTED, 42501 not the owner, 42703 no such column, 42804 no list, 42809 or 0A000 a table that it cannot do this for, 55P03 locked by others. Owner only.';
