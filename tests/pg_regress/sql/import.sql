@@ -41,6 +41,13 @@ SELECT u."Plan", o.model_id, o.expires_at FROM model_access_override AS o JOIN "
 -- Then the column may go.
 SELECT object, action FROM model_access_retire_allowed_models('"Users"', 'Models', dry_run => false);
 SELECT model_access_import_allowed_models('"Users"', 'Models', 'Id', 'Plan');
+-- Who has no id is no user: the others get what is theirs.
+CREATE TABLE nobody (id text UNIQUE, subscription_tier text, allowed_models text[]);
+INSERT INTO nobody VALUES (NULL, 'free', '{openai/gpt-5}'), ('', 'free', '{openai/gpt-5}'), ('somebody', 'free', '{openai/gpt-5}');
+SELECT * FROM model_access_import_allowed_models('nobody');
+SELECT * FROM model_access_import_allowed_models('nobody', dry_run => false);
+SELECT user_id, model_id FROM model_access_override WHERE note LIKE '%nobody%';
+DROP TABLE nobody;
 -- Arguments.
 SELECT model_access_import_allowed_models(NULL);
 SELECT model_access_import_allowed_models('profiles', 'subscription_tier');

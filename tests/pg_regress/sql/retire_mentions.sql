@@ -36,6 +36,7 @@ INSERT INTO body (source) VALUES
     ('SELECT ''does not end, allowed_models'),
     ('/* does not end: allowed_models'),
     ('SELECT U&"\0061llowed_models"'),
+    ('SELECT U&"!0061llowed_models" UESCAPE ''!'''),
     ('SELECT é_allowed_models, allowed_modelsé'),
     ('EXECUTE ''UPDATE profiles SET allowed_models = NULL''');
 SELECT n, source, coalesce(bool_or(in_code), false) AS in_code, count(text) > 0 AS at_all
