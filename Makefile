@@ -3,25 +3,31 @@
 
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG
-# pgrx keeps what it knows of servers here, apart from any other project's
+# where pgrx finds its configuration file, apart from any other project's
 export PGRX_HOME := $(CURDIR)/target/pgrx
 # a backtrace would end up in the DETAIL of every error
 unexport RUST_BACKTRACE
 
 CARGO := cargo
 PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
-PGRX = $(CARGO) pgrx
+# The demo and every test build this one selection: with another one, cargo would build dependencies a second time.
+SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
+# What make test-all runs beside make test.
+LONG_TESTS := test-clients
 # OpenAI's package for Python, a client that the service is tested with
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-stop test test-crates test-sql test-sessions push api examples bench lint install package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust $(LONG_TESTS) bench lint install install-dev package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what is missing: Debian packages, cargo-pgrx
+setup: ## Install what is missing: Debian packages
 	@scripts/setup
+
+build: setup # what the demo and the tests run
+	$(CARGO) build --quiet $(SELECTION)
 
 demo: ## Build, sync a catalogue into a throw-away PostgreSQL, show it, leave it running
 	@scripts/demo start
@@ -29,32 +35,30 @@ demo: ## Build, sync a catalogue into a throw-away PostgreSQL, show it, leave it
 demo-stop: ## End the demo's servers
 	@scripts/demo stop
 
-test: setup test-crates install test-sql test-sessions ## Run every test
+test: test-sql test-rust ## Run every test that a change can break, on one PostgreSQL
 
-test-crates: # crates without PostgreSQL
-	$(CARGO) test --quiet -p api -p catalog -p upstream --features catalog/http
+test-all: test $(LONG_TESTS) ## Run every test: those that take longer too
 
-test-sql: push # SQL behaviour, as a DBA reads it: tests/pg_regress, with and without the library
+long-tests: # the parts of test-all beside test, for .ci/run
+	@echo $(LONG_TESTS)
+
+test-sql: install-dev # SQL behaviour, as a DBA reads it: tests/pg_regress, with and without the library
 	scripts/regress
 	scripts/regress --without-library
 
-test-sessions: push api examples # second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
-	$(CARGO) test -p tests
+test-rust: install-dev # the crates; second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
+	$(CARGO) test $(SELECTION)
 
-push: # the program model-access
-	$(CARGO) build --quiet -p catalog --features push --bin model-access
-
-api: target/python/openai-$(OPENAI) # the program model-access-api, and a client of it that people use
-	$(CARGO) build --quiet -p api --bin model-access-api
+test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and PyPI: examples/, OpenAI's package
+	@scripts/setup clients
+	@scripts/examples
+	$(CARGO) test $(SELECTION) --test api --test examples -- --ignored
 
 target/python/openai-$(OPENAI):
+	@scripts/setup clients
 	python3 -m venv target/python
 	target/python/bin/pip install --quiet --disable-pip-version-check openai==$(OPENAI)
 	touch $@
-
-examples: # a copy of examples/ that can run
-	@scripts/setup examples
-	@scripts/examples
 
 bench: install ## Measure the service beside nginx and beside the bare statement: target/bench.md
 	@scripts/setup bench
@@ -62,17 +66,22 @@ bench: install ## Measure the service beside nginx and beside the bare statement
 
 lint: setup ## Check format and lints
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --no-default-features --features $(PG_FEATURE),catalog/push -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --no-default-features --features $(PG_FEATURE) --quiet
+	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
 
-install: setup ## Build the extension and install it into the server of PG_CONFIG
-	@scripts/install $(PG_FEATURE)
+install: setup ## Build the extension for use and install it into the server of PG_CONFIG
+	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)
+	@scripts/install target/release
 
-package: setup ## Build the extension into a folder under target/, laid out as it installs
-	$(PGRX) package --pg-config $(PG_CONFIG) --no-default-features --features $(PG_FEATURE)
+install-dev: build
+	@scripts/install target/debug
+
+package: setup ## Build the extension into target/package, laid out as it installs
+	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)
+	@scripts/install target/release target/package
 
 sql: ## Write target/sql/model_access.sql, for a server without the library (SCHEMA=public)
-	@mkdir -p target/sql && scripts/sql "$(or $(SCHEMA),public)" > target/sql/model_access.sql && echo target/sql/model_access.sql
+	@mkdir -p target/sql && scripts/sql script "$(or $(SCHEMA),public)" > target/sql/model_access.sql && echo target/sql/model_access.sql
 
 clean: demo-stop ## Remove what was built
 	$(CARGO) clean

@@ -88,7 +88,7 @@ impl Cluster {
     pub fn start_without_library() -> Self {
         let upstream = Upstream::start("127.0.0.1:0", eras()).expect("an upstream");
         let cluster = Self::start_server(upstream, &[], &[]);
-        let script = Command::new(repository().join("scripts/sql")).output().expect("bash");
+        let script = Command::new(repository().join("scripts/sql")).arg("script").output().expect("bash");
         let mut client = cluster.connect();
         client
             .batch_execute("CREATE ROLE keeper LOGIN; GRANT CREATE ON SCHEMA public TO keeper")
@@ -339,7 +339,7 @@ pub fn server_program(name: &str) -> PathBuf {
     Path::new(String::from_utf8_lossy(&output.stdout).trim()).join(name)
 }
 
-/// The program `model-access`, as `make push` builds it.
+/// The program `model-access`, as `make build` builds it.
 #[must_use]
 pub fn push_program() -> PathBuf {
     repository().join("target/debug/model-access")

@@ -110,7 +110,7 @@ impl Service {
             .arg(&url)
             .stderr(std::fs::File::create(&log).unwrap())
             .stdout(Stdio::null());
-        let child = command.spawn().expect("make api builds it");
+        let child = command.spawn().expect("make build builds it");
         let mut service = Self { child, address: ([127, 0, 0, 1], 0).into(), folder };
         wait_for("a service that listens", || {
             let text = std::fs::read_to_string(&url).unwrap_or_default();
