@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let order = fs::read_to_string(format!("{root}/sql/order"))?;
     let mut declarations = String::new();
     let mut position = String::from("bootstrap");
-    for file in order.lines().filter(|line| !line.starts_with('#')) {
+    for file in order.lines().filter(|line| !line.starts_with('#') && !line.starts_with("script/")) {
         let (path, name) = (format!("{root}/sql/{file}.sql"), file.replace('/', "_"));
         declarations += &format!("pgrx::extension_sql_file!({path:?}, name = {name:?}, {position});\n");
         position = format!("requires = [{name:?}]");

@@ -2,9 +2,13 @@
 //! what writes and answers is SQL. The files that `sql/order` names are the rest
 //! of the extension.
 
+mod as_owner;
+mod enforce;
 mod fetch;
 mod plan;
+mod profiles;
 mod settings;
+mod standby;
 
 use pgrx::prelude::*;
 

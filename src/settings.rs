@@ -1,4 +1,5 @@
-//! The settings that steer the fetch, and nothing else: `model_access.url`, `timeout`, `max_body`, `proxy`.
+//! The parameters of the library: `model_access.url`, `timeout`, `max_body` and `proxy` steer the fetch, `on_behalf_of`
+//! is a claim for the history.
 
 use catalog::fetch::{Config, check_proxy, check_url};
 use catalog::problem::Problem;
@@ -12,6 +13,8 @@ static URL: GucSetting<Option<CString>> =
 static TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static MAX_BODY: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+/// Read by the history in SQL; defined here because the prefix is reserved.
+static ON_BEHALF_OF: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
 /// The settings in force, as plain data that a future may hold.
 pub fn fetch_config() -> Config {
@@ -48,7 +51,7 @@ pub fn register() {
             c"A URL, none, or empty for what the server's environment says.",
             &PROXY,
             GucContext::Suset,
-            // a proxy's URL may carry a password
+            // it tells of the network
             GucFlags::SUPERUSER_ONLY,
             Some(check_proxy_hook),
             None,
@@ -74,6 +77,14 @@ pub fn register() {
         64 * 1024,
         GucContext::Suset,
         GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_string_guc(
+        c"model_access.on_behalf_of",
+        c"For whom a service changes decisions, as the history records it.",
+        c"A claim of the session, not checked: set it with SET LOCAL, in the transaction that changes something.",
+        &ON_BEHALF_OF,
+        GucContext::Userset,
+        GucFlags::default(),
     );
     // SAFETY: a plain call with a static string.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"model_access".as_ptr()) };

@@ -1,9 +1,17 @@
 -- The database refuses: a trigger for an application's own tables.
 
+CREATE FUNCTION @extschema@._model_access_refusal(user_id text, model_id text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN CASE WHEN @extschema@.model_allowed_for_user(user_id, model_id) THEN ''
+           ELSE (SELECT e.reason FROM @extschema@.model_access_explain_for_user(user_id, model_id) AS e) END;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_refusal(text, text) IS 'Internal. Why a user may not use a model; empty where it may.';
+
 CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    read_columns text;
     becomes      text[];
     was          text[];
     why          text;
@@ -18,13 +26,10 @@ BEGIN
         RAISE EXCEPTION 'trigger "%" of % cannot see a generated column', TG_NAME, TG_RELID::regclass
             USING ERRCODE = 'feature_not_supported', DETAIL = 'It is computed after BEFORE triggers have run.', HINT = 'Make it an AFTER trigger.';
     END IF;
-    -- concat and not a cast, which may be anybody's function and would run with the owner's rights
-    read_columns := format('SELECT ARRAY[CASE WHEN ($1).%1$I IS NOT NULL THEN concat(($1).%1$I) END,
-                                         CASE WHEN ($1).%2$I IS NOT NULL THEN concat(($1).%2$I) END]', TG_ARGV[0], TG_ARGV[1]);
     BEGIN
-        EXECUTE read_columns INTO becomes USING NEW;
+        becomes := @extschema@._model_access_values(NEW, TG_ARGV);
         IF TG_OP = 'UPDATE' THEN
-            EXECUTE read_columns INTO was USING OLD;
+            was := @extschema@._model_access_values(OLD, TG_ARGV);
         END IF;
     EXCEPTION WHEN undefined_column THEN
         RAISE EXCEPTION '% has no column "%" or none "%"', TG_RELID::regclass, TG_ARGV[0], TG_ARGV[1]
@@ -32,10 +37,13 @@ BEGIN
                   HINT = 'The arguments of model_access_enforce are the names of the columns that hold the user and the model.';
     END;
     -- a row without a model uses none, and one that keeps its model and user was let in before
-    IF becomes[2] IS NULL OR was = becomes OR @extschema@.model_allowed_for_user(becomes[1], becomes[2]) THEN
+    IF becomes[2] IS NULL OR was = becomes THEN
         RETURN NEW;
     END IF;
-    why := (SELECT e.reason FROM @extschema@.model_access_explain_for_user(becomes[1], becomes[2]) AS e);
+    why := @extschema@._model_access_as_committed('@extschema@._model_access_refusal(text,text)'::regprocedure, coalesce(becomes[1], ''), becomes[2]);
+    IF why = '' THEN
+        RETURN NEW;
+    END IF;
     RAISE EXCEPTION 'user % may not use model "%"', coalesce('"' || becomes[1] || '"', 'NULL'), becomes[2]
         USING ERRCODE = 'insufficient_privilege', DETAIL = upper(left(why, 1)) || substr(why, 2) || '.',
               HINT = 'models_for_user lists what a user may use.';

@@ -36,11 +36,8 @@ CREATE FUNCTION @extschema@._model_access_user_key(user_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     kind     text := (SELECT b.key FROM @extschema@.model_access_binding AS b);
-    spelling text;
+    spelling text := (SELECT u.user_key FROM @extschema@._model_access_user(user_id) AS u);
 BEGIN
-    IF @extschema@._model_access_is_bound() THEN
-        spelling := (SELECT min(p.user_key) FROM @extschema@._model_access_ask_profile(user_id) AS p);
-    END IF;
     -- statements, since a CASE would have both casts evaluated while it is planned
     IF spelling IS NOT NULL THEN
         RETURN spelling;
@@ -61,8 +58,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     -- the rows of a restored dump are older than its transaction, and have passed all this
     restored boolean := TG_OP = 'INSERT' AND NEW.created_at <> now();
-    spelling text    := CASE WHEN restored THEN NEW.user_id ELSE @extschema@._model_access_user_key(NEW.user_id) END;
+    spelling text;
 BEGIN
+    PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_override'::regclass);
+    spelling := CASE WHEN restored THEN NEW.user_id ELSE @extschema@._model_access_user_key(NEW.user_id) END;
     IF num_nonnulls(NEW.model_id, NEW.provider) <> 1 THEN
         RAISE EXCEPTION 'an override names either a model or a provider'
             USING ERRCODE = 'check_violation', HINT = 'Set model_id or provider, not both.';
@@ -104,19 +103,19 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     at timestamptz := clock_timestamp();
 BEGIN
+    PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_override'::regclass);
     IF TG_OP = 'INSERT' THEN
         -- not those of a restored dump, which are in the history already
-        INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, old, new, user_id)
-        SELECT n.model_id, at, session_user, nullif(current_setting('role'), 'none'), '{}', jsonb_build_object('override', to_jsonb(n)), n.user_id
+        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+        SELECT n.model_id, n.user_id, at, '{}', jsonb_build_object('override', to_jsonb(n))
         FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.override_id;
     ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, old, new, user_id)
-        SELECT o.model_id, at, session_user, nullif(current_setting('role'), 'none'), jsonb_build_object('override', to_jsonb(o)), '{}', o.user_id
+        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+        SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM old_rows AS o ORDER BY o.override_id;
     ELSE
-        INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, old, new, user_id)
-        SELECT n.model_id, at, session_user, nullif(current_setting('role'), 'none'),
-               jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n)), n.user_id
+        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+        SELECT n.model_id, n.user_id, at, jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n))
         FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id WHERE o IS DISTINCT FROM n ORDER BY n.override_id;
     END IF;
     IF FOUND THEN
@@ -143,5 +142,5 @@ COMMENT ON TRIGGER model_access_announce_truncate ON @extschema@.model_access_ov
 
 CREATE VIEW @extschema@._model_access_override_in_force AS
 SELECT user_id, model_id, provider, allowed, expires_at FROM @extschema@.model_access_override
-WHERE (starts_at IS NULL OR starts_at <= statement_timestamp()) AND (expires_at IS NULL OR expires_at > statement_timestamp());
+WHERE (starts_at IS NULL OR starts_at <= clock_timestamp()) AND (expires_at IS NULL OR expires_at > clock_timestamp());
 COMMENT ON VIEW @extschema@._model_access_override_in_force IS 'Internal. The overrides that count now.';

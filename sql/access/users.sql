@@ -1,18 +1,5 @@
 -- The same answers for a user: the tier from the bound profiles, and the overrides.
 
-CREATE FUNCTION @extschema@._model_access_user(user_id text, OUT user_key text, OUT tier text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- PL/pgSQL: the generated function is looked up when this runs, and only where it may be trusted
-    IF @extschema@._model_access_is_bound() THEN
-        SELECT min(p.user_key), min(CASE WHEN p.tier IN ('free', 'pro', 'enterprise') THEN p.tier END) INTO user_key, tier
-        -- an id that two rows share is nobody's
-        FROM @extschema@._model_access_ask_profile(user_id) AS p HAVING count(*) = 1;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and the tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier.';
-
 CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@._model_access_active
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -48,7 +35,13 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
     u record := @extschema@._model_access_user(user_id);
 BEGIN
-    RETURN EXISTS (SELECT FROM @extschema@._model_access_for(u.user_key, u.tier) AS m WHERE m.model_id = model_allowed_for_user.model_id);
+    -- the rule of _model_access_for for one model: probes of two indexes, and no list
+    RETURN coalesce((
+        SELECT coalesce(
+            (SELECT bool_and(o.allowed) FROM @extschema@._model_access_override_in_force AS o
+             WHERE o.user_id = u.user_key AND (o.model_id = m.model_id OR o.provider = m.provider)),
+            @extschema@._model_access_in_tier(u.tier, m.is_free, m.is_pro, m.is_enterprise))
+        FROM @extschema@._model_access_active AS m WHERE m.model_id = model_allowed_for_user.model_id), false);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_allowed_for_user(text, text) IS 'Whether a user may use a model: the rule of models_for_user for one exact id. Never NULL.';
@@ -66,10 +59,7 @@ BEGIN
     WHERE m.model_id = model_access_explain_for_user.model_id AND o.user_id = u.user_key
     ORDER BY o.allowed, o.expires_at DESC NULLS FIRST LIMIT 1;
     reason := CASE
-        WHEN NOT @extschema@._model_access_is_bound() THEN
-            CASE WHEN EXISTS (SELECT FROM @extschema@.model_access_binding) THEN 'the bound profiles cannot be asked; model_access_health() says why'
-                 ELSE 'no profiles are bound, so no user is known' END
-        WHEN u.user_key IS NULL THEN 'unknown user'
+        WHEN u.user_key IS NULL THEN coalesce('unknown user: ' || @extschema@._model_access_binding_error(), 'unknown user')
         WHEN FOUND THEN concat(CASE WHEN override.allowed THEN 'allowed' ELSE 'denied' END, ' to this user',
             ' until ' || nullif(date_trunc('second', override.expires_at), 'infinity'))
         ELSE @extschema@._model_access_reason(u.tier, model_id)
@@ -86,8 +76,8 @@ BEGIN
     known := u.user_key IS NOT NULL;
     tier := u.tier;
     valid_until := (
-        SELECT least(min(o.starts_at) FILTER (WHERE o.starts_at > statement_timestamp() AND isfinite(o.starts_at)),
-                     min(o.expires_at) FILTER (WHERE o.expires_at > statement_timestamp() AND isfinite(o.expires_at)))
+        SELECT least(min(o.starts_at) FILTER (WHERE o.starts_at > clock_timestamp() AND isfinite(o.starts_at)),
+                     min(o.expires_at) FILTER (WHERE o.expires_at > clock_timestamp() AND isfinite(o.expires_at)))
         FROM @extschema@.model_access_override AS o WHERE o.user_id = u.user_key);
 END
 $$;

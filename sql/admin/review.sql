@@ -1,4 +1,4 @@
--- What waits for a decision and why, and the two ways to decide that are not a plain UPDATE.
+-- What waits for a decision and why, and what confirming and accepting do.
 
 CREATE VIEW @extschema@.model_access_review AS
 WITH setting AS (
@@ -94,8 +94,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_ids(text[], text[], text, text) IS 'Internal. Error P0002 that names the ids which are not among the known ones.';
 
-CREATE FUNCTION @extschema@.model_access_confirm(VARIADIC model_ids text[]) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION @extschema@._model_access_confirm(model_ids text[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     confirmed bigint;
 BEGIN
@@ -112,11 +112,11 @@ BEGIN
     RETURN confirmed;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price as the reviewed one; gives how many models. Error P0002 for an unknown id, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@._model_access_confirm(text[]) IS 'Internal. What model_access_confirm does.';
 
-CREATE FUNCTION @extschema@.model_access_accept(VARIADIC model_ids text[])
+CREATE FUNCTION @extschema@._model_access_accept(model_ids text[])
 RETURNS TABLE (model_id text, tiers text, rule text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- what is checked is what is written: no ban and no other rule falls in between
     PERFORM @extschema@._model_access_lock();
@@ -136,4 +136,4 @@ BEGIN
         RETURNING m.model_id, p.tiers, p.rule;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, and records the rule in reviewed_rule; gives what was approved. Error P0002 for a model that does not wait or has no proposal, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@._model_access_accept(text[]) IS 'Internal. What model_access_accept does.';

@@ -89,12 +89,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_write(timestamptz, jsonb) IS 'Internal. Writes an undo: one UPDATE for decisions, one for rows of which only the note changed.';
 
-CREATE FUNCTION @extschema@.model_access_undo(
-    since timestamptz, dry_run boolean DEFAULT true, model_ids text[] DEFAULT NULL,
-    OUT model_id text, OUT is_now jsonb, OUT was jsonb, OUT refused jsonb)
+CREATE FUNCTION @extschema@._model_access_undo(
+    since timestamptz, dry_run boolean, model_ids text[], OUT model_id text, OUT is_now jsonb, OUT was jsonb, OUT refused jsonb)
 RETURNS SETOF record
 -- jit: compiling costs several times what the walk through the history does
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     plan jsonb;
 BEGIN
@@ -121,4 +120,4 @@ BEGIN
         GROUP BY p.model_id ORDER BY p.model_id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[]) IS 'Puts status, tiers and note back as they were before that moment, with reviewed_*, for all models or those named; a dry run unless told otherwise. One row a model: the columns as they are, as they were, and those that stay because a sync took them for a reason since. A model that left meanwhile waits for its return, one that came back for review. Errors: 22023 for a moment that is not in the past, P0002 for an unknown id.';
+COMMENT ON FUNCTION @extschema@._model_access_undo(timestamptz, boolean, text[]) IS 'Internal. What model_access_undo does.';

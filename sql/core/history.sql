@@ -7,12 +7,13 @@ CREATE TABLE @extschema@.model_access_history (
     history_id bigint PRIMARY KEY DEFAULT nextval('@extschema@.model_access_history_history_id_seq'),
     model_id   text,
     at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    actor      text NOT NULL,
-    actor_role text,
+    actor      text NOT NULL DEFAULT session_user,
+    actor_role text DEFAULT nullif(current_setting('role'), 'none'),
     run_id     bigint,
     old        jsonb NOT NULL,
     new        jsonb NOT NULL,
     user_id    text,
+    on_behalf_of text DEFAULT nullif(current_setting('model_access.on_behalf_of', true), ''),
     CHECK (model_id IS NOT NULL OR user_id IS NOT NULL)
 );
 ALTER SEQUENCE @extschema@.model_access_history_history_id_seq OWNED BY @extschema@.model_access_history.history_id;
@@ -32,15 +33,27 @@ COMMENT ON COLUMN @extschema@.model_access_history.run_id IS 'The sync that chan
 COMMENT ON COLUMN @extschema@.model_access_history.old IS 'The columns that changed, as they were. upstream and fingerprint are not recorded.';
 COMMENT ON COLUMN @extschema@.model_access_history.new IS 'The same columns, as they became.';
 COMMENT ON COLUMN @extschema@.model_access_history.user_id IS 'Whose override changed: old and new hold it whole under the key override, or nothing where it was not there. NULL for a change of the model.';
+COMMENT ON COLUMN @extschema@.model_access_history.on_behalf_of IS 'For whom, as actor claims by SET LOCAL model_access.on_behalf_of; NULL where nothing was claimed.';
+
+CREATE FUNCTION @extschema@._model_access_check_trigger(relation oid, belongs_to regclass) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF relation OPERATOR(pg_catalog.<>) belongs_to::oid THEN
+        RAISE EXCEPTION 'this trigger function belongs to % and to no other table', belongs_to
+            USING ERRCODE = 'trigger_protocol_violated', HINT = 'Drop the trigger.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_trigger(oid, regclass) IS 'Internal. Error 39P01 where a trigger function that writes as the owner was attached to a table of somebody else.';
 
 CREATE FUNCTION @extschema@._model_access_record() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     at timestamptz := clock_timestamp();
 BEGIN
-    INSERT INTO @extschema@.model_access_history (model_id, at, actor, actor_role, run_id, old, new)
-    SELECT n.model_id, at, session_user, nullif(current_setting('role'), 'none'),
-           CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END, d.old, d.new
+    PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access'::regclass);
+    INSERT INTO @extschema@.model_access_history (model_id, at, run_id, old, new)
+    SELECT n.model_id, at, CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END, d.old, d.new
     FROM old_rows AS o
     JOIN new_rows AS n ON n.model_id = o.model_id
     CROSS JOIN LATERAL (

@@ -17,7 +17,8 @@ FROM (VALUES
     ('price_guard', 'off', 'factor or off', 'an active model goes back to review above this times its reviewed price'),
     ('price_alert', '2', 'factor or off', 'a price above this times the reviewed one is shown for review, and is not restored on return'),
     ('expiry_notice', '30 days', 'interval', 'how long before it expires a model is shown for review'),
-    ('log_retention', '90 days', 'interval', 'how long rows of the run log are kept')
+    ('log_retention', '90 days', 'interval', 'how long rows of the run log are kept'),
+    ('sync_interval', '1 day', 'interval', 'how often a sync is due; health alarms when the last success is older, with 90 minutes to spare')
 ) AS d(name, "default", unit, meaning)
 LEFT JOIN @extschema@.model_access_setting AS s USING (name);
 COMMENT ON VIEW @extschema@.model_access_settings IS 'Every setting with its value in force, default, unit and meaning; change one with model_access_set.';

@@ -28,34 +28,52 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_preview(jsonb) IS 'Internal. A plan as rows for people.';
 
-CREATE FUNCTION @extschema@.model_access_preview(document text DEFAULT NULL, max_removals integer DEFAULT NULL)
-RETURNS TABLE (action text, model_id text, detail jsonb)
+CREATE FUNCTION @extschema@._model_access_preview_document(body bytea, max_removals integer) RETURNS TABLE (action text, model_id text, detail jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    body    bytea := convert_to(document, 'UTF8');
-    plan    jsonb := '{}';
+    plan jsonb := @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals)::jsonb;
+BEGIN
+    PERFORM @extschema@._model_access_warn(plan);
+    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p ORDER BY p.action, p.model_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_preview_document(bytea, integer) IS 'Internal. model_access_preview of a document.';
+
+CREATE FUNCTION @extschema@._model_access_preview_fetched(max_removals integer) RETURNS TABLE (action text, model_id text, detail jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
     fetched record;
+    plan    jsonb;
+BEGIN
+    SELECT * INTO STRICT fetched FROM @extschema@._model_access_fetch();
+    IF fetched.body IS NULL THEN
+        plan := jsonb_build_object('outcome', 'failed', 'problem', fetched.problem::jsonb, 'url', fetched.url);
+    ELSE
+        plan := @extschema@._model_access_plan(fetched.body, @extschema@._model_access_state()::text, max_removals)::jsonb
+                || jsonb_build_object('url', fetched.url);
+    END IF;
+    PERFORM @extschema@._model_access_warn(plan);
+    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p ORDER BY p.action, p.model_id;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_preview_fetched(integer) IS 'Internal. model_access_preview of what the URL gives.';
+
+CREATE FUNCTION @extschema@.model_access_preview(document text DEFAULT NULL, max_removals integer DEFAULT NULL)
+RETURNS TABLE (action text, model_id text, detail jsonb)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF max_removals < 0 THEN
         RAISE EXCEPTION 'max_removals must not be negative'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL leaves the decision to max_removal_percent.';
-    ELSIF document IS NOT NULL AND NOT pg_has_role(@extschema@._model_access_actor()::name, current_user, 'MEMBER') THEN
+    ELSIF document IS NULL THEN
+        RETURN QUERY SELECT * FROM @extschema@._model_access_preview_fetched(max_removals);
+    ELSIF NOT has_function_privilege('@extschema@._model_access_preview_document(bytea,integer)', 'EXECUTE') THEN
         RAISE EXCEPTION 'permission denied to preview a document'
             USING ERRCODE = 'insufficient_privilege', DETAIL = 'Only the owner may name a document.',
                   HINT = 'Without one, the preview fetches the catalogue.';
-    ELSIF document IS NULL THEN
-        SELECT * INTO STRICT fetched FROM @extschema@._model_access_fetch();
-        body := fetched.body;
-        plan := jsonb_build_object('url', fetched.url);
-    END IF;
-    IF body IS NULL THEN
-        plan := plan || jsonb_build_object('outcome', 'failed', 'problem', fetched.problem::jsonb);
     ELSE
-        plan := plan || @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals)::jsonb;
+        RETURN QUERY SELECT * FROM @extschema@._model_access_preview_document(convert_to(document, 'UTF8'), max_removals);
     END IF;
-    PERFORM @extschema@._model_access_warn(plan);
-    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p
-                 ORDER BY p.action, p.model_id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), withhold or failed; detail: {column: {"old", "new"}}, or the new columns, or the reason.';
+COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), withhold or failed; detail: {column: {"old", "new"}}, or the new columns, or the reason. Error 42501 for a document from anybody but the owner.';

@@ -5,6 +5,10 @@ RETURNS TABLE (url text, http_status integer, body bytea, problem text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_fetch_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_fetch() IS 'Internal. Fetches model_access.url within its limits; problem (JSON) is NULL where body is not.';
 
+CREATE FUNCTION @extschema@._model_access_primary() RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_primary_wrapper';
+COMMENT ON FUNCTION @extschema@._model_access_primary() IS 'Internal. Host and port of the primary, on a standby that receives WAL from it.';
+
 CREATE FUNCTION @extschema@._model_access_plan(document bytea, state text, max_removals integer) RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS 'Internal. The plan for a document on a state, as JSON; a document that is no catalogue gives a plan with outcome failed.';
@@ -81,3 +85,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS 'Does what model_access_sync does, with a document in hand: the JSON text of a catalogue. Owner only: whoever may load can forge upstream columns.';
+
+CREATE FUNCTION @extschema@._model_access_sync_as_job() RETURNS @extschema@.model_access_sync_log
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN @extschema@.model_access_sync(NULL::integer);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_sync_as_job() IS 'Internal. model_access_sync for a role that may run the job and nothing else.';

@@ -64,7 +64,7 @@ CREATE FUNCTION @extschema@._model_access_mentioning(word text, near text DEFAUL
 RETURNS TABLE (id oid, in_code boolean, lines text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    own  oid[] := ARRAY(SELECT o.id FROM @extschema@._model_access_object AS o WHERE o.kind = 'ROUTINE');
+    own  oid[] := ARRAY(SELECT o.id FROM @extschema@._model_access_member AS o WHERE o.class = 'pg_proc'::regclass);
     body record;
 BEGIN
     FOR body IN

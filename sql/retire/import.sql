@@ -4,18 +4,19 @@ CREATE FUNCTION @extschema@._model_access_had(profiles regclass, column_name nam
 RETURNS TABLE (user_id text, tier text, model_id text, list text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    items text := CASE WHEN @extschema@._model_access_column_type(profiles, column_name) IN ('text[]'::regtype, 'character varying[]'::regtype)
+    items text := CASE WHEN @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, column_name))
+                            IN ('text[]'::regtype, 'character varying[]'::regtype)
         THEN 'SELECT nullif(i::text, ''''), true FROM unnest(p.%1$I) AS i'
         ELSE 'SELECT CASE jsonb_typeof(i) WHEN ''string'' THEN nullif(i #>> ''{}'', '''') END, true
               FROM jsonb_array_elements(CASE jsonb_typeof(p.%1$I::jsonb) WHEN ''array'' THEN p.%1$I::jsonb ELSE ''[null]'' END) AS i' END;
 BEGIN
     -- output functions, no casts of keys and tiers: a cast may be somebody's own
-    RETURN QUERY EXECUTE format(
-        'SELECT DISTINCT format(''%%s'', p.%2$I), CASE WHEN p.%3$I IS NOT NULL THEN format(''%%s'', p.%3$I) END, h.item,
-                CASE WHEN p.%1$I IS NULL THEN ''no list'' WHEN h.is_item IS NULL THEN ''empty list'' WHEN h.item IS NULL THEN ''not a model id'' END
+    RETURN QUERY SELECT r[1], r[2], r[3], r[4] FROM @extschema@._model_access_read(profiles::oid, '{h.user_id,h.tier,h.item,h.list}', format(
+        'FROM (SELECT DISTINCT format(''%%s'', p.%2$I) AS user_id, CASE WHEN p.%3$I IS NOT NULL THEN format(''%%s'', p.%3$I) END AS tier, h.item,
+                CASE WHEN p.%1$I IS NULL THEN ''no list'' WHEN h.is_item IS NULL THEN ''empty list'' WHEN h.item IS NULL THEN ''not a model id'' END AS list
          FROM %4$s AS p LEFT JOIN LATERAL (' || items || ') AS h(item, is_item) ON p.%1$I IS NOT NULL
-         WHERE format(''%%s'', p.%2$I) <> '''' -- nobody',
-        column_name, id_column, tier_column, profiles);
+         WHERE format(''%%s'', p.%2$I) <> '''') AS h', -- nobody
+        column_name, id_column, tier_column, profiles)) AS r;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_had(regclass, name, name, name) IS 'Internal. Every user with the tier, and one row a model of the list; or one that says what the list is instead.';
@@ -27,10 +28,11 @@ RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET row_security = off
 SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on AS $$
 DECLARE
-    type   regtype := @extschema@._model_access_column_type(profiles, column_name);
+    type   regtype := @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, column_name));
     report jsonb;
 BEGIN
     PERFORM @extschema@._model_access_check_profiles(profiles, id_column, tier_column);
+    PERFORM @extschema@._model_access_check_reader(profiles);
     IF type IS NULL OR type <> ALL ('{text[],character varying[],jsonb,json}'::regtype[]) THEN
         RAISE EXCEPTION 'column "%" of % is no list that is kept as text[] or jsonb', column_name, profiles
             USING ERRCODE = 'datatype_mismatch', HINT = 'Name the column that holds the models a user may use as column_name.';

@@ -79,7 +79,7 @@ DECLARE
     t       pg_class     := (SELECT c FROM pg_class AS c WHERE c.oid = profiles);
     a       pg_attribute := (SELECT c FROM pg_attribute AS c WHERE c.attrelid = profiles AND c.attname = column_name AND c.attnum > 0);
     key     name[]       := @extschema@._model_access_key_columns(profiles);
-    type    regtype      := @extschema@._model_access_column_type(profiles, column_name);
+    type    regtype      := @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, column_name));
     holders text         := @extschema@._model_access_row_holders(profiles);
     beside  text;
 BEGIN

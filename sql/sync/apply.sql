@@ -86,6 +86,7 @@ BEGIN
         END IF;
         PERFORM @extschema@._model_access_write(plan, run.run_id);
     END IF;
+    PERFORM @extschema@._model_access_refresh_binding();
     run.error := concat_ws('. ', problem ->> 'message', rtrim(problem ->> 'detail', '.'), problem ->> 'hint');
     run.error := nullif(run.error, '');
     run.error_code := problem ->> 'code';

@@ -1,17 +1,34 @@
 -- What every run begins with and ends with, wherever its list comes from.
 
+CREATE TABLE @extschema@._model_access_run_lock ();
+COMMENT ON TABLE @extschema@._model_access_run_lock IS 'Internal. Holds no row: a run locks it, so that there is one at a time.';
+
+CREATE FUNCTION @extschema@._model_access_lock_run() RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- a table, since anybody who connects could hold an advisory lock; a mode that lets pg_dump read it, and that takes no xid
+    LOCK TABLE @extschema@._model_access_run_lock IN SHARE UPDATE EXCLUSIVE MODE NOWAIT;
+    RETURN NULL;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN coalesce((
+        SELECT format('Process %s holds its lock.', l.pid) FROM pg_locks AS l
+        WHERE l.locktype = 'relation' AND l.relation = '@extschema@._model_access_run_lock'::regclass AND l.granted
+          AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+          AND l.mode <> 'AccessShareLock' LIMIT 1), 'It has ended by now.');
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_lock_run() IS 'Internal. Takes the lock of a run until the transaction ends; NULL, or who holds it.';
+
 CREATE FUNCTION @extschema@._model_access_begin(max_removals integer) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    primary_server text;
-    run            jsonb;
+    holder text;
+    run    jsonb;
 BEGIN
     IF pg_is_in_recovery() THEN
-        SELECT format(' at %s port %s', sender_host, sender_port) INTO primary_server
-        FROM pg_stat_wal_receiver WHERE sender_host IS NOT NULL;
         RAISE EXCEPTION 'cannot sync model_access on a standby'
             USING ERRCODE = 'read_only_sql_transaction',
-                  HINT = format('Run it on the primary%s; the rows arrive here by replication.', primary_server);
+                  HINT = format('Run it on the primary%s; the rows arrive here by replication.', ' at ' || @extschema@._model_access_primary());
     ELSIF current_setting('transaction_read_only')::boolean THEN
         RAISE EXCEPTION 'cannot sync model_access in a read-only transaction'
             USING ERRCODE = 'read_only_sql_transaction', HINT = 'Start the transaction READ WRITE.';
@@ -25,14 +42,10 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL leaves the decision to max_removal_percent.';
     END IF;
     run := jsonb_build_object('started_at', clock_timestamp(), 'max_removals', max_removals);
-    IF NOT pg_try_advisory_xact_lock(hashtext('model_access'), hashtext('sync')) THEN
+    holder := @extschema@._model_access_lock_run();
+    IF holder IS NOT NULL THEN
         run := run || jsonb_build_object('outcome', 'skipped', 'problem', jsonb_build_object(
-            'code', '55006', 'message', 'another sync is running',
-            'detail', (SELECT format('Process %s holds its lock.', pid) FROM pg_locks
-                       WHERE locktype = 'advisory' AND granted AND objsubid = 2
-                         AND (classid, objid) = (hashtext('model_access')::oid, hashtext('sync')::oid)
-                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
-            'hint', 'Wait for it, and look at its run row.'));
+            'code', '55006', 'message', 'another sync is running', 'detail', holder, 'hint', 'Wait for it, and look at its run row.'));
     END IF;
     RETURN run;
 END

@@ -73,11 +73,19 @@ pub fn check_url(text: &str) -> Result<Url, Problem> {
 /// Checks a value of `model_access.proxy`.
 ///
 /// # Errors
-/// A value that is neither empty, nor `none`, nor an http or https URL.
+/// A value that is neither empty, nor `none`, nor an http or https URL; a URL with a user or a password.
 pub fn check_proxy(text: &str) -> Result<(), Problem> {
-    let is_http = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    if text.is_empty() || text == "none" || Url::parse(text).as_ref().is_ok_and(is_http) {
+    if text.is_empty() || text == "none" {
         return Ok(());
+    }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if let Some(url) = url {
+        if url.username().is_empty() && url.password().is_none() {
+            return Ok(());
+        }
+        return Err(Problem::new(code::BAD_SETTING, "invalid proxy")
+            .detail("A user or a password in a setting can be read by others.")
+            .hint("Put such a URL into the environment, as HTTPS_PROXY, and leave the setting empty."));
     }
     Err(Problem::new(code::BAD_SETTING, "invalid proxy")
         .detail("A proxy is an http or https URL, none, or empty for the server's environment.")
@@ -305,10 +313,12 @@ mod tests {
 
     #[test]
     fn a_proxy_is_a_url_none_or_empty() {
+        assert!(["", "none", "http://proxy:3128", "https://proxy/"].iter().all(|p| check_proxy(p).is_ok()));
         assert!(
-            ["", "none", "http://proxy:3128", "https://u:p@proxy/"].iter().all(|p| check_proxy(p).is_ok())
+            ["proxy:3128", "socks5://proxy", "off", "https://u:p@proxy/"]
+                .iter()
+                .all(|p| check_proxy(p).is_err())
         );
-        assert!(["proxy:3128", "socks5://proxy", "off"].iter().all(|p| check_proxy(p).is_err()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ UPDATE model_access SET status = 'active', is_free = true WHERE model_id = 'open
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'openai/gpt-5-mini';
 UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5';
 CREATE TABLE profiles (id bigint PRIMARY KEY, subscription_tier text);
+ALTER TABLE profiles OWNER TO :"owner";
 INSERT INTO profiles VALUES (1, 'free'), (2, 'pro');
 SELECT model_access_bind_profiles('profiles');
 CREATE TABLE messages (message_id integer GENERATED ALWAYS AS IDENTITY, "User" bigint, model varchar(100), body text);

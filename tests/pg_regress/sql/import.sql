@@ -9,6 +9,7 @@ UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5-pro';
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-4o';
 SELECT outcome FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano', 'openai/gpt-5-pro', 'openai/gpt-4o', 'openai/gpt-4o-mini'));
 CREATE TABLE profiles (id integer PRIMARY KEY, subscription_tier text, allowed_models jsonb);
+ALTER TABLE profiles OWNER TO :"owner";
 INSERT INTO profiles VALUES
     (1, 'free', '["openai/gpt-5-nano", "openai/gpt-5-mini", "openai/gpt-5-mini", "openai/gpt-4o-mini"]'),
     (2, 'free', '["openai/gpt-5-mini", "openai/gpt-5-pro", "openai/gpt-4o", "anthropic/claude-haiku-4.5", "nobody/nothing", "openai/gpt-5:nitro"]'),
@@ -35,6 +36,7 @@ SELECT model_allowed_for_user('1', 'openai/gpt-4o-mini'), model_allowed_for_user
 SELECT model_access_unbind_profiles();
 DELETE FROM model_access_override;
 CREATE TABLE "Users" ("Id" uuid PRIMARY KEY, "Plan" varchar(10), "Models" varchar(100)[]);
+ALTER TABLE "Users" OWNER TO :"owner";
 INSERT INTO "Users" VALUES (gen_random_uuid(), 'free', '{openai/gpt-5,openai/gpt-5}'), (gen_random_uuid(), 'free', '{}'), (gen_random_uuid(), 'free', NULL), (gen_random_uuid(), 'pro', '{NULL,""}');
 SELECT * FROM model_access_import_allowed_models('"Users"', 'Models', 'Id', 'Plan', NULL, false);
 SELECT u."Plan", o.model_id, o.expires_at FROM model_access_override AS o JOIN "Users" AS u ON u."Id"::text = o.user_id;
@@ -43,6 +45,7 @@ SELECT object, action FROM model_access_retire_allowed_models('"Users"', 'Models
 SELECT model_access_import_allowed_models('"Users"', 'Models', 'Id', 'Plan');
 -- Who has no id is no user: the others get what is theirs.
 CREATE TABLE nobody (id text UNIQUE, subscription_tier text, allowed_models text[]);
+ALTER TABLE nobody OWNER TO :"owner";
 INSERT INTO nobody VALUES (NULL, 'free', '{openai/gpt-5}'), ('', 'free', '{openai/gpt-5}'), ('somebody', 'free', '{openai/gpt-5}');
 SELECT * FROM model_access_import_allowed_models('nobody');
 SELECT * FROM model_access_import_allowed_models('nobody', dry_run => false);

@@ -20,16 +20,41 @@ WHERE e.extname = 'model_access' AND d.deptype = 'e' AND d.classid IN ('pg_class
 SELECT c.relname, a.attname AS without_comment
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
 WHERE c.relname LIKE 'model\_access%' AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND col_description(c.oid, a.attnum) IS NULL ORDER BY 1, 2;
--- A function that runs with the owner's rights pins its search_path.
-SELECT p.proname FROM pg_proc AS p
-WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND ('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE;
--- Every relation and routine stands in the list that GRANT and REVOKE go by.
-SELECT pg_describe_object(d.classid, d.objid, 0) AS not_in_list
-FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
-WHERE e.extname = 'model_access' AND d.deptype = 'e' AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)
-  AND d.objid NOT IN (SELECT id FROM _model_access_object);
+-- A function that runs with its owner's rights pins its search_path, and its owner is no superuser; nothing is LEAKPROOF.
+SELECT p.oid::regprocedure, p.proowner::regrole, p.proleakproof, p.proconfig FROM pg_depend AS d JOIN pg_proc AS p ON p.oid = d.objid
+WHERE d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'model_access') AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+  AND (p.proleakproof OR (p.prosecdef AND (('search_path=pg_catalog, pg_temp' = ANY (p.proconfig)) IS NOT TRUE
+       OR (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = p.proowner))));
+-- Whatever runs with its caller's rights is the installer's: who could alter it would act as its callers.
+SELECT count(*) > 50 AS many, bool_and(p.proowner = e.extowner) AS all_of_them FROM pg_extension AS e JOIN pg_depend AS d ON d.refobjid = e.oid AND d.deptype = 'e'
+JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass WHERE e.extname = 'model_access' AND NOT p.prosecdef;
+-- Tables, views and sequences belong to a role that can do nothing else.
+SELECT DISTINCT c.relowner::regrole FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid AND d.classid = 'pg_class'::regclass
+WHERE d.refobjid = (SELECT e.oid FROM pg_extension AS e WHERE e.extname = 'model_access') AND d.deptype = 'e';
+SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolcanlogin OR rolreplication OR rolbypassrls AS anything FROM pg_roles WHERE rolname = 'model_access_owner';
+-- Nothing is open to PUBLIC, nor to anybody but the owner.
+SELECT pg_describe_object(h.class, h.id, 0) AS open, h.grantee FROM _model_access_held AS h WHERE h.grantee <> 'model_access_owner'::regrole;
+SELECT * FROM model_access_health() WHERE "check" = 'privileges';
 -- What pg_dump carries.
 SELECT t.name::regclass FROM pg_extension, unnest(extconfig) AS t(name) WHERE extname = 'model_access' ORDER BY 1;
 -- Dropping it leaves nothing.
 DROP EXTENSION model_access;
 SELECT relname FROM pg_class WHERE relname LIKE '%model%access%' UNION SELECT proname FROM pg_proc WHERE proname LIKE '%model%access%';
+-- A role of that name that could do more is not taken.
+ALTER ROLE model_access_owner LOGIN;
+CREATE EXTENSION model_access;
+ALTER ROLE model_access_owner NOLOGIN;
+CREATE ROLE regress_member IN ROLE model_access_owner;
+CREATE EXTENSION model_access;
+DROP ROLE regress_member;
+-- Health tells of members, and of triggers, rules and policies that came.
+CREATE EXTENSION model_access;
+CREATE ROLE regress_member IN ROLE model_access_owner;
+CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER mine BEFORE UPDATE ON model_access FOR EACH ROW EXECUTE FUNCTION mine();
+ALTER TABLE model_access_history DISABLE TRIGGER model_access_owner;
+CREATE RULE mine AS ON DELETE TO model_access_rule DO INSTEAD NOTHING;
+CREATE POLICY mine ON model_access_override;
+SELECT regexp_split_to_table(detail, '; ') FROM model_access_health() WHERE "check" = 'privileges';
+DROP EXTENSION model_access;
+DROP ROLE regress_member;

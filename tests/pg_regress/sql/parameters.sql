@@ -10,6 +10,7 @@ SET model_access.timeout = '10ms';
 SET model_access.max_body = '1GB';
 \set VERBOSITY default
 SET model_access.proxy = 'proxy:3128';
+SET model_access.proxy = 'http://user:secret@proxy.example:3128';
 SET model_access.tiemout = '10s';
 -- Only a superuser sets them, loaded or not.
 CREATE ROLE regress_nobody;

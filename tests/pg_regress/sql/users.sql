@@ -6,6 +6,7 @@ UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'opena
 UPDATE model_access SET status = 'active', is_enterprise = true WHERE provider = 'anthropic';
 UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5';
 CREATE TABLE profiles (id uuid PRIMARY KEY, subscription_tier text);
+ALTER TABLE profiles OWNER TO :"owner";
 INSERT INTO profiles VALUES ('00000000-0000-0000-0000-00000000000f', 'free'), ('00000000-0000-0000-0000-0000000000aa', 'pro'), ('00000000-0000-0000-0000-0000000000ee', 'enterprise');
 \set free '00000000-0000-0000-0000-00000000000f'
 \set pro '00000000-0000-0000-0000-0000000000aa'
@@ -101,7 +102,6 @@ INSERT INTO model_access_override (user_id, model_id, allowed, created_by) VALUE
 UPDATE model_access_override SET created_at = now();
 SELECT model_access_bind_profiles('profiles');
 SELECT model_access_unbind_profiles();
-SELECT * FROM model_access_profile('alice');
 TRUNCATE model_access_override;
 SELECT actor_role, new #>> '{override,note}' AS note FROM model_access_history WHERE user_id = :'pro' ORDER BY history_id DESC LIMIT 2;
 DELETE FROM model_access_override WHERE user_id = :'pro';

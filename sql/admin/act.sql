@@ -1,0 +1,85 @@
+-- Functions that change decisions run with the rights of whoever acts. They write to a view, and the right to INSERT into it
+-- is the right to decide: PostgreSQL asks for it, in an application's own SECURITY DEFINER functions too.
+
+CREATE VIEW @extschema@.model_access_action AS
+SELECT NULL::text AS action, NULL::jsonb AS arguments, NULL::jsonb AS result WHERE false;
+COMMENT ON VIEW @extschema@.model_access_action IS 'Internal. What model_access_confirm, model_access_accept and model_access_undo write to; it holds no row.';
+COMMENT ON COLUMN @extschema@.model_access_action.action IS 'confirm, accept or undo.';
+COMMENT ON COLUMN @extschema@.model_access_action.arguments IS 'The arguments of the function.';
+COMMENT ON COLUMN @extschema@.model_access_action.result IS 'What the function returns.';
+
+CREATE FUNCTION @extschema@._model_access_act() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    model_ids text[];
+BEGIN
+    PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_action'::regclass);
+    IF jsonb_typeof(NEW.arguments -> 'model_ids') = 'array' THEN
+        model_ids := ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'model_ids'));
+    END IF;
+    CASE NEW.action
+    WHEN 'confirm' THEN
+        NEW.result := to_jsonb(@extschema@._model_access_confirm(coalesce(model_ids, '{}')));
+    WHEN 'accept' THEN
+        NEW.result := (SELECT jsonb_agg(to_jsonb(a)) FROM @extschema@._model_access_accept(coalesce(model_ids, '{}')) AS a);
+    WHEN 'undo' THEN
+        NEW.result := (SELECT jsonb_agg(to_jsonb(u)) FROM @extschema@._model_access_undo(
+            (NEW.arguments ->> 'since')::timestamptz, (NEW.arguments ->> 'dry_run')::boolean, model_ids) AS u);
+    END CASE;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_act() IS 'Internal. Trigger function: does what was asked, as the owner of the tables.';
+
+CREATE TRIGGER model_access_act INSTEAD OF INSERT ON @extschema@.model_access_action
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_act();
+COMMENT ON TRIGGER model_access_act ON @extschema@.model_access_action IS 'Confirms, accepts or undoes.';
+
+CREATE FUNCTION @extschema@._model_access_ask(action text, arguments jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    answer jsonb;
+BEGIN
+    INSERT INTO @extschema@.model_access_action AS a (action, arguments) VALUES (_model_access_ask.action, _model_access_ask.arguments)
+    RETURNING a.result INTO answer;
+    RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_ask(text, jsonb) IS 'Internal. Writes to model_access_action with the rights of the caller, and gives the result.';
+
+CREATE FUNCTION @extschema@.model_access_confirm(VARIADIC model_ids text[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN @extschema@._model_access_ask('confirm'::text, jsonb_build_object('model_ids', model_ids))::bigint;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price as the reviewed one; gives how many models. Error P0002 for an unknown id, and nothing is changed.';
+
+CREATE FUNCTION @extschema@.model_access_accept(VARIADIC model_ids text[]) RETURNS TABLE (model_id text, tiers text, rule text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT a.model_id, a.tiers, a.rule
+        FROM jsonb_to_recordset(@extschema@._model_access_ask('accept'::text, jsonb_build_object('model_ids', model_ids)))
+        AS a(model_id text, tiers text, rule text);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, and records the rule in reviewed_rule; gives what was approved. Error P0002 for a model that does not wait or has no proposal, and nothing is changed.';
+
+CREATE FUNCTION @extschema@.model_access_undo(
+    since timestamptz, dry_run boolean DEFAULT true, model_ids text[] DEFAULT NULL,
+    OUT model_id text, OUT is_now jsonb, OUT was jsonb, OUT refused jsonb)
+RETURNS SETOF record
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF dry_run THEN
+        -- reads what the caller may read, on a standby too
+        RETURN QUERY SELECT * FROM @extschema@._model_access_undo(since, dry_run, model_ids);
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT u.model_id, u.is_now, u.was, u.refused
+        FROM jsonb_to_recordset(@extschema@._model_access_ask('undo'::text,
+            jsonb_build_object('since', since, 'dry_run', dry_run, 'model_ids', model_ids)))
+        AS u(model_id text, is_now jsonb, was jsonb, refused jsonb);
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[]) IS 'Puts status, tiers and note back as they were before that moment, with reviewed_*, for all models or those named; a dry run unless told otherwise. One row a model: the columns as they are, as they were, and those that stay because a sync took them for a reason since. A model that left meanwhile waits for its return, one that came back for review. Errors: 22023 for a moment that is not in the past, P0002 for an unknown id.';

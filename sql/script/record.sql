@@ -1,0 +1,7 @@
+-- The script runs in one transaction, so what it created is what this transaction wrote.
+
+INSERT INTO @extschema@._model_access_installed (relation)
+SELECT c.oid::regclass FROM pg_class AS c
+WHERE c.relnamespace = '@extschema@'::regnamespace AND c.xmin = pg_current_xact_id()::xid AND c.relkind IN ('r', 'v', 'S');
+INSERT INTO @extschema@._model_access_installed (routine)
+SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace = '@extschema@'::regnamespace AND p.xmin = pg_current_xact_id()::xid;

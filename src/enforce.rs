@@ -1,0 +1,64 @@
+//! What a trigger on an application's table sees of a row.
+
+use crate::as_owner::Row;
+use pgrx::heap_tuple::PgHeapTuple;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::{AnyElement, FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
+use std::ffi::CStr;
+
+/// What a STABLE function of a user and a model says of what is committed by now, whatever the transaction sees.
+#[pg_extern(sql = false)]
+#[allow(unsafe_code)] // snapshots
+fn _model_access_as_committed(
+    function: pg_sys::Oid,
+    user_id: Option<&str>,
+    model_id: Option<&str>,
+) -> Option<String> {
+    let (user_id, model_id) = (user_id?.into_datum()?, model_id?.into_datum()?);
+    // SAFETY: the SQL declaration names a function of two texts that gives a text, never NULL; an error ends the
+    // (sub)transaction, which pops the snapshot.
+    unsafe {
+        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+        let said = pg_sys::OidFunctionCall2Coll(function, pg_sys::InvalidOid, user_id, model_id);
+        let said = String::from_datum(said, false);
+        pg_sys::PopActiveSnapshot();
+        said
+    }
+}
+
+/// Columns of a row as their types print them: no cast is called, which may be anybody's function.
+#[pg_extern(sql = false)]
+#[allow(unsafe_code)] // values of any type
+fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Result<Row, ErrorReport> {
+    // SAFETY: the SQL declaration is called with rows only; the header lives as long as the argument.
+    let (tuple, header) = unsafe {
+        let header = pg_sys::pg_detoast_datum(row.datum().cast_mut_ptr());
+        (
+            PgHeapTuple::from_composite_datum(pg_sys::Datum::from(header)),
+            header.cast::<pg_sys::HeapTupleHeaderData>(),
+        )
+    };
+    let value = |name: &String| {
+        let (number, attribute) =
+            tuple.get_attribute_by_name(name).filter(|(_, found)| !found.attisdropped).ok_or_else(|| {
+                ErrorReport::new(
+                    PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                    format!("column \"{name}\" does not exist"),
+                    function_name!(),
+                )
+            })?;
+        // SAFETY: a column that the row has, of a type that the catalogs have.
+        unsafe {
+            let (mut is_null, mut is_varlena, mut output) = (false, false, pg_sys::InvalidOid);
+            let datum = pg_sys::GetAttributeByNum(header, number.get() as i16, &mut is_null);
+            if is_null {
+                return Ok(None);
+            }
+            pg_sys::getTypeOutputInfo(attribute.atttypid, &mut output, &mut is_varlena);
+            let text = pg_sys::OidOutputFunctionCall(output, datum);
+            Ok(Some(CStr::from_ptr(text).to_string_lossy().into_owned()))
+        }
+    };
+    columns.iter().map(value).collect()
+}

@@ -1,0 +1,131 @@
+//! The bound table: a user's tier, and how many users are in tiers that do not exist.
+
+use crate::as_owner::{Argument, Column, Row, Table, as_owner};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use pgrx::{IntoDatum, PgSqlErrorCode, Uuid, pg_sys};
+
+/// The key of a user as the bound table spells it, and what its tier column holds; `None` for a user that it does not
+/// know or has twice, and where table or columns are not what can be bound.
+#[pg_extern(sql = false)]
+fn _model_access_lookup(
+    profiles: Option<pg_sys::Oid>,
+    id_column: Option<i16>,
+    tier_column: Option<i16>,
+    user_id: Option<&str>,
+) -> Option<Row> {
+    let (id_column, tier_column, user_id) = (id_column?, tier_column?, user_id?);
+    let rows = as_owner(profiles?, |table| {
+        let (id, tier) = (table.column(id_column)?, table.column(tier_column)?);
+        let key = key(&id, user_id)?;
+        if !holds_tiers(&tier) {
+            return None;
+        }
+        let statement = format!(
+            "SELECT p.{id}, {} FROM {} AS p WHERE p.{id} OPERATOR(pg_catalog.=) $1",
+            unpadded(&tier),
+            table.source(),
+            id = id.name
+        );
+        table.read_by_kept_plan(&statement, &[key], 2)
+    })??;
+    match <[Row; 1]>::try_from(rows) {
+        Ok([row]) => Some(row),
+        Err(_) => None,
+    }
+}
+
+/// How many users have a tier that is none of `known`, and the most frequent one; `None` if the table is not what can be
+/// bound.
+#[pg_extern(sql = false)]
+fn _model_access_unknown_tiers(
+    profiles: Option<pg_sys::Oid>,
+    tier_column: Option<i16>,
+    known: Vec<String>,
+) -> Option<Row> {
+    let tier_column = tier_column?;
+    as_owner(profiles?, |table| {
+        let tier = table.column(tier_column).filter(holds_tiers)?;
+        let statement = format!(
+            "SELECT sum(t.users) OVER (), t.tier FROM (SELECT concat({}) AS tier, count(*) AS users FROM {} AS p \
+             WHERE p.{} IS NOT NULL GROUP BY 1) AS t WHERE t.tier <> ALL ($1) ORDER BY t.users DESC, t.tier LIMIT 1",
+            unpadded(&tier),
+            table.source(),
+            tier.name
+        );
+        let known = Argument { type_id: pg_sys::TEXTARRAYOID, value: known.into_datum() };
+        Some(table.read(&statement, &[known]).pop().unwrap_or_else(|| vec![Some("0".into()), None]))
+    })?
+}
+
+/// The rows of `SELECT expressions source`, run as the owner of a table for a caller who may act as that owner.
+#[pg_extern(sql = false)]
+fn _model_access_read(
+    profiles: pg_sys::Oid,
+    expressions: Vec<String>,
+    source: &str,
+) -> Result<SetOfIterator<'static, Row>, ErrorReport> {
+    let rows = as_owner(profiles, |table: &Table| {
+        let statement = format!("SELECT {} {source}", expressions.join(", "));
+        table.caller_may_act_as_owner().then(|| table.read(&statement, &[]))
+    });
+    match rows {
+        Some(Some(rows)) => Ok(SetOfIterator::new(rows)),
+        Some(None) => Err(report(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "must be able to act as the owner of the table",
+        )),
+        None => {
+            Err(report(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, "not an ordinary or partitioned table"))
+        }
+    }
+}
+
+fn report(code: PgSqlErrorCode, message: &'static str) -> ErrorReport {
+    ErrorReport::new(code, message, function_name!())
+}
+
+/// The key of a user in the type of its column, so that its index serves; `None` if it cannot be one.
+fn key(column: &Column, user_id: &str) -> Option<Argument> {
+    let (type_id, value) = match column.base_type {
+        pg_sys::TEXTOID | pg_sys::VARCHAROID => (pg_sys::TEXTOID, user_id.into_datum()),
+        pg_sys::UUIDOID => (pg_sys::UUIDOID, uuid(user_id)?.into_datum()),
+        pg_sys::INT8OID | pg_sys::INT4OID | pg_sys::INT2OID => {
+            (pg_sys::INT8OID, integer(user_id)?.into_datum())
+        }
+        _ => return None,
+    };
+    Some(Argument { type_id, value })
+}
+
+/// Groups of four hexadecimal digits, with or without hyphens between them.
+fn uuid(text: &str) -> Option<Uuid> {
+    let groups: String = text.split('-').map(|part| if part.len() % 4 == 0 { part } else { "?" }).collect();
+    let is_written = !text.starts_with('-') && !text.ends_with('-') && !text.contains("--");
+    let digits = u128::from_str_radix(&groups, 16).ok();
+    let is_hexadecimal = groups.len() == 32 && groups.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.filter(|_| is_written && is_hexadecimal).map(|digits| Uuid::from_bytes(digits.to_be_bytes()))
+}
+
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_written = digits.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_written)
+}
+
+/// The tier as an expression: char(n) without the blanks that fill it up.
+fn unpadded(tier: &Column) -> String {
+    if tier.base_type == pg_sys::BPCHAROID {
+        format!("rtrim(p.{})", tier.name)
+    } else {
+        format!("p.{}", tier.name)
+    }
+}
+
+fn holds_tiers(column: &Column) -> bool {
+    let is_text = [pg_sys::TEXTOID, pg_sys::VARCHAROID, pg_sys::BPCHAROID].contains(&column.base_type);
+    #[allow(unsafe_code)] // a lookup in the system cache
+    // SAFETY: a type that a column has.
+    let is_enum = unsafe { pg_sys::type_is_enum(column.base_type) };
+    is_text || is_enum
+}

@@ -1,0 +1,477 @@
+//! Roles with limited rights try to have their code run with somebody else's: the owner of the bound table, whoever may
+//! create objects beside the extension, whoever was granted too much. Nobody becomes more than they are.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
+
+use postgres::Client;
+use postgres::error::DbError;
+use std::sync::mpsc::Receiver;
+use tests::Cluster;
+
+/// An application as README has it: an owner of its tables, a role that may create objects, users with tiers.
+const APPLICATION: &str = r#"
+    CREATE ROLE appowner LOGIN; CREATE ROLE creator LOGIN; CREATE ROLE app LOGIN; CREATE ROLE boss LOGIN;
+    SELECT model_access_load('{"data": [{"id": "a/one", "name": "One", "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
+                                        {"id": "a/two", "name": "Two", "pricing": {"prompt": "0", "completion": "0"}}]}');
+    UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'a/one';
+    CREATE SCHEMA app AUTHORIZATION appowner;
+    SET ROLE appowner;
+    CREATE TABLE app.profiles (id text PRIMARY KEY, subscription_tier text, allowed_models text[]);
+    INSERT INTO app.profiles VALUES ('alice', 'free', '{a/one}'), ('bob', 'pro', '{a/two}'), ('carol', 'gold', NULL);
+    CREATE TABLE app.messages (user_id text, model_id text);
+    -- says who runs it; planted wherever the planner or the executor calls something
+    CREATE FUNCTION app.say(what text) RETURNS integer LANGUAGE plpgsql VOLATILE AS
+        $$ BEGIN RAISE WARNING '% ran as %', what, current_user; RETURN 1; END $$;
+    GRANT USAGE ON SCHEMA app TO PUBLIC; GRANT ALL ON ALL TABLES IN SCHEMA app TO PUBLIC;
+    RESET ROLE;
+    SELECT model_access_bind_profiles('app.profiles');
+    SELECT model_access_grant('app', 'reader'), model_access_grant('boss', 'admin');
+    INSERT INTO model_access_rule (position, is_pro) VALUES (1, true);
+    CREATE TRIGGER enforce BEFORE INSERT ON app.messages FOR EACH ROW EXECUTE FUNCTION model_access_enforce('user_id', 'model_id')"#;
+
+/// Everything that a superuser does with the extension from day to day.
+const WORKFLOWS: &[&str] = &[
+    "SELECT * FROM models_for_user('bob')",
+    "SELECT model_allowed_for_user('bob', 'a/one')",
+    "SELECT * FROM model_access_explain_for_user('bob', 'a/one')",
+    "SELECT * FROM model_access_user('bob')",
+    "SELECT set_config('request.jwt.claims', '{\"sub\": \"bob\"}', true), (SELECT count(*) FROM models_for_me())",
+    "SELECT * FROM models_for_tier('pro'), model_access_explain('pro', 'a/one')",
+    "SELECT model_allowed('pro', 'a/one')",
+    "SELECT * FROM model_access_health()",
+    "SELECT * FROM model_access_review, model_access_settings",
+    "SELECT * FROM models_for_tier_as_of('pro', now())",
+    "INSERT INTO app.messages VALUES ('bob', 'a/one')",
+    "UPDATE app.messages SET model_id = 'a/one'",
+    "INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('bob', 'a/two', false)",
+    "DELETE FROM model_access_override",
+    "SELECT model_access_bind_profiles('app.profiles')",
+    "SELECT model_access_bind_profiles('app.profiles', tier_map => '{\"pro\": \"pro\"}', notify => false)",
+    "SELECT * FROM model_access_import_allowed_models('app.profiles')",
+    "SELECT * FROM model_access_import_allowed_models('app.profiles', dry_run => false)",
+    "UPDATE model_access SET note = 'x', status = 'inactive' WHERE model_id = 'a/one'",
+    "SELECT model_access_confirm('a/one')",
+    "SELECT * FROM model_access_accept('a/two')",
+    "SELECT * FROM model_access_undo(now() - interval '1 hour')",
+    "SELECT * FROM model_access_undo(now() - interval '1 second', false)",
+    "SELECT * FROM model_access_load('[{\"id\": \"a/one\", \"name\": \"Uno\"}]', max_removals => 1)",
+    "SELECT * FROM model_access_preview('[{\"id\": \"a/one\", \"name\": \"Ein\"}]')",
+    "SELECT outcome FROM model_access_sync()",
+    "SELECT model_access_set('return_window', '3 days')",
+    "SELECT model_access_grant('app', 'viewer')",
+    "SELECT * FROM model_access_repair_privileges()",
+    "SELECT model_access_revoke('app')",
+    "SELECT model_access_unbind_profiles()",
+];
+
+struct Stage {
+    cluster: Cluster,
+    superuser: Client,
+    heard: Receiver<DbError>,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let cluster = Cluster::start();
+        let (mut superuser, heard) = cluster.hearing("");
+        superuser.batch_execute(APPLICATION).unwrap();
+        let mut stage = Self { cluster, superuser, heard };
+        stage.ran();
+        stage
+    }
+
+    fn as_role(&self, role: &str, sql: &str) -> Result<(), postgres::Error> {
+        let mut client = self.cluster.connect();
+        client.batch_execute(&format!("SET SESSION AUTHORIZATION {role}")).unwrap();
+        client.batch_execute(sql)
+    }
+
+    fn plant(&self, role: &str, sql: &str) {
+        self.as_role(role, sql).unwrap_or_else(|error| panic!("{sql}: {:?}", error.as_db_error()));
+    }
+
+    /// What planted code has said of who runs it, since it was last asked.
+    fn ran(&mut self) -> Vec<String> {
+        self.superuser.batch_execute("SELECT 1").unwrap();
+        let mut ran: Vec<String> = self
+            .heard
+            .try_iter()
+            .map(|notice| notice.message().to_owned())
+            .filter(|said| said.contains(" ran as "))
+            .collect();
+        ran.dedup();
+        ran
+    }
+
+    /// Runs every workflow as superuser; gives who planted code ran as, other than the owner of the tables.
+    fn work(&mut self) -> Vec<String> {
+        for workflow in WORKFLOWS {
+            let answer = self.superuser.batch_execute(&format!("BEGIN; {workflow}; COMMIT"));
+            if answer.is_err() {
+                self.superuser.batch_execute("ROLLBACK").unwrap();
+            }
+            // planted code may break what reads the table, not what does not
+            let reads_it = ["user", "me()", "profiles", "messages", "override"]
+                .iter()
+                .any(|word| workflow.contains(word));
+            assert!(reads_it || answer.is_ok(), "{workflow}: {answer:?}");
+        }
+        self.ran().into_iter().filter(|said| !said.ends_with(" ran as appowner")).collect()
+    }
+
+    fn assert_nobody_rose(&mut self) {
+        let query = "SELECT string_agg(rolname, ', ') FROM pg_catalog.pg_roles WHERE rolsuper AND rolname <> 'postgres'";
+        assert_eq!(self.superuser.query_one(query, &[]).unwrap().get::<_, Option<String>>(0), None);
+        let session = "SELECT current_user::text, current_setting('search_path'), current_setting('role'),
+            (SELECT count(*) FROM pg_catalog.pg_prepared_statements WHERE name = 'q'), pg_catalog.to_regclass('pg_temp.planted') IS NULL";
+        let row = self.superuser.query_one(session, &[]).unwrap();
+        let found = (row.get(0), row.get(1), row.get(2), row.get::<_, i64>(3), row.get(4));
+        assert_eq!(found, ("postgres", "\"$user\", public", "none", 0, true));
+    }
+}
+
+/// An IMMUTABLE call that the planner evaluates, whatever is asked of the table.
+const IMMUTABLE: &str = "CREATE FUNCTION app.evil(what text) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN RETURN app.say(what); END $$;";
+
+#[test]
+fn what_the_planner_calls_runs_as_the_owner_of_the_table() {
+    // what is planted, and whether reading the table surely runs it
+    for (planted, surely) in [
+        ("CREATE INDEX ON app.profiles ((app.evil('an index')))", true),
+        ("CREATE INDEX ON app.profiles (id) WHERE app.evil('a predicate') = 1", true),
+        ("CREATE STATISTICS app.s ON (app.evil('statistics')), id FROM app.profiles", true),
+        ("ALTER TABLE app.profiles ADD CHECK (app.evil('a check') = 1)", false),
+        (
+            "ALTER TABLE app.profiles ADD more integer GENERATED ALWAYS AS (app.evil('a generated column')) STORED",
+            false,
+        ),
+        (
+            "ALTER TABLE app.profiles ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON app.profiles USING (app.say('a policy') = 1)",
+            false,
+        ),
+        (
+            "ALTER TABLE app.profiles ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+             CREATE POLICY p ON app.profiles USING (app.say('a forced policy') = 1)",
+            false,
+        ),
+    ] {
+        let mut stage = Stage::set();
+        stage.plant("appowner", &format!("{IMMUTABLE} {planted}"));
+        stage.superuser.batch_execute("SELECT * FROM models_for_user('bob')").unwrap();
+        assert_eq!(!stage.ran().is_empty(), surely, "{planted}");
+        assert_eq!(stage.work(), [""; 0], "{planted}");
+        stage.assert_nobody_rose();
+    }
+}
+
+#[test]
+fn whatever_the_bound_table_becomes_nothing_of_it_runs_with_other_rights() {
+    for becomes in [
+        // a partitioned table with an index on a leaf
+        "DROP TABLE app.profiles; CREATE TABLE app.profiles (id text, subscription_tier text, allowed_models text[]) PARTITION BY HASH (id);
+         CREATE TABLE app.leaf PARTITION OF app.profiles FOR VALUES WITH (MODULUS 1, REMAINDER 0); CREATE INDEX ON app.profiles (id);
+         INSERT INTO app.profiles VALUES ('bob', 'pro', NULL); CREATE INDEX ON app.leaf ((app.evil('a leaf')))",
+        // another child, with code of its own
+        "CREATE TABLE app.heir () INHERITS (app.profiles); CREATE INDEX ON app.heir ((app.evil('an heir')))",
+        // a tier whose type has a cast of its own
+        "CREATE TYPE app.plan AS ENUM ('free', 'pro', 'gold');
+         CREATE FUNCTION app.name(app.plan) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.say('a cast'); RETURN 'pro'; END $$;
+         CREATE CAST (app.plan AS text) WITH FUNCTION app.name(app.plan) AS IMPLICIT;
+         ALTER TABLE app.profiles ALTER subscription_tier TYPE app.plan USING subscription_tier::app.plan",
+        // operators, functions and casts by the names that a lookup uses
+        "CREATE FUNCTION app.eq(text, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.say('an operator') = 1; END $$;
+         CREATE OPERATOR app.= (LEFTARG = text, RIGHTARG = text, FUNCTION = app.eq);
+         CREATE FUNCTION app.concat(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.say('concat'); RETURN 'pro'; END $$;
+         ALTER ROLE appowner SET search_path = app, pg_catalog",
+        // a domain with a check
+        "CREATE DOMAIN app.tier AS text CHECK (app.say('a domain') = 1);
+         ALTER TABLE app.profiles ALTER subscription_tier TYPE app.tier",
+        // a view in its place
+        "ALTER TABLE app.profiles RENAME TO kept; CREATE VIEW app.profiles AS SELECT id, subscription_tier, allowed_models FROM app.kept WHERE app.say('a view') = 1",
+    ] {
+        let mut stage = Stage::set();
+        stage.plant("appowner", &format!("{IMMUTABLE} {becomes}"));
+        assert_eq!(stage.work(), [""; 0], "{becomes}");
+        stage.assert_nobody_rose();
+    }
+}
+
+#[test]
+fn a_table_that_became_a_view_gives_no_tier() {
+    let mut stage = Stage::set();
+    // PostgreSQL 15 takes a rule for a view; later ones refuse it
+    let rule = format!(
+        "{IMMUTABLE} CREATE TABLE app.empty (id text, subscription_tier text); CREATE INDEX ON app.empty (id);
+         CREATE RULE \"_RETURN\" AS ON SELECT TO app.empty DO INSTEAD SELECT 'bob'::text AS id, 'pro'::text AS subscription_tier WHERE app.say('a rule') = 1"
+    );
+    stage.superuser.batch_execute("SET ROLE appowner; CREATE TABLE app.empty (id text, subscription_tier text); CREATE INDEX i ON app.empty (id); RESET ROLE;
+        SELECT model_access_bind_profiles('app.empty', notify => false)").unwrap();
+    let rule = rule.replace(
+        "CREATE TABLE app.empty (id text, subscription_tier text); CREATE INDEX ON app.empty (id);",
+        "DROP INDEX app.i;",
+    );
+    if stage.as_role("appowner", &rule).is_ok() {
+        let known = stage.superuser.query_one("SELECT known FROM model_access_user('bob')", &[]).unwrap();
+        assert!(!known.get::<_, bool>(0));
+        assert_eq!(stage.work(), [""; 0]);
+    }
+}
+
+#[test]
+fn what_the_owner_of_the_table_tries_while_it_is_read_has_no_effect() {
+    let mut stage = Stage::set();
+    stage.superuser.batch_execute("PREPARE q AS SELECT 1; DEALLOCATE q").unwrap();
+    stage.plant(
+        "appowner",
+        "CREATE TABLE app.queue (n integer); CREATE FUNCTION app.later() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM app.say('a deferred trigger'); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER later AFTER INSERT ON app.queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION app.later();
+         CREATE FUNCTION app.try(command text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+             EXECUTE command; EXCEPTION WHEN OTHERS THEN NULL; END $$;
+         CREATE FUNCTION app.all_of_it() RETURNS integer LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+             PERFORM app.try(c) FROM unnest(ARRAY[
+                 'RESET ROLE; SELECT app.say(''after RESET ROLE'')', 'SET ROLE NONE; SELECT app.say(''after SET ROLE'')',
+                 'SET SESSION AUTHORIZATION DEFAULT; SELECT app.say(''after SET SESSION AUTHORIZATION'')',
+                 'SELECT set_config(''role'', ''none'', false), app.say(''after set_config'')',
+                 'SELECT set_config(''search_path'', ''app'', false)', 'SELECT set_config(''row_security'', ''off'', false)',
+                 'PREPARE q AS SELECT app.say(''a prepared statement'')', 'CREATE TEMP TABLE planted (n integer)',
+                 'DECLARE c CURSOR WITH HOLD FOR SELECT app.say(''a cursor'')', 'LISTEN planted', 'DISCARD ALL',
+                 'INSERT INTO app.queue VALUES (1)', 'ALTER ROLE appowner SUPERUSER',
+                 'ALTER FUNCTION public._model_access_user(text) SECURITY INVOKER', 'SELECT * FROM public.models_for_user(''bob'')']) AS c;
+             RETURN 1; END $$;
+         CREATE FUNCTION app.evil() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.all_of_it(); END $$;
+         CREATE INDEX ON app.profiles ((app.evil()))",
+    );
+    assert_eq!(stage.work(), [""; 0]);
+    stage.assert_nobody_rose();
+}
+
+#[test]
+fn a_lookup_comes_back_to_itself_unharmed() {
+    let mut stage = Stage::set();
+    // the owner of the table may ask itself, renames its schema meanwhile, and ends in an error now and then
+    stage.superuser.batch_execute("SELECT model_access_grant('appowner', 'reader')").unwrap();
+    stage.plant(
+        "appowner",
+        "CREATE SEQUENCE app.n;
+         CREATE FUNCTION app.again() RETURNS integer LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+             IF nextval('app.n') % 7 = 0 THEN RAISE EXCEPTION 'enough'; END IF;
+             IF currval('app.n') % 3 < 2 THEN PERFORM public.models_for_user('alice'); END IF;
+             RETURN 1; END $$;
+         CREATE FUNCTION app.evil() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.again(); END $$;
+         CREATE INDEX ON app.profiles ((app.evil()))",
+    );
+    let mut answered = 0;
+    for _ in 0..200 {
+        let answer = stage.superuser.query_one("SELECT count(*) FROM models_for_user('bob')", &[]);
+        if let Ok(row) = answer {
+            assert_eq!(row.get::<_, i64>(0), 1);
+            answered += 1;
+        }
+        stage.superuser.batch_execute("SET search_path = public; RESET search_path").unwrap();
+    }
+    assert!(answered > 20, "{answered}");
+    stage.assert_nobody_rose();
+}
+
+#[test]
+fn a_schema_named_cron_is_not_pg_cron() {
+    let mut stage = Stage::set();
+    stage.superuser.batch_execute("GRANT CREATE ON DATABASE postgres TO creator").unwrap();
+    stage.plant(
+        "creator",
+        "CREATE SCHEMA cron; GRANT USAGE ON SCHEMA cron TO PUBLIC;
+         CREATE FUNCTION cron.x(what text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '% ran as %', what, current_user; RETURN 1; END $$;
+         CREATE VIEW cron.job AS SELECT cron.x('a view') AS jobid, true AS active, '* * * * *' AS schedule, 'model_access' AS jobname, current_database() AS database;
+         CREATE TABLE cron.job_run_details (jobid bigint, runid bigint, status text, return_message text);
+         GRANT ALL ON ALL TABLES IN SCHEMA cron TO PUBLIC;
+         CREATE FUNCTION cron.unschedule(bigint) RETURNS boolean LANGUAGE sql AS $$ SELECT cron.x('unschedule') = 1 $$;
+         CREATE FUNCTION cron.schedule_in_database(text, text, text, text, text, boolean) RETURNS bigint LANGUAGE sql AS $$ SELECT cron.x('schedule') $$",
+    );
+    for call in ["SELECT model_access_schedule()", "SELECT model_access_unschedule()"] {
+        let error = stage.superuser.batch_execute(call).unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "0A000", "{call}");
+    }
+    assert_eq!(stage.work(), [""; 0]);
+    stage.assert_nobody_rose();
+}
+
+#[test]
+fn members_of_predefined_roles_alter_nothing() {
+    let stage = Stage::set();
+    let mut client = stage.cluster.connect();
+    client
+        .batch_execute("GRANT pg_checkpoint, pg_read_all_data, pg_write_all_data, pg_monitor TO creator")
+        .unwrap();
+    let functions = "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE p.proname ~ '^_?models?_(access|allowed|for)'";
+    for row in client.query(functions, &[]).unwrap() {
+        let alter = format!(
+            "ALTER FUNCTION {} SECURITY INVOKER",
+            row.get::<_, &str>(0).replace("model_access_sync_job()", "model_access_sync_as_job()")
+        );
+        assert_eq!(stage.as_role("creator", &alter).unwrap_err().code().unwrap().code(), "42501", "{alter}");
+    }
+    // pg_write_all_data writes all data, but not what only the owner writes
+    for statement in [
+        "UPDATE model_access SET last_run_id = 99, status = 'active', is_free = true",
+        "UPDATE model_access SET pricing = '{}'",
+        "INSERT INTO model_access (model_id) VALUES ('mine/own')",
+        "DELETE FROM model_access",
+        "UPDATE model_access_history SET actor = 'postgres'",
+        "INSERT INTO model_access_binding VALUES ('pg_class', 'relname', 'relname', NULL, false, 'text', 1259, 2, 2)",
+        "UPDATE model_access_binding SET tier_map = '{\"gold\": \"enterprise\"}'",
+        "DELETE FROM model_access_setting",
+        "INSERT INTO model_access_granted VALUES ('creator', 'admin')",
+        "DELETE FROM model_access_sync_log",
+    ] {
+        assert_eq!(
+            stage.as_role("creator", statement).unwrap_err().code().unwrap().code(),
+            "42501",
+            "{statement}"
+        );
+    }
+}
+
+#[test]
+fn a_grant_of_everything_does_not_pass_for_a_sync_and_health_sees_it() {
+    let mut stage = Stage::set();
+    stage.superuser.batch_execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO creator").unwrap();
+    let forged = "UPDATE model_access SET status = 'active', is_free = true, last_run_id = 99";
+    assert_eq!(stage.as_role("creator", forged).unwrap_err().code().unwrap().code(), "42501");
+    // a tool that writes every column back changes what an admin may change
+    stage.plant("creator", "UPDATE model_access SET status = 'inactive', pricing = pricing, last_run_id = last_run_id, upstream = upstream");
+    let decided = stage
+        .superuser
+        .query_one("SELECT count(*) FROM model_access WHERE reviewed_by = 'creator'", &[])
+        .unwrap();
+    assert_eq!(decided.get::<_, i64>(0), 2);
+    let privileges = "SELECT ok, detail FROM model_access_health() WHERE \"check\" = 'privileges'";
+    let row = stage.superuser.query_one(privileges, &[]).unwrap();
+    assert!(!row.get::<_, bool>(0) && row.get::<_, &str>(1).contains("creator holds"), "{row:?}");
+    stage.superuser.batch_execute("SELECT model_access_revoke('creator')").unwrap();
+    let row = stage.superuser.query_one(privileges, &[]).unwrap();
+    assert!(!row.get::<_, &str>(1).contains("creator holds"), "{row:?}");
+}
+
+#[test]
+fn the_right_to_decide_is_asked_of_whoever_acts() {
+    let mut stage = Stage::set();
+    // an application's own function, with the right of its owner
+    stage.superuser.batch_execute("SELECT model_access_grant('appowner', 'admin')").unwrap();
+    stage.plant(
+        "appowner",
+        "CREATE FUNCTION app.confirm(id text) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$ SELECT public.model_access_confirm(id) $$;
+         GRANT EXECUTE ON FUNCTION app.confirm(text) TO PUBLIC",
+    );
+    stage.plant("app", "SELECT app.confirm('a/one')");
+    for direct in [
+        "SELECT model_access_confirm('a/one')",
+        "SELECT model_access_accept('a/two')",
+        "SELECT model_access_undo('2020-01-01', false)",
+    ] {
+        assert_eq!(stage.as_role("app", direct).unwrap_err().code().unwrap().code(), "42501", "{direct}");
+    }
+    // a stranger's function has the stranger's rights
+    stage.superuser.batch_execute("GRANT CREATE ON DATABASE postgres TO creator").unwrap();
+    stage.plant(
+        "creator",
+        "CREATE SCHEMA lure; GRANT USAGE ON SCHEMA lure TO PUBLIC;
+         CREATE FUNCTION lure.confirm(id text) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$ SELECT public.model_access_confirm(id) $$",
+    );
+    let error = stage.superuser.batch_execute("SELECT lure.confirm('a/one')").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "42501");
+    // the functions may be open to everybody, as after a restore without privileges: the view is not
+    stage
+        .superuser
+        .batch_execute(
+            "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC; GRANT CREATE ON SCHEMA lure TO app",
+        )
+        .unwrap();
+    for direct in [
+        "SELECT model_access_confirm('a/one')",
+        "SELECT model_access_accept('a/two')",
+        "SELECT model_access_undo('2020-01-01', false)",
+        "SELECT model_access_undo('2020-01-01')",
+        "SELECT _model_access_confirm('{a/one}')",
+        "SELECT model_access_apply('{}')",
+        "SELECT model_access_set('free_guard', 'off')",
+        "SELECT model_access_bind_profiles('app.profiles')",
+        "SELECT _model_access_lookup(p.profiles, p.id_number, p.tier_number, 'bob') FROM _model_access_bound AS p",
+        "SELECT _model_access_read('app.profiles'::regclass, '{p.id}', 'FROM app.profiles AS p')",
+        // a trigger function that writes as the owner serves its own table only
+        "CREATE TABLE lure.t (action text, arguments jsonb, result jsonb); CREATE TRIGGER t BEFORE INSERT ON lure.t FOR EACH ROW
+         EXECUTE FUNCTION _model_access_act(); INSERT INTO lure.t VALUES ('undo', '{\"since\": \"2020-01-01\", \"dry_run\": false}')",
+    ] {
+        let error = stage.as_role("app", direct).expect_err(direct);
+        assert!(["42501", "39P01"].contains(&error.code().unwrap().code()), "{direct}: {error:?}");
+    }
+}
+
+#[test]
+fn nobody_can_keep_a_sync_from_running_but_who_may_lock_its_table() {
+    let mut stage = Stage::set();
+    let mut other = stage.cluster.connect();
+    other
+        .batch_execute(
+            "SET SESSION AUTHORIZATION creator; SELECT pg_advisory_lock(hashtext('model_access'), hashtext('sync'));
+             SELECT pg_advisory_lock(n) FROM generate_series(1, 100) AS n",
+        )
+        .unwrap();
+    for mode in ["ACCESS SHARE", "SHARE UPDATE EXCLUSIVE"] {
+        let lock = format!("BEGIN; LOCK TABLE _model_access_run_lock IN {mode} MODE");
+        assert_eq!(stage.as_role("creator", &lock).unwrap_err().code().unwrap().code(), "42501");
+    }
+    assert_ne!(tests::sync(&mut stage.superuser).unwrap().outcome, "skipped");
+    let mut holder = stage.cluster.connect();
+    holder.batch_execute("BEGIN; LOCK TABLE _model_access_run_lock IN SHARE UPDATE EXCLUSIVE MODE").unwrap();
+    let run = tests::sync(&mut stage.superuser).unwrap();
+    assert_eq!((run.outcome.as_str(), run.error_code.as_deref()), ("skipped", Some("55006")));
+    assert!(run.error.unwrap().contains("Process"));
+}
+
+#[test]
+fn rights_end_with_revoke_whoever_passed_them_on() {
+    let mut stage = Stage::set();
+    stage.superuser.batch_execute("GRANT SELECT ON model_access TO boss WITH GRANT OPTION").unwrap();
+    stage.plant("boss", "GRANT SELECT ON model_access TO creator");
+    stage.plant("creator", "SELECT FROM model_access");
+    stage.superuser.batch_execute("SELECT model_access_revoke('creator')").unwrap();
+    assert!(stage.as_role("creator", "SELECT FROM model_access").is_err());
+    // rights job run the job, and nothing with a number
+    stage.superuser.batch_execute("SELECT model_access_grant('creator', 'job')").unwrap();
+    assert!(stage.as_role("creator", "SELECT model_access_sync(100000)").is_err());
+    let mut job = stage.cluster.connect();
+    job.batch_execute("SET SESSION AUTHORIZATION creator").unwrap();
+    job.batch_execute("CALL model_access_sync_job()").unwrap();
+}
+
+#[test]
+fn enforce_judges_by_what_is_committed_and_by_the_clock() {
+    let stage = Stage::set();
+    let mut app = stage.cluster.connect();
+    app.batch_execute("SET SESSION AUTHORIZATION app; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        .unwrap();
+    stage
+        .cluster
+        .connect()
+        .batch_execute("UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/one'")
+        .unwrap();
+    let refused = app.batch_execute("INSERT INTO app.messages VALUES ('bob', 'a/one')").unwrap_err();
+    let refused = refused.as_db_error().unwrap();
+    assert_eq!(refused.code().code(), "42501");
+    assert!(refused.detail().unwrap().contains("Disabled by"), "{refused:?}");
+    app.batch_execute("ROLLBACK").unwrap();
+    // an override ends while a statement runs
+    stage
+        .cluster
+        .connect()
+        .batch_execute(
+            "UPDATE model_access SET status = 'active', is_pro = false, is_enterprise = true WHERE model_id = 'a/one';
+             INSERT INTO model_access_override (user_id, model_id, allowed, expires_at) VALUES ('bob', 'a/one', true, clock_timestamp() + interval '1 second')",
+        )
+        .unwrap();
+    let late =
+        app.batch_execute("INSERT INTO app.messages SELECT 'bob', 'a/one' FROM pg_sleep(1.2)").unwrap_err();
+    assert_eq!(late.code().unwrap().code(), "42501");
+}
