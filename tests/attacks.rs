@@ -119,6 +119,19 @@ impl Stage {
         self.ran().into_iter().filter(|said| !said.ends_with(" ran as appowner")).collect()
     }
 
+    /// Errors of these calls, and what planted code says of them.
+    fn hits(&mut self, calls: &[&str]) -> Vec<String> {
+        let mut hits = Vec::new();
+        for call in calls {
+            if let Err(error) = self.superuser.batch_execute(call) {
+                let error = error.as_db_error().unwrap();
+                hits.push(format!("{call}: {} {}", error.message(), error.where_().unwrap_or_default()));
+            }
+            hits.extend(self.ran().into_iter().map(|said| format!("{call}: {said}")));
+        }
+        hits
+    }
+
     fn assert_nobody_rose(&mut self) {
         let query = "SELECT string_agg(rolname, ', ') FROM pg_catalog.pg_roles WHERE rolsuper AND rolname <> 'postgres'";
         assert_eq!(self.superuser.query_one(query, &[]).unwrap().get::<_, Option<String>>(0), None);
@@ -178,6 +191,7 @@ fn whatever_the_bound_table_becomes_nothing_of_it_runs_with_other_rights() {
         "CREATE TYPE app.plan AS ENUM ('free', 'pro', 'gold');
          CREATE FUNCTION app.name(app.plan) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.say('a cast'); RETURN 'pro'; END $$;
          CREATE CAST (app.plan AS text) WITH FUNCTION app.name(app.plan) AS IMPLICIT;
+         DROP TRIGGER model_access_announce_change ON app.profiles; UPDATE app.profiles SET subscription_tier = 'pro';
          ALTER TABLE app.profiles ALTER subscription_tier TYPE app.plan USING subscription_tier::app.plan",
         // operators, functions and casts by the names that a lookup uses
         "CREATE FUNCTION app.eq(text, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.say('an operator') = 1; END $$;
@@ -186,7 +200,7 @@ fn whatever_the_bound_table_becomes_nothing_of_it_runs_with_other_rights() {
          ALTER ROLE appowner SET search_path = app, pg_catalog",
         // a domain with a check
         "CREATE DOMAIN app.tier AS text CHECK (app.say('a domain') = 1);
-         ALTER TABLE app.profiles ALTER subscription_tier TYPE app.tier",
+         DROP TRIGGER model_access_announce_change ON app.profiles; ALTER TABLE app.profiles ALTER subscription_tier TYPE app.tier",
         // a view in its place
         "ALTER TABLE app.profiles RENAME TO kept; CREATE VIEW app.profiles AS SELECT id, subscription_tier, allowed_models FROM app.kept WHERE app.say('a view') = 1",
     ] {
@@ -200,18 +214,17 @@ fn whatever_the_bound_table_becomes_nothing_of_it_runs_with_other_rights() {
 #[test]
 fn a_table_that_became_a_view_gives_no_tier() {
     let mut stage = Stage::set();
-    // PostgreSQL 15 takes a rule for a view; later ones refuse it
-    let rule = format!(
-        "{IMMUTABLE} CREATE TABLE app.empty (id text, subscription_tier text); CREATE INDEX ON app.empty (id);
-         CREATE RULE \"_RETURN\" AS ON SELECT TO app.empty DO INSTEAD SELECT 'bob'::text AS id, 'pro'::text AS subscription_tier WHERE app.say('a rule') = 1"
-    );
-    stage.superuser.batch_execute("SET ROLE appowner; CREATE TABLE app.empty (id text, subscription_tier text); CREATE INDEX i ON app.empty (id); RESET ROLE;
-        SELECT model_access_bind_profiles('app.empty', notify => false)").unwrap();
-    let rule = rule.replace(
-        "CREATE TABLE app.empty (id text, subscription_tier text); CREATE INDEX ON app.empty (id);",
-        "DROP INDEX app.i;",
-    );
-    if stage.as_role("appowner", &rule).is_ok() {
+    stage
+        .superuser
+        .batch_execute(
+            "SET ROLE appowner; CREATE TABLE app.empty (id text, subscription_tier text); CREATE INDEX i ON app.empty (id); RESET ROLE;
+             SELECT model_access_bind_profiles('app.empty', notify => false)",
+        )
+        .unwrap();
+    // PostgreSQL 15 takes such a rule for a view; later ones refuse it
+    let rule = "DROP INDEX app.i; CREATE RULE \"_RETURN\" AS ON SELECT TO app.empty DO INSTEAD
+        SELECT 'bob'::text AS id, 'pro'::text AS subscription_tier WHERE app.say('a rule') = 1";
+    if stage.as_role("appowner", rule).is_ok() {
         let known = stage.superuser.query_one("SELECT known FROM model_access_user('bob')", &[]).unwrap();
         assert!(!known.get::<_, bool>(0));
         assert_eq!(stage.work(), [""; 0]);
@@ -256,12 +269,14 @@ fn a_lookup_comes_back_to_itself_unharmed() {
         "appowner",
         "CREATE SEQUENCE app.n;
          CREATE FUNCTION app.again() RETURNS integer LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+             IF current_setting('app.armed', true) IS DISTINCT FROM 'yes' THEN RETURN 1; END IF;
              IF nextval('app.n') % 7 = 0 THEN RAISE EXCEPTION 'enough'; END IF;
              IF currval('app.n') % 3 < 2 THEN PERFORM public.models_for_user('alice'); END IF;
              RETURN 1; END $$;
          CREATE FUNCTION app.evil() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.again(); END $$;
          CREATE INDEX ON app.profiles ((app.evil()))",
     );
+    stage.superuser.batch_execute("SET app.armed = 'yes'").unwrap();
     let mut answered = 0;
     for _ in 0..200 {
         let answer = stage.superuser.query_one("SELECT count(*) FROM models_for_user('bob')", &[]);
@@ -304,12 +319,9 @@ fn members_of_predefined_roles_alter_nothing() {
     client
         .batch_execute("GRANT pg_checkpoint, pg_read_all_data, pg_write_all_data, pg_monitor TO creator")
         .unwrap();
-    let functions = "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE p.proname ~ '^_?models?_(access|allowed|for)'";
+    let functions = "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE p.proname ~ '^_?models?_(access|allowed|for)' AND p.prokind = 'f'";
     for row in client.query(functions, &[]).unwrap() {
-        let alter = format!(
-            "ALTER FUNCTION {} SECURITY INVOKER",
-            row.get::<_, &str>(0).replace("model_access_sync_job()", "model_access_sync_as_job()")
-        );
+        let alter = format!("ALTER FUNCTION {} SECURITY INVOKER", row.get::<_, &str>(0));
         assert_eq!(stage.as_role("creator", &alter).unwrap_err().code().unwrap().code(), "42501", "{alter}");
     }
     // pg_write_all_data writes all data, but not what only the owner writes
@@ -474,4 +486,189 @@ fn enforce_judges_by_what_is_committed_and_by_the_clock() {
     let late =
         app.batch_execute("INSERT INTO app.messages SELECT 'bob', 'a/one' FROM pg_sleep(1.2)").unwrap_err();
     assert_eq!(late.code().unwrap().code(), "42501");
+}
+
+/// Overloads of every function of the extension, with a near type in one place or with fewer arguments, and operators that
+/// fit calls better than PostgreSQL's own: whoever may create objects beside the extension could plant them.
+const OVERLOADS: &str = r#"
+    DO $plant$
+    DECLARE
+        near CONSTANT jsonb := '{"text": ["name", "varchar", "bpchar"], "oid": ["regclass", "regtype", "regprocedure", "regrole", "bigint"],
+            "name": ["text", "varchar"], "integer": ["bigint", "smallint"], "bigint": ["integer", "numeric"], "smallint": ["integer", "bigint"],
+            "regclass": ["oid", "text"], "regtype": ["oid"], "regprocedure": ["oid", "text"], "regrole": ["oid", "text"],
+            "timestamp with time zone": ["date", "timestamp"], "text[]": ["name[]", "varchar[]"], "name[]": ["text[]"], "jsonb": ["json"],
+            "json": ["jsonb"], "bytea": ["text"], "interval": ["text"], "boolean": ["text"]}';
+        f     record;
+        types text[];
+        other text;
+        n     integer := 0;
+    BEGIN
+        FOR f IN
+            SELECT p.oid, p.proname, p.pronargs, p.pronargdefaults, p.proretset, p.prorettype::regtype AS returns,
+                ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes) WITH ORDINALITY AS a(t, i) ORDER BY i) AS types,
+                coalesce((SELECT ', ' || string_agg(format('OUT %I %s', p.proargnames[i], p.proallargtypes[i]::regtype), ', ' ORDER BY i)
+                 FROM generate_subscripts(p.proargmodes, 1) AS i WHERE p.proargmodes[i] IN ('o', 't')), '') AS outs
+            FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^_?models?_(access|allowed|for)' AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype AND p.provariadic = 0
+        LOOP
+            FOR i IN 1..f.pronargs LOOP
+                FOR other IN SELECT jsonb_array_elements_text(near -> f.types[i]) LOOP
+                    types := f.types;
+                    types[i] := other;
+                    n := n + pg_temp.plant(f.proname, types, f.outs, f.proretset, f.returns);
+                END LOOP;
+            END LOOP;
+            FOR i IN 1..f.pronargdefaults LOOP
+                n := n + pg_temp.plant(f.proname, f.types[:f.pronargs - i], f.outs, f.proretset, f.returns);
+            END LOOP;
+        END LOOP;
+        FOR f IN SELECT o.oprname, o.oprleft::regtype AS l, o.oprright::regtype AS r, o.oprresult::regtype AS result, a.l AS al, a.r AS ar
+            FROM pg_operator AS o CROSS JOIN (VALUES ('text', 'name'), ('name', 'text'), ('text', 'varchar'), ('varchar', 'text'), ('text', 'text'),
+                ('oid', 'regclass'), ('regclass', 'oid'), ('regrole', 'oid'), ('oid', 'regrole'), ('integer', 'smallint'), ('bigint', 'smallint')) AS a(l, r)
+            WHERE o.oprnamespace = 'pg_catalog'::regnamespace AND o.oprleft <> 0
+              AND o.oprname IN ('=', '<>', '<', '>', '||', '~', '!~', '~~') AND (o.oprleft, o.oprright) IN (('text'::regtype, 'text'::regtype), ('oid'::regtype, 'oid'::regtype), ('int4'::regtype, 'int4'::regtype))
+        LOOP
+            n := n + pg_temp.plant_operator(f.oprname, f.al, f.ar, f.result);
+        END LOOP;
+        IF n < 500 THEN RAISE EXCEPTION 'only % planted', n; END IF;
+    END
+    $plant$"#;
+
+const PLANT: &str = r#"
+    CREATE FUNCTION pg_temp.plant(name text, types text[], outs text, is_set boolean, returns regtype) RETURNS integer LANGUAGE plpgsql AS $f$
+    BEGIN
+        EXECUTE format('CREATE FUNCTION public.%I(%s) %s LANGUAGE plpgsql AS %L', name,
+            ltrim((SELECT string_agg(format('%s', t), ', ' ORDER BY i) FROM unnest(types) WITH ORDINALITY AS a(t, i)) || outs, ', '),
+            CASE WHEN outs = '' THEN 'RETURNS ' || CASE WHEN is_set THEN 'SETOF ' ELSE '' END || returns
+                 WHEN is_set THEN 'RETURNS SETOF record' ELSE '' END,
+            format('BEGIN RAISE WARNING ''%s(%s) ran as %%'', current_user; %s END', name, array_to_string(types, ','),
+                CASE WHEN outs <> '' OR is_set OR returns = 'void'::regtype THEN 'RETURN;' ELSE 'RETURN NULL;' END));
+        RETURN 1;
+    EXCEPTION WHEN duplicate_function OR invalid_function_definition THEN
+        RETURN 0;
+    END $f$;
+    CREATE FUNCTION pg_temp.plant_operator(name text, l text, r text, result regtype) RETURNS integer LANGUAGE plpgsql AS $f$
+    DECLARE
+        code text := 'op_' || md5(name || l || r);
+    BEGIN
+        EXECUTE format('CREATE FUNCTION public.%I(%s, %s) RETURNS %s LANGUAGE plpgsql AS %L', code, l, r, result,
+            format('BEGIN RAISE WARNING ''operator %s (%s,%s) ran as %%'', current_user; RETURN NULL; END', name, l, r));
+        EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = public.%I)', name, l, r, code);
+        RETURN 1;
+    EXCEPTION WHEN duplicate_function THEN
+        RETURN 0;
+    END $f$;"#;
+
+#[test]
+fn no_overload_beside_the_extension_is_taken_for_its_own() {
+    let mut stage = Stage::set();
+    stage
+        .superuser
+        .batch_execute("GRANT CREATE ON SCHEMA public TO creator; CREATE ROLE lookedup LOGIN")
+        .unwrap();
+    stage.plant("creator", &format!("{PLANT} {OVERLOADS}"));
+    // calls that name their own types: what a person types is that person's to qualify
+    let exact = [
+        "SELECT * FROM models_for_user('bob'::text), model_access_user('bob'::text)",
+        "SELECT model_allowed_for_user('bob'::text, 'a/one'::text), model_allowed('pro'::text, 'a/one'::text)",
+        "SELECT * FROM model_access_explain_for_user('bob'::text, 'a/one'::text), model_access_explain('pro'::text, 'a/one'::text)",
+        "SELECT * FROM models_for_tier('pro'::text), models_for_tier_as_of('pro'::text, now()), models_for_me()",
+        "SELECT * FROM model_access_health()",
+        "SELECT * FROM model_access_review, model_access_settings, model_access_price_history",
+        "INSERT INTO app.messages VALUES ('bob', 'a/one'); UPDATE app.messages SET model_id = 'a/one'",
+        "INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('bob', 'a', true); DELETE FROM model_access_override",
+        "SELECT model_access_unbind_profiles()",
+        "SELECT model_access_bind_profiles('app.profiles'::regclass, 'id'::name, 'subscription_tier'::name, '{\"pro\": \"pro\"}'::jsonb, true)",
+        "SELECT * FROM model_access_import_allowed_models('app.profiles'::regclass, 'allowed_models'::name, 'id'::name, 'subscription_tier'::name,
+            now() + interval '1 day', false)",
+        "UPDATE model_access SET status = 'active', is_free = true WHERE model_id = 'a/one'",
+        "INSERT INTO model_access_rule (position, is_pro, pattern) VALUES (7, true, 'a/%')",
+        "SELECT model_access_confirm(VARIADIC '{a/one}'::text[])",
+        "UPDATE model_access SET status = 'new' WHERE model_id = 'a/two'",
+        "SELECT * FROM model_access_accept(VARIADIC '{a/two}'::text[])",
+        "SELECT * FROM model_access_undo(now() - interval '1 hour', true, '{a/one}'::text[])",
+        "SELECT * FROM model_access_undo(now() - interval '1 second', false, NULL::text[])",
+        "SELECT * FROM model_access_load('[{\"id\": \"a/one\", \"name\": \"Uno\"}]'::text, 5)",
+        "SELECT * FROM model_access_preview(NULL::text, 5)",
+        "SELECT * FROM model_access_sync(5)",
+        "SELECT model_access_set('return_window'::text, '3 days'::text)",
+        "SELECT model_access_grant('lookedup'::regrole, 'admin'::text)",
+        "SELECT * FROM model_access_repair_privileges()",
+        "SELECT model_access_revoke('lookedup'::regrole)",
+        "SELECT * FROM model_access_retire_allowed_models('app.profiles'::regclass, 'allowed_models'::name, '{}'::text[], true)",
+        "SELECT * FROM model_access_retire_allowed_models('app.profiles'::regclass, 'allowed_models'::name, '{}'::text[], false)",
+        "SELECT * FROM model_access_restore_allowed_models('app.profiles'::regclass, false, '{}'::text[])",
+        "CALL model_access_sync_job()",
+    ];
+    if stage.superuser.batch_execute("CREATE EXTENSION pg_cron").is_ok() {
+        stage
+            .superuser
+            .batch_execute(
+                "SELECT model_access_schedule('17 3 * * *'::text, NULL::regrole), model_access_unschedule()",
+            )
+            .unwrap();
+    }
+    assert_eq!(stage.hits(&exact), [""; 0]);
+    assert!(
+        stage
+            .superuser
+            .batch_execute("SELECT model_access_schedule('17 3 * * *'::text, 'creator'::regrole)")
+            .is_err()
+    );
+    assert_eq!(stage.ran(), [""; 0]);
+    stage.assert_nobody_rose();
+}
+
+#[test]
+fn no_overload_beside_the_script_is_taken_for_its_own() {
+    let cluster = Cluster::start_without_library();
+    let (mut superuser, heard) = cluster.hearing("");
+    superuser
+        .batch_execute(
+            "CREATE ROLE creator LOGIN; GRANT CREATE ON SCHEMA public TO creator; CREATE ROLE lookedup;
+             INSERT INTO model_access (model_id, provider, status, is_pro) VALUES ('a/one', 'a', 'active', true), ('a/two', 'a', 'new', false);
+             CREATE TABLE profiles (id uuid PRIMARY KEY, subscription_tier varchar(20), allowed_models text[]); ALTER TABLE profiles OWNER TO keeper;
+             INSERT INTO profiles VALUES ('00000000-0000-0000-0000-00000000000b', 'pro', '{a/two}'); CREATE TABLE messages (user_id uuid, model_id text);
+             CREATE TRIGGER enforce BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION model_access_enforce('user_id', 'model_id');
+             GRANT ALL ON messages TO keeper",
+        )
+        .unwrap();
+    let mut stage = Stage { cluster, superuser, heard };
+    stage.plant("creator", &format!("{PLANT} {OVERLOADS}"));
+    stage.superuser.batch_execute("SET SESSION AUTHORIZATION keeper").unwrap();
+    let exact = [
+        "SELECT model_access_bind_profiles('profiles'::regclass, 'id'::name, 'subscription_tier'::name, NULL::jsonb, true)",
+        "SELECT * FROM models_for_user('00000000-0000-0000-0000-00000000000b'::text), model_access_user('bob'::text)",
+        "SELECT model_allowed_for_user('00000000-0000-0000-0000-00000000000b'::text, 'a/one'::text), model_allowed('pro'::text, 'a/one'::text)",
+        "SELECT * FROM model_access_explain_for_user('bob'::text, 'a/one'::text), model_access_explain('pro'::text, 'a/one'::text)",
+        "SELECT * FROM models_for_tier('pro'::text), models_for_tier_as_of('pro'::text, now()), models_for_me()",
+        "INSERT INTO messages VALUES ('00000000-0000-0000-0000-00000000000b', 'a/one')",
+        "SELECT * FROM model_access_import_allowed_models('profiles'::regclass, 'allowed_models'::name, 'id'::name, 'subscription_tier'::name,
+            now() + interval '1 day', false)",
+        "INSERT INTO model_access_rule (position, is_pro, pattern) VALUES (7, true, 'a/%')",
+        "SELECT * FROM model_access_accept(VARIADIC '{a/two}'::text[])",
+        "SELECT model_access_confirm(VARIADIC '{a/one}'::text[])",
+        "SELECT * FROM model_access_undo(now() - interval '1 second', false, NULL::text[])",
+        "SELECT model_access_set('return_window'::text, '3 days'::text)",
+        "SELECT model_access_grant('lookedup'::regrole, 'admin'::text)",
+        "SELECT * FROM model_access_repair_privileges()",
+        "SELECT model_access_revoke('lookedup'::regrole)",
+        "SELECT * FROM model_access_health()",
+        "SELECT model_access_unbind_profiles()",
+    ];
+    assert_eq!(stage.hits(&exact), [""; 0]);
+    // the program that brings the catalogue in calls functions too
+    let document = r#"[{"id": "a/one", "name": "Uno"}, {"id": "a/three", "name": "Three"}]"#;
+    let folder = std::env::temp_dir().join(format!("model_access.push.{}.json", std::process::id()));
+    std::fs::write(&folder, document).unwrap();
+    let output = std::process::Command::new(tests::push_program())
+        .args(["push", "--file"])
+        .arg(&folder)
+        .env("PGHOST", stage.cluster.socket())
+        .env("PGUSER", "keeper")
+        .env("PGDATABASE", "postgres")
+        .output()
+        .unwrap();
+    std::fs::remove_file(&folder).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() != Some(1) && !said.contains(" ran as "), "{said}");
 }

@@ -215,37 +215,6 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
 }
 
 #[test]
-fn health_reads_the_schedule_and_the_last_run_of_the_job() {
-    let cluster = Cluster::start();
-    let mut client = cluster.connect();
-    if client.query("SELECT FROM pg_available_extensions WHERE name = 'pg_cron'", &[]).unwrap().is_empty() {
-        return;
-    }
-    client.batch_execute("CREATE EXTENSION pg_cron").unwrap();
-    sync(&mut client).unwrap();
-    for (schedule, allowed) in [
-        ("17 */6 * * *", "07:30:00"),
-        ("5 * * * *", "01:15:00"),
-        ("17 3 * * *", "1 day 06:00:00"),
-        ("0 3 * * 1", "8 days 18:00:00"),
-    ] {
-        client.execute("SELECT model_access_schedule($1)", &[&schedule]).unwrap();
-        wait_until(
-            &mut client,
-            &format!(
-                "EXISTS (SELECT FROM model_access_health() WHERE \"check\" = 'last_success' AND detail LIKE '%, {allowed} allowed')"
-            ),
-        );
-    }
-    let failed = "INSERT INTO cron.job_run_details (jobid, runid, status, return_message) SELECT jobid, 1, 'failed', 'no route' FROM cron.job";
-    client.batch_execute(failed).unwrap();
-    let job = client
-        .query_one("SELECT ok, detail FROM model_access_health() WHERE \"check\" = 'job'", &[])
-        .unwrap();
-    assert_eq!((job.get(0), job.get(1)), (false, "failed: no route"));
-}
-
-#[test]
 fn a_ban_that_is_being_committed_is_not_accepted_over() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();

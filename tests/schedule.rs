@@ -48,7 +48,13 @@ fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
             "SELECT model_access_schedule('0 0 1 1 *'); SELECT model_access_schedule('* * * * *', '\"Nightly Job\"')",
         )
         .unwrap();
-    assert_eq!(count(&mut client, "cron.job WHERE jobname = 'model_access' AND username = 'Nightly Job'"), 1);
+    assert_eq!(
+        count(
+            &mut client,
+            "cron.job WHERE jobname = 'model_access in postgres' AND username = 'Nightly Job'"
+        ),
+        1
+    );
     assert_eq!(count(&mut client, "cron.job"), 1);
 
     let mut known = 0;
@@ -125,7 +131,11 @@ fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_with_the_way_out() {
         let line = error.hint().unwrap().split_once(": ").unwrap().1.split_once(". To end").unwrap().0;
         client.batch_execute(&format!("CREATE EXTENSION pg_cron; {line}")).unwrap();
         assert_eq!(count(&mut client, "cron.job WHERE database = 'app'"), 1);
-        client.batch_execute("CREATE ROLE idle; SELECT cron.unschedule('model_access')").unwrap();
+        // beside the job of another database, and without changing it
+        client.batch_execute("SELECT model_access_schedule()").unwrap();
+        assert_eq!(count(&mut client, "cron.job"), 2);
+        let end = error.hint().unwrap().split_once("To end it: ").unwrap().1.trim_end_matches('.');
+        client.batch_execute(&format!("{end}; SELECT model_access_unschedule(); CREATE ROLE idle")).unwrap();
         for role in ["idle", "0", "99999"] {
             let error = client
                 .batch_execute(&format!("SELECT model_access_schedule('0 0 * * *', '{role}')"))
@@ -141,6 +151,61 @@ fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_with_the_way_out() {
             "{error:?}"
         );
     }
+}
+
+#[test]
+fn a_schedule_says_how_often_a_sync_is_due() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    if count(&mut client, "pg_available_extensions WHERE name = 'pg_cron'") == 0 {
+        return;
+    }
+    client.batch_execute("CREATE EXTENSION pg_cron").unwrap();
+    // the longest gap, and how old the last success may be at the most and is too old
+    for (schedule, gap, well, late) in [
+        ("17 3 * * *", "1 day", "25 hours", "26 hours"),
+        ("17 3 * * 1-5", "3 days", "73 hours", "74 hours"),
+        ("17 3 * * mon-fri", "3 days", "73 hours", "74 hours"),
+        ("17 3 * * 0-6", "1 day", "25 hours", "26 hours"),
+        ("17 3 */2 * *", "2 days", "49 hours", "50 hours"),
+        ("17 3 1-31 * *", "1 day", "25 hours", "26 hours"),
+        ("17 3 1,15 * *", "17 days", "17 days 1 hour", "17 days 2 hours"),
+        ("17 3 13 * 5", "7 days", "7 days 1 hour", "7 days 2 hours"),
+        ("@hourly", "01:00:00", "2 hours", "3 hours"),
+        ("17 3,15 * * *", "12:00:00", "13 hours", "14 hours"),
+        ("17 */6 * * *", "06:00:00", "7 hours", "8 hours"),
+        ("@weekly", "7 days", "7 days 1 hour", "7 days 2 hours"),
+        ("0 3 * * 7", "7 days", "7 days 1 hour", "7 days 2 hours"),
+        ("@monthly", "31 days", "31 days 1 hour", "31 days 2 hours"),
+        ("* * * * *", "00:01:00", "1 hour", "2 hours"),
+        ("30 seconds", "00:00:30", "1 hour", "2 hours"),
+    ] {
+        // pg_cron 1.4 has no seconds
+        if client.execute("SELECT model_access_schedule($1)", &[&schedule]).is_err() {
+            assert_eq!(schedule, "30 seconds");
+            continue;
+        }
+        let interval = "SELECT value FROM model_access_settings WHERE name = 'sync_interval'";
+        assert_eq!(client.query_one(interval, &[]).unwrap().get::<_, &str>(0), gap, "{schedule}");
+        for (age, ok) in [(well, true), (late, false)] {
+            client
+                .batch_execute(&format!(
+                    "DELETE FROM model_access_sync_log; INSERT INTO model_access_sync_log (started_at, duration_ms, outcome, run_by)
+                     VALUES (now() - interval '{age}', 1, 'unchanged', 'x')"
+                ))
+                .unwrap();
+            let check = "SELECT ok FROM model_access_health() WHERE \"check\" = 'last_success'";
+            assert_eq!(client.query_one(check, &[]).unwrap().get::<_, bool>(0), ok, "{schedule}: {age}");
+        }
+    }
+    // what is not understood leaves the setting as it is
+    client
+        .batch_execute(
+            "SELECT model_access_set('sync_interval', '5 days'); SELECT model_access_schedule('@reboot')",
+        )
+        .unwrap();
+    let interval = "SELECT value FROM model_access_settings WHERE name = 'sync_interval'";
+    assert_eq!(client.query_one(interval, &[]).unwrap().get::<_, &str>(0), "5 days");
 }
 
 #[test]

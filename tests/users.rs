@@ -93,7 +93,7 @@ fn without_the_library_only_tables_of_the_owner_are_bound() {
     client
         .batch_execute(
             "CREATE ROLE other; CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text);
-             INSERT INTO profiles VALUES ('alice', 'pro'); ALTER TABLE profiles OWNER TO other; GRANT other TO keeper;
+             INSERT INTO profiles VALUES ('alice', 'pro'); ALTER TABLE profiles OWNER TO other; GRANT other TO keeper; GRANT CREATE ON SCHEMA public TO other;
              SET SESSION AUTHORIZATION keeper",
         )
         .unwrap();

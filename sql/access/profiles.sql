@@ -184,7 +184,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_tier_writers() IS 'Internal. The roles, other than the owner of the bound table and admins, that may UPDATE its tier column; NULL where there are none.';
 
-CREATE FUNCTION @extschema@._model_access_unknown_tiers() RETURNS text
+CREATE FUNCTION @extschema@._model_access_users_without_tier() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     counted text[] := (
@@ -195,7 +195,7 @@ BEGIN
     RETURN CASE WHEN counted[1] <> '0' THEN format('%s, such as %L', counted[1], counted[2]) END;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_unknown_tiers() IS 'Internal. How many users of the bound table are in tiers that do not exist, with an example; NULL where there are none.';
+COMMENT ON FUNCTION @extschema@._model_access_users_without_tier() IS 'Internal. How many users of the bound table are in tiers that do not exist, with an example; NULL where there are none.';
 
 CREATE FUNCTION @extschema@._model_access_watch(profiles regclass, id_column name, tier_column name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -274,7 +274,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     bound   record;
     writers text := @extschema@._model_access_tier_writers();
-    unknown text := @extschema@._model_access_unknown_tiers();
+    unknown text := @extschema@._model_access_users_without_tier();
 BEGIN
     SELECT b.profiles, a.attname AS tier_column INTO bound
     FROM @extschema@._model_access_bound AS b JOIN pg_attribute AS a ON a.attrelid = b.profiles AND a.attnum = b.tier_number;

@@ -32,7 +32,7 @@ BEGIN
     ELSIF problem IS NOT NULL THEN
         RETURN QUERY VALUES ('profiles', false, format('users cannot be looked up: %s; bind the table again', problem));
     ELSE
-        unknown := @extschema@._model_access_unknown_tiers();
+        unknown := @extschema@._model_access_users_without_tier();
         RETURN QUERY VALUES ('profiles', unknown IS NULL, format('users of %s in a tier that does not exist: %s', bound, coalesce(unknown, '0')));
     END IF;
     RETURN QUERY VALUES ('tier_column', writers IS NULL, coalesce('can be updated by ' || writers, 'only its owner and admins may update it directly'));

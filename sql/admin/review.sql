@@ -100,7 +100,7 @@ DECLARE
     confirmed bigint;
 BEGIN
     PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
-        'there is no model', 'Ids are exact; look in model_access.');
+        'there is no model'::text, 'Ids are exact; look in model_access.'::text);
     -- not naming status, which would end the wait of a missing model for its return
     UPDATE @extschema@.model_access AS m
     SET reviewed_at = clock_timestamp(), reviewed_by = @extschema@._model_access_actor(), reviewed_rule = NULL,
@@ -123,7 +123,7 @@ BEGIN
     LOCK TABLE @extschema@.model_access_rule IN SHARE MODE;
     PERFORM @extschema@._model_access_check_ids(model_ids,
         ARRAY(SELECT r.model_id FROM @extschema@.model_access_review AS r WHERE r.proposed IS NOT NULL),
-        'no rule proposes anything for', 'model_access_review shows what waits and what is proposed.');
+        'no rule proposes anything for'::text, 'model_access_review shows what waits and what is proposed.'::text);
     RETURN QUERY
         UPDATE @extschema@.model_access AS m
         SET status = 'active', is_free = p.is_free, is_pro = p.is_pro, is_enterprise = p.is_enterprise,

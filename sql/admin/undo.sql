@@ -103,7 +103,7 @@ BEGIN
                   HINT = 'Name a moment in the past, such as column at of the change in model_access_history.';
     ELSIF model_ids IS NOT NULL THEN
         PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
-            'there is no model', 'Ids are exact; look in model_access.');
+            'there is no model'::text, 'Ids are exact; look in model_access.'::text);
     END IF;
     IF NOT dry_run THEN
         PERFORM @extschema@._model_access_lock();

@@ -52,7 +52,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                     CASE c.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, c.tgname), ''
                     ORDER BY c.depth, c.tgrelid::regclass::text)
          FROM clones AS c WHERE c.tgenabled <> 'O'),
-        @extschema@._model_access_ddl_comment(format('TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass), 'pg_trigger'::regclass, id, 0))
+        @extschema@._model_access_ddl_comment(format('TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass), 'pg_trigger'::regclass::oid, id, 0::integer))
     FROM pg_trigger AS t WHERE t.oid = id
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_trigger(oid) IS 'Internal. A trigger as DDL, with its state here and in every partition.';
@@ -62,7 +62,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(pg_get_ruledef(id), E'\n',
         CASE WHEN r.ev_enabled <> 'O' THEN format(E'ALTER TABLE %s %s RULE %I;\n', r.ev_class::regclass,
             CASE r.ev_enabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, r.rulename) END,
-        @extschema@._model_access_ddl_comment(format('RULE %I ON %s', r.rulename, r.ev_class::regclass), 'pg_rewrite'::regclass, id, 0))
+        @extschema@._model_access_ddl_comment(format('RULE %I ON %s', r.rulename, r.ev_class::regclass), 'pg_rewrite'::regclass::oid, id, 0::integer))
     FROM pg_rewrite AS r WHERE r.oid = id
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_rule(oid) IS 'Internal. A rule as DDL, with its state.';
@@ -75,7 +75,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE r::regrole::text END, ', ') FROM unnest(p.polroles) AS r)),
         E'\n    USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
         E'\n    WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', E';\n',
-        @extschema@._model_access_ddl_comment(format('POLICY %I ON %s', p.polname, p.polrelid::regclass), 'pg_policy'::regclass, id, 0))
+        @extschema@._model_access_ddl_comment(format('POLICY %I ON %s', p.polname, p.polrelid::regclass), 'pg_policy'::regclass::oid, id, 0::integer))
     FROM pg_policy AS p WHERE p.oid = id
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_policy(oid) IS 'Internal. A row security policy as DDL.';
@@ -88,7 +88,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
          FROM pg_attribute AS a WHERE a.attrelid = id AND a.attstattarget >= 0),
         CASE WHEN i.indisclustered THEN format(E'ALTER TABLE %s CLUSTER ON %I;\n', i.indrelid::regclass, c.relname) END,
         CASE WHEN i.indisreplident THEN format(E'ALTER TABLE ONLY %s REPLICA IDENTITY USING INDEX %I;\n', i.indrelid::regclass, c.relname) END,
-        @extschema@._model_access_ddl_comment('INDEX ' || id::regclass, 'pg_class'::regclass, id, 0))
+        @extschema@._model_access_ddl_comment('INDEX ' || id::regclass, 'pg_class'::regclass::oid, id, 0::integer))
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid LEFT JOIN pg_tablespace AS s ON s.oid = c.reltablespace
     WHERE i.indexrelid = id
 $$;
@@ -98,7 +98,7 @@ CREATE FUNCTION @extschema@._model_access_ddl_constraint(id oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(format(E'ALTER TABLE %s%s ADD CONSTRAINT %I %s;\n', CASE WHEN c.contype IN ('p', 'u', 'x') THEN 'ONLY ' END,
             c.conrelid::regclass, c.conname, pg_get_constraintdef(id)),
-        @extschema@._model_access_ddl_comment(format('CONSTRAINT %I ON %s', c.conname, c.conrelid::regclass), 'pg_constraint'::regclass, id, 0))
+        @extschema@._model_access_ddl_comment(format('CONSTRAINT %I ON %s', c.conname, c.conrelid::regclass), 'pg_constraint'::regclass::oid, id, 0::integer))
     FROM pg_constraint AS c WHERE c.oid = id
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_constraint(oid) IS 'Internal. A constraint of a table as DDL.';
@@ -127,7 +127,7 @@ CREATE FUNCTION @extschema@._model_access_ddl_statistics(id oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(pg_get_statisticsobjdef(id), E';\n', format(E'ALTER STATISTICS %s OWNER TO %s;\n', n.name, s.stxowner::regrole),
         CASE WHEN s.stxstattarget >= 0 THEN format(E'ALTER STATISTICS %s SET STATISTICS %s;\n', n.name, s.stxstattarget) END,
-        @extschema@._model_access_ddl_comment('STATISTICS ' || n.name, 'pg_statistic_ext'::regclass, id, 0))
+        @extschema@._model_access_ddl_comment('STATISTICS ' || n.name, 'pg_statistic_ext'::regclass::oid, id, 0::integer))
     FROM pg_statistic_ext AS s CROSS JOIN LATERAL (SELECT format('%s.%I', s.stxnamespace::regnamespace, s.stxname)) AS n(name)
     WHERE s.oid = id
 $$;
@@ -138,9 +138,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     -- not OR REPLACE: what has that name by then is somebody else's
     SELECT concat(regexp_replace(trim(E'\n' FROM pg_get_functiondef(id)), '^CREATE OR REPLACE', 'CREATE'), E';\n',
         format(E'ALTER ROUTINE %s OWNER TO %s;\n', n.name, p.proowner::regrole),
-        format(E'SELECT %s._model_access_revoke_all(%L);\n', '@extschema@'::regnamespace, 'ROUTINE ' || n.name),
+        format(E'SELECT %s._model_access_revoke_all(%L::text);\n', '@extschema@'::regnamespace, 'ROUTINE ' || n.name),
         @extschema@._model_access_ddl_grants('ROUTINE ' || n.name, NULL, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))),
-        @extschema@._model_access_ddl_comment('ROUTINE ' || n.name, 'pg_proc'::regclass, id, 0))
+        @extschema@._model_access_ddl_comment('ROUTINE ' || n.name, 'pg_proc'::regclass::oid, id, 0::integer))
     FROM pg_proc AS p CROSS JOIN LATERAL (SELECT p.oid::regprocedure::text) AS n(name)
     -- there is no such definition of an aggregate
     WHERE p.oid = id AND p.prokind <> 'a'
@@ -165,7 +165,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         CASE WHEN c.relkind = 'm' AND a.attstorage <> t.typstorage THEN format(E'ALTER TABLE %s ALTER COLUMN %I SET STORAGE %s;\n', id::regclass, a.attname,
             CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END) END,
         @extschema@._model_access_ddl_grants('TABLE ' || id::regclass, a.attname, c.relowner, a.attacl),
-        @extschema@._model_access_ddl_comment(format('COLUMN %s.%I', id::regclass, a.attname), 'pg_class'::regclass, id, a.attnum)), '' ORDER BY a.attnum)
+        @extschema@._model_access_ddl_comment(format('COLUMN %s.%I', id::regclass, a.attname), 'pg_class'::regclass::oid, id, a.attnum::integer)), '' ORDER BY a.attnum)
     FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid JOIN pg_type AS t ON t.oid = a.atttypid
     LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
     WHERE c.oid = id AND a.attnum > 0 AND a.attname <> ALL (without)
@@ -194,9 +194,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         ' TABLESPACE ' || quote_ident(s.spcname),
         E' AS\n', rtrim(coalesce(definition, pg_get_viewdef(id)), ';'), CASE WHEN c.relkind = 'm' THEN E'\n  WITH NO DATA' END, E';\n',
         format(E'ALTER TABLE %s OWNER TO %s;\n', id::regclass, c.relowner::regrole),
-        format(E'SELECT %s._model_access_revoke_all(%L);\n', '@extschema@'::regnamespace, 'TABLE ' || id::regclass),
+        format(E'SELECT %s._model_access_revoke_all(%L::text);\n', '@extschema@'::regnamespace, 'TABLE ' || id::regclass),
         @extschema@._model_access_ddl_grants('TABLE ' || id::regclass, NULL, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner))),
-        @extschema@._model_access_ddl_comment(CASE c.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || id::regclass, 'pg_class'::regclass, id, 0),
+        @extschema@._model_access_ddl_comment(CASE c.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || id::regclass, 'pg_class'::regclass::oid, id, 0),
         @extschema@._model_access_ddl_view_columns(id, without), @extschema@._model_access_ddl_view_parts(id),
         CASE WHEN c.relkind = 'm' AND c.relispopulated THEN format(E'REFRESH MATERIALIZED VIEW %s;\n', id::regclass) END)
     FROM pg_class AS c LEFT JOIN pg_am AS m ON m.oid = c.relam LEFT JOIN pg_tablespace AS s ON s.oid = c.reltablespace
@@ -232,7 +232,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             @extschema@._model_access_ddl_grants('TABLE ' || c.id::regclass, column_name, c.relowner, c.attacl),
             (SELECT string_agg(format(E'SECURITY LABEL FOR %I ON COLUMN %s.%I IS %L;\n', l.provider, c.id::regclass, column_name, l.label), '')
              FROM pg_seclabel AS l WHERE l.classoid = 'pg_class'::regclass AND l.objoid = c.id AND l.objsubid = c.attnum),
-            @extschema@._model_access_ddl_comment(format('COLUMN %s.%I', c.id::regclass, column_name), 'pg_class'::regclass, c.id, c.attnum)) AS ddl
+            @extschema@._model_access_ddl_comment(format('COLUMN %s.%I', c.id::regclass, column_name), 'pg_class'::regclass::oid, c.id, c.attnum::integer)) AS ddl
         FROM columns AS c JOIN pg_type AS t ON t.oid = c.atttypid
         LEFT JOIN pg_attrdef AS d ON d.adrelid = c.id AND d.adnum = c.attnum
         LEFT JOIN pg_constraint AS n ON n.conrelid = c.id AND n.contype = 'n' AND n.conkey = ARRAY[c.attnum])
@@ -261,7 +261,7 @@ BEGIN
     IF kind IN ('v', 'm') AND sub = 0 THEN
         object := CASE kind WHEN 'm' THEN 'materialized ' ELSE '' END || 'view ' || id::regclass;
         remove := format(E'DROP %sVIEW %s;\n', CASE kind WHEN 'm' THEN 'MATERIALIZED ' END, id::regclass);
-        back := @extschema@._model_access_ddl_view(id);
+        back := @extschema@._model_access_ddl_view(id, NULL::text, '{}'::text[]);
     ELSIF kind IN ('i', 'I') THEN
         object := 'index ' || id::regclass;
         remove := format(E'DROP INDEX %s;\n', id::regclass);
@@ -296,7 +296,7 @@ BEGIN
     ELSIF class = 'pg_publication_rel'::regclass THEN
         SELECT format(E'ALTER PUBLICATION %I DROP TABLE ONLY %s;\n', p.pubname, r.prrelid::regclass)
         INTO remove FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid WHERE r.oid = id;
-        back := @extschema@._model_access_ddl_publication(id);
+        back := @extschema@._model_access_ddl_publication(id, NULL::name);
     END IF;
 END
 $$;

@@ -92,7 +92,7 @@ COMMENT ON FUNCTION @extschema@._model_access_mentioning(text, text) IS 'Interna
 
 CREATE FUNCTION @extschema@._model_access_fillers(relation oid, column_name name) RETURNS oid[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce(array_agg(m.id), '{}') FROM @extschema@._model_access_mentioning(column_name) AS m
+    SELECT coalesce(array_agg(m.id), '{}') FROM @extschema@._model_access_mentioning(column_name::text, NULL::text) AS m
     WHERE m.in_code AND @extschema@._model_access_only_fills(m.id, column_name)
       -- called by rows of this table before they are written, by nothing else, and no part of an extension
       AND EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgfoid = m.id)
@@ -111,16 +111,16 @@ DECLARE
     without    text;
 BEGIN
     IF names IS NULL THEN
-        again := @extschema@._model_access_ddl_view(id);
+        again := @extschema@._model_access_ddl_view(id, NULL::text, '{}'::text[]);
         removed := '{}';
         RETURN;
     END IF;
     SELECT v.definition_without, v.removed INTO without, removed FROM @extschema@._model_access_view_without(definition, names) AS v;
     lines := (SELECT string_agg(format('line %s: %s', m.line, m.text), E'\n')
-              FROM unnest(names) AS n(name) CROSS JOIN LATERAL @extschema@._model_access_mentions(definition, 'sql', n.name) AS m WHERE m.in_code);
+              FROM unnest(names) AS n(name) CROSS JOIN LATERAL @extschema@._model_access_mentions(definition, 'sql'::text, n.name) AS m WHERE m.in_code);
     IF without IS NULL OR EXISTS (
         -- its own rules, triggers, indexes, statistics
-        SELECT FROM unnest(removed || names) AS n(name) CROSS JOIN LATERAL @extschema@._model_access_mentions(parts, 'sql', n.name) AS m WHERE m.in_code) THEN
+        SELECT FROM unnest(removed || names) AS n(name) CROSS JOIN LATERAL @extschema@._model_access_mentions(parts, 'sql'::text, n.name) AS m WHERE m.in_code) THEN
         removed := NULL;
     ELSE
         again := @extschema@._model_access_ddl_view(id, without, removed);
@@ -170,7 +170,7 @@ BEGIN
         FROM @extschema@._model_access_mentions(body.source, body.language, column_name) AS m;
         why := CASE WHEN names IS NOT NULL THEN 'its body reads the column'
                     ELSE 'it takes or returns rows of a view that is rewritten, and its body mentions the column' END;
-        action := CASE WHEN lines IS NULL AND names IS NULL AND body.language IN ('sql', 'plpgsql') THEN 'recreate' END;
+        action := CASE WHEN lines IS NULL AND names IS NULL AND body.language IN ('sql'::text, 'plpgsql') THEN 'recreate' END;
         again := @extschema@._model_access_ddl_function(id);
     ELSIF class IN ('pg_trigger'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass, 'pg_constraint'::regclass, 'pg_statistic_ext'::regclass)
        OR (class = 'pg_class'::regclass AND sub = 0) THEN
@@ -205,7 +205,7 @@ CREATE FUNCTION @extschema@._model_access_retire_bodies(relation oid, column_nam
 RETURNS TABLE (object text, action text, why text, lines text, back text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH mentions AS (
-        SELECT m.id, m.in_code, m.lines FROM @extschema@._model_access_mentioning(column_name) AS m
+        SELECT m.id, m.in_code, m.lines FROM @extschema@._model_access_mentioning(column_name::text, NULL::text) AS m
         UNION ALL
         -- the column under another name, in a function that mentions the view which gives it that name
         SELECT m.id, m.in_code, m.lines FROM jsonb_to_recordset(aliases) AS a(alias text, view text)
@@ -264,7 +264,7 @@ BEGIN
         FROM @extschema@._model_access_verdict(node.class, id, node.sub, column_name, gone, lost, fillers) AS v;
         IF action = 'needs you' AND object = ANY (accept) AND remove IS NOT NULL AND back IS NOT NULL AND NOT @extschema@._model_access_is_fixed(node.class, id) THEN
             action := CASE WHEN node.class = 'pg_publication_rel'::regclass AND NOT EXISTS (
-                SELECT FROM pg_publication_rel AS r CROSS JOIN LATERAL @extschema@._model_access_mentions(pg_get_expr(r.prqual, r.prrelid), 'sql', column_name)
+                SELECT FROM pg_publication_rel AS r CROSS JOIN LATERAL @extschema@._model_access_mentions(pg_get_expr(r.prqual, r.prrelid), 'sql'::text, column_name)
                 WHERE r.oid = node.id) THEN 'recreate' ELSE 'drop' END;
             again := @extschema@._model_access_ddl_publication(id, column_name);
         END IF;

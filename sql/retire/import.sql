@@ -11,7 +11,7 @@ DECLARE
               FROM jsonb_array_elements(CASE jsonb_typeof(p.%1$I::jsonb) WHEN ''array'' THEN p.%1$I::jsonb ELSE ''[null]'' END) AS i' END;
 BEGIN
     -- output functions, no casts of keys and tiers: a cast may be somebody's own
-    RETURN QUERY SELECT r[1], r[2], r[3], r[4] FROM @extschema@._model_access_read(profiles::oid, '{h.user_id,h.tier,h.item,h.list}', format(
+    RETURN QUERY SELECT r[1], r[2], r[3], r[4] FROM @extschema@._model_access_read(profiles::oid, '{h.user_id,h.tier,h.item,h.list}'::text[], format(
         'FROM (SELECT DISTINCT format(''%%s'', p.%2$I) AS user_id, CASE WHEN p.%3$I IS NOT NULL THEN format(''%%s'', p.%3$I) END AS tier, h.item,
                 CASE WHEN p.%1$I IS NULL THEN ''no list'' WHEN h.is_item IS NULL THEN ''empty list'' WHEN h.item IS NULL THEN ''not a model id'' END AS list
          FROM %4$s AS p LEFT JOIN LATERAL (' || items || ') AS h(item, is_item) ON p.%1$I IS NOT NULL

@@ -216,7 +216,7 @@ DECLARE
     words text[];
 BEGIN
     SELECT * INTO body FROM @extschema@._model_access_source(function);
-    IF body.language <> 'plpgsql' OR NOT @extschema@._model_access_only_reads(function) THEN
+    IF body.language <> 'plpgsql' OR NOT @extschema@._model_access_only_reads(function, 0) THEN
         RETURN false;
     END IF;
     words := ARRAY(SELECT t.token FROM @extschema@._model_access_tokens(

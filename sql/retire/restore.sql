@@ -3,7 +3,7 @@
 CREATE FUNCTION @extschema@._model_access_ddl_now(object text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN object LIKE 'function %' THEN @extschema@._model_access_ddl_function(to_regprocedure(n.name))
-                ELSE @extschema@._model_access_ddl_view(to_regclass(n.name)) END
+                ELSE @extschema@._model_access_ddl_view(to_regclass(n.name)::oid, NULL::text, '{}'::text[]) END
     FROM regexp_replace(object, '^(materialized )?(view|function) ', '') AS n(name)
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_now(text) IS 'Internal. A view or function as it is now, by the name that retiring gave it; NULL where it is gone.';
@@ -70,7 +70,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT r.* FROM ROWS FROM (jsonb_to_recordset(retired.objects)
             AS (object text, action text, remove text, back text, run_as text)) WITH ORDINALITY AS r(object, action, remove, back, run_as, n)),
     steps(part, rank, object, action, ddl) AS (
-        SELECT 1, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation)
+        SELECT 1, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation, NULL::name)
         UNION ALL
         SELECT 2, o.n, o.object, 'drop', o.remove FROM o
         WHERE o.action = 'recreate' AND (o.object !~ '^(materialized view|view|function) ' OR @extschema@._model_access_ddl_now(o.object) IS NOT NULL)
@@ -83,12 +83,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                    'SELECT relation, key, value FROM %s WHERE retired_id = %s;\n'
                    'ANALYZE pg_temp.model_access_restored;\nGRANT SELECT ON pg_temp.model_access_restored TO PUBLIC;\n',
                    '@extschema@.model_access_retired_value'::regclass, retired.retired_id)
-            || coalesce(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'), '')
+            || coalesce(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'::text), '')
         UNION ALL
         SELECT 5, t.depth, 'table ' || t.id::regclass, 'fill', @extschema@._model_access_ddl_values(t.id, relation, retired)
         FROM @extschema@._model_access_tree(relation) AS t JOIN pg_class AS c ON c.oid = t.id WHERE c.relkind = 'r'
         UNION ALL
-        SELECT 6, 0, 'table ' || relation::regclass, 'fill', concat(@extschema@._model_access_ddl_forced(relation, 'FORCE'),
+        SELECT 6, 0, 'table ' || relation::regclass, 'fill', concat(@extschema@._model_access_ddl_forced(relation, 'FORCE'::text),
             E'DROP TABLE pg_temp.model_access_restored;\n', retired.not_null)
         UNION ALL
         SELECT 7, -o.n, o.object, 'restore', CASE WHEN o.run_as IS NULL THEN o.back ELSE @extschema@._model_access_ddl_as(o.run_as, o.back) END FROM o
@@ -132,7 +132,7 @@ BEGIN
                             @extschema@._model_access_comment_out(format('restored at %s by %s', retired.restored_at, retired.restored_by));
         RETURN;
     END IF;
-    IF retired.key_columns IS DISTINCT FROM @extschema@._model_access_key_columns(profiles)::text[] THEN
+    IF retired.key_columns IS DISTINCT FROM @extschema@._model_access_key_columns(profiles::oid)::text[] THEN
         RAISE EXCEPTION 'the primary key of % has changed since column "%" was retired', profiles, retired.column_name
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It was: %s.', array_to_string(retired.key_columns, ', ')),
                   HINT = 'What users had is kept under it, in model_access_retired_value.';
@@ -143,7 +143,7 @@ BEGIN
                   HINT = 'Rename it first, or drop it.';
     END IF;
     IF NOT dry_run THEN
-        PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles)]);
+        PERFORM @extschema@._model_access_run_script(profiles::oid, ARRAY[@extschema@._model_access_ddl_prepare(profiles::oid, NULL::name)]);
     END IF;
     changed := @extschema@._model_access_changed_since(retired.objects, accept);
     IF changed IS NOT NULL THEN
@@ -151,9 +151,9 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = changed,
                   HINT = 'Name it in accept to have it replaced by what it was before; make the change anew afterwards.';
     END IF;
-    plan := (SELECT jsonb_agg(p ORDER BY p.step) FROM @extschema@._model_access_restore_plan(profiles, retired) AS p);
+    plan := (SELECT jsonb_agg(p ORDER BY p.step) FROM @extschema@._model_access_restore_plan(profiles::oid, retired) AS p);
     IF NOT dry_run THEN
-        PERFORM @extschema@._model_access_run_script(profiles, ARRAY(SELECT p ->> 'ddl' FROM jsonb_array_elements(plan) AS p));
+        PERFORM @extschema@._model_access_run_script(profiles::oid, ARRAY(SELECT p ->> 'ddl' FROM jsonb_array_elements(plan) AS p));
     END IF;
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
 END

@@ -78,13 +78,13 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t       pg_class     := (SELECT c FROM pg_class AS c WHERE c.oid = profiles);
     a       pg_attribute := (SELECT c FROM pg_attribute AS c WHERE c.attrelid = profiles AND c.attname = column_name AND c.attnum > 0);
-    key     name[]       := @extschema@._model_access_key_columns(profiles);
+    key     name[]       := @extschema@._model_access_key_columns(profiles::oid);
     type    regtype      := @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, column_name));
-    holders text         := @extschema@._model_access_row_holders(profiles);
+    holders text         := @extschema@._model_access_row_holders(profiles::oid);
     beside  text;
 BEGIN
     SELECT string_agg(c.oid::regclass::text, ', ') INTO beside
-    FROM @extschema@._model_access_tree(profiles) AS r JOIN pg_class AS c ON c.oid = r.id
+    FROM @extschema@._model_access_tree(profiles::oid) AS r JOIN pg_class AS c ON c.oid = r.id
     JOIN pg_attribute AS i ON i.attrelid = c.oid AND i.attname = column_name
     WHERE r.depth > 0 AND (c.relkind NOT IN ('r', 'p') OR i.attislocal OR i.attinhcount > 1);
     IF t.relkind NOT IN ('r', 'p') OR t.relpersistence = 't' THEN
@@ -206,7 +206,7 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_forced(oid, text) IS 'Internal
 
 CREATE FUNCTION @extschema@._model_access_ddl_archive(relation oid, column_name name, objects jsonb) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT concat(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'),
+    SELECT concat(@extschema@._model_access_ddl_forced(relation, 'NO FORCE'::text),
         format(E'WITH retired AS (\n    INSERT INTO %s (profiles, column_name, column_type, key_columns, back, not_null, objects)\n'
                '    VALUES (%L, %L, %L, %L, %L, %L, %L)\n    RETURNING retired_id)\n', '@extschema@.model_access_retired'::regclass,
             relation::regclass, column_name, format_type(a.atttypid, a.atttypmod),
@@ -215,7 +215,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                'SELECT r.retired_id, %s, %s, p.%I::text FROM retired AS r CROSS JOIN %s AS p;\n', '@extschema@.model_access_retired_value'::regclass,
             CASE c.relkind WHEN 'p' THEN quote_literal(relation::regclass) ELSE 'p.tableoid::regclass::text' END,
             @extschema@._model_access_ddl_key(relation), column_name, relation::regclass),
-        @extschema@._model_access_ddl_forced(relation, 'FORCE'))
+        @extschema@._model_access_ddl_forced(relation, 'FORCE'::text))
     FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid CROSS JOIN @extschema@._model_access_ddl_column(relation, column_name) AS d
     WHERE c.oid = relation AND a.attname = column_name
 $$;
@@ -271,8 +271,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM @extschema@._model_access_check_isolation();
     PERFORM @extschema@._model_access_check_retire(profiles, column_name);
-    IF mark <> @extschema@._model_access_mark(profiles, column_name, (
-        SELECT coalesce(jsonb_agg(to_jsonb(o) - 'id'), '[]') FROM @extschema@._model_access_retire_objects(profiles, column_name, accept) AS o)) THEN
+    IF mark <> @extschema@._model_access_mark(profiles::oid, column_name, (
+        SELECT coalesce(jsonb_agg(to_jsonb(o) - 'id'), '[]') FROM @extschema@._model_access_retire_objects(profiles::oid, column_name, accept) AS o)) THEN
         RAISE EXCEPTION 'what touches column "%" of % is not what it was when this script was written', column_name, profiles
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Look at the dry run again, and take the script that it gives now.';
     END IF;
@@ -298,7 +298,7 @@ BEGIN
             UNION ALL
             SELECT 3, 0, 'table ' || relation::regclass, 'lock', @extschema@._model_access_ddl_prepare(relation, column_name)
             UNION ALL
-            SELECT 3, 1, 'table ' || relation::regclass, 'check', format(E'SELECT %s._model_access_check_mark(%L, %L, %L, %L);\n', '@extschema@'::regnamespace,
+            SELECT 3, 1, 'table ' || relation::regclass, 'check', format(E'SELECT %s._model_access_check_mark(%L::regclass, %L::name, %L::text[], %L::text);\n', '@extschema@'::regnamespace,
                 relation::regclass, column_name, accept, @extschema@._model_access_mark(relation, column_name, objects))
             UNION ALL
             SELECT 4, 0, 'table ' || '@extschema@.model_access_retired'::regclass, 'archive', @extschema@._model_access_ddl_archive(relation, column_name,
@@ -314,7 +314,7 @@ BEGIN
             UNION ALL
             SELECT 7, o.level, o.object, o.action, o.again FROM o WHERE o.action = 'recreate'
             UNION ALL
-            SELECT 8, 0, o.object, 'check', format(E'SELECT %s._model_access_check_function(%L);\n', '@extschema@'::regnamespace, substr(o.object, 10))
+            SELECT 8, 0, o.object, 'check', format(E'SELECT %s._model_access_check_function(%L::regprocedure);\n', '@extschema@'::regnamespace, substr(o.object, 10))
             FROM o WHERE o.action = 'recreate' AND o.object LIKE 'function %')
         SELECT row_number() OVER (ORDER BY s.part, s.rank, s.object COLLATE "C")::integer, s.object, s.action, s.ddl FROM steps AS s ORDER BY 1;
 END
@@ -372,9 +372,9 @@ BEGIN
     END IF;
     PERFORM @extschema@._model_access_check_retire(profiles, column_name);
     IF NOT dry_run THEN
-        PERFORM @extschema@._model_access_run_script(profiles, ARRAY[@extschema@._model_access_ddl_prepare(profiles, column_name)]);
+        PERFORM @extschema@._model_access_run_script(profiles::oid, ARRAY[@extschema@._model_access_ddl_prepare(profiles::oid, column_name)]);
     END IF;
-    plan := (SELECT jsonb_agg(p ORDER BY p.step) FROM @extschema@._model_access_retire_plan(profiles, column_name, accept) AS p);
+    plan := (SELECT jsonb_agg(p ORDER BY p.step) FROM @extschema@._model_access_retire_plan(profiles::oid, column_name, accept) AS p);
     IF NOT dry_run THEN
         missed := (SELECT string_agg(p ->> 'object', E'\n') FROM jsonb_array_elements(plan) AS p WHERE p ->> 'action' = 'needs you');
         IF missed IS NOT NULL THEN
@@ -382,7 +382,7 @@ BEGIN
                 USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format(E'These need you:\n%s', missed),
                       HINT = 'The dry run says why. Change each so that it does without the column, or name it in accept.';
         END IF;
-        PERFORM @extschema@._model_access_run_script(profiles, ARRAY(SELECT p ->> 'ddl' FROM jsonb_array_elements(plan) AS p));
+        PERFORM @extschema@._model_access_run_script(profiles::oid, ARRAY(SELECT p ->> 'ddl' FROM jsonb_array_elements(plan) AS p));
     END IF;
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, ddl text) ORDER BY p.step;
 END

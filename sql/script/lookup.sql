@@ -43,7 +43,7 @@ DECLARE
     found text[];
 BEGIN
     IF key IS NOT NULL AND tier IS NOT NULL THEN
-        SELECT CASE WHEN count(*) = 1 THEN min(r) END INTO found FROM @extschema@._model_access_read(profiles, ARRAY[format('concat(p.%s)', id), tier],
+        SELECT CASE WHEN count(*) = 1 THEN min(r) END INTO found FROM @extschema@._model_access_read(profiles, ARRAY[format('concat(p.%s)', id), tier]::text[],
             format('FROM %s AS p WHERE p.%s = %s LIMIT 2', profiles::regclass, id, key)) AS r;
     END IF;
     RETURN found;
@@ -54,7 +54,7 @@ COMMENT ON FUNCTION @extschema@._model_access_lookup(oid, smallint, smallint, te
 CREATE FUNCTION @extschema@._model_access_unknown_tiers(profiles oid, tier_column smallint, known text[]) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN coalesce((SELECT r FROM @extschema@._model_access_read(profiles, '{sum(t.users) OVER (),t.tier}', format(
+    RETURN coalesce((SELECT r FROM @extschema@._model_access_read(profiles, '{sum(t.users) OVER (),t.tier}'::text[], format(
         'FROM (SELECT %1$s AS tier, count(*) AS users FROM %2$s AS p GROUP BY 1) AS t WHERE t.tier <> ALL (%3$L::text[]) ORDER BY t.users DESC, t.tier LIMIT 1',
         @extschema@._model_access_printed(profiles, tier_column), profiles::regclass, known)) AS r), '{0,NULL}');
 END

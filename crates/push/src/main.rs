@@ -39,7 +39,8 @@ fn run(push: &Push) -> Result<String, String> {
     let database = Database::connect(&push.database, push.schema.as_deref()).map_err(text)?;
     database.run("BEGIN ISOLATION LEVEL READ COMMITTED").map_err(text)?;
     let max_removals = push.max_removals.map(|max| max.to_string());
-    let begun = database.call("_model_access_begin($1)", &[max_removals.as_deref()]).map_err(text)?;
+    let begun =
+        database.call("_model_access_begin($1::integer)", &[max_removals.as_deref()]).map_err(text)?;
     let mut run = parsed(begun)?;
     let mut document = None;
     if !run.contains_key("outcome") {
@@ -56,7 +57,7 @@ fn run(push: &Push) -> Result<String, String> {
             run.extend(planned(&database, &document, push.max_removals).map_err(text)?);
         }
         database
-            .call("_model_access_warn($1)", &[Some(&Value::Object(run.clone()).to_string())])
+            .call("_model_access_warn($1::jsonb)", &[Some(&Value::Object(run.clone()).to_string())])
             .map_err(text)?;
         drop(print_plan(&run));
         return Ok(word(&run, "outcome").to_owned());
@@ -66,7 +67,7 @@ fn run(push: &Push) -> Result<String, String> {
         Err(error) if ["55P03", "40P01"].contains(&error.code.as_str()) => {
             database.run("ROLLBACK TO SAVEPOINT run").map_err(text)?;
             let locked = database
-                .call("_model_access_locked($1, $2)", &[Some(&error.code), Some(&error.message)])
+                .call("_model_access_locked($1::text, $2::text)", &[Some(&error.code), Some(&error.message)])
                 .map_err(text)?;
             run.extend(parsed(locked)?);
             write(&database, None, None, &mut run)
@@ -74,7 +75,7 @@ fn run(push: &Push) -> Result<String, String> {
         row => row,
     };
     let row = parsed(row.map_err(text)?)?;
-    database.call("_model_access_warn($1)", &[Some(&Value::Object(run).to_string())]).map_err(text)?;
+    database.call("_model_access_warn($1::jsonb)", &[Some(&Value::Object(run).to_string())]).map_err(text)?;
     database.run("COMMIT").map_err(text)?;
     // committed: whatever else happens, this is how the run ended
     if let Err(error) = database.call("_model_access_prune()", &[]) {
@@ -104,7 +105,7 @@ fn write(
         }
         run.extend(plan);
     }
-    database.call_row("model_access_apply($1)", &[Some(&Value::Object(run.clone()).to_string())])
+    database.call_row("model_access_apply($1::jsonb)", &[Some(&Value::Object(run.clone()).to_string())])
 }
 
 fn planned(database: &Database, document: &[u8], max_removals: Option<u32>) -> Result<Run, Error> {
