@@ -64,10 +64,12 @@ bench: install ## Measure the service beside nginx and beside the bare statement
 	@scripts/setup bench
 	@scripts/bench
 
-lint: setup ## Check format and lints
+lint: setup ## Check format, lints and the SQL
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
+	@scripts/setup lint
+	@scripts/pgspot
 
 install: setup ## Build the extension for use and install it into the server of PG_CONFIG
 	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)

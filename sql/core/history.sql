@@ -38,7 +38,7 @@ COMMENT ON COLUMN @extschema@.model_access_history.on_behalf_of IS 'For whom, as
 CREATE FUNCTION @extschema@._model_access_check_trigger(relation oid, belongs_to regclass) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    IF relation OPERATOR(pg_catalog.<>) belongs_to::oid THEN
+    IF relation OPERATOR(pg_catalog.<>) belongs_to::pg_catalog.oid THEN
         RAISE EXCEPTION 'this trigger function belongs to % and to no other table', belongs_to
             USING ERRCODE = 'trigger_protocol_violated', HINT = 'Drop the trigger.';
     END IF;

@@ -1,11 +1,11 @@
 -- The nightly job: a procedure for any scheduler, and its entry in pg_cron where that is there.
 
 CREATE PROCEDURE @extschema@.model_access_sync_job()
--- no SET and no SECURITY DEFINER: either would forbid COMMIT; so every name and operator is qualified
+-- no SET and no SECURITY DEFINER: either would forbid COMMIT; so every name, type and operator is qualified
 LANGUAGE plpgsql AS $$
 DECLARE
     run  @extschema@.model_access_sync_log;
-    code text;
+    code pg_catalog.text;
 BEGIN
     -- inside a transaction block this fails at once, before anything is fetched
     COMMIT;
