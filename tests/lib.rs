@@ -269,13 +269,23 @@ pub fn heard(listener: &mut Client) -> Vec<String> {
 /// # Panics
 /// If either fails.
 pub fn copy_database(cluster: &Cluster, from: &str, to: &str) {
+    copy_database_with(cluster, from, to, &[]);
+}
+
+/// The same with options of `pg_dump`, such as `--no-acl`.
+///
+/// # Panics
+/// If either fails.
+pub fn copy_database_with(cluster: &Cluster, from: &str, to: &str, options: &[&str]) {
     let pipe =
-        "\"$1\" -U postgres -h \"$0\" \"$2\" | psql -X -q -v ON_ERROR_STOP=1 -U postgres -h \"$0\" \"$3\"";
+        "socket=$0 dump=$1 from=$2 to=$3; shift 3; \"$dump\" -U postgres -h \"$socket\" \"$@\" \"$from\" |
+        psql -X -q -v ON_ERROR_STOP=1 -U postgres -h \"$socket\" \"$to\"";
     let status = Command::new("bash")
         .args(["-o", "pipefail", "-c", pipe])
         .arg(cluster.socket())
         .arg(server_program("pg_dump"))
         .args([from, to])
+        .args(options)
         .stdout(std::process::Stdio::null())
         .status()
         .expect("bash");

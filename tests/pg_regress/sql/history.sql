@@ -79,3 +79,10 @@ TRUNCATE model_access_history;
 RESET ROLE;
 SELECT model_access_revoke('regress_admin');
 DROP ROLE regress_admin;
+-- A service says for whom it acts; that is a claim of the role that acts.
+BEGIN;
+SET LOCAL model_access.on_behalf_of = 'anna@example.com';
+UPDATE model_access SET note = 'for Anna' WHERE model_id = 'openai/gpt-5-mini';
+COMMIT;
+UPDATE model_access SET note = 'for nobody' WHERE model_id = 'openai/gpt-5-mini';
+SELECT actor, on_behalf_of, new ->> 'note' AS note FROM model_access_history ORDER BY history_id DESC LIMIT 2;
