@@ -334,7 +334,7 @@ fn members_of_predefined_roles_alter_nothing() {
         "INSERT INTO model_access_binding VALUES ('pg_class', 'relname', 'relname', NULL, false, 'text', 1259, 2, 2)",
         "UPDATE model_access_binding SET tier_map = '{\"gold\": \"enterprise\"}'",
         "DELETE FROM model_access_setting",
-        "INSERT INTO model_access_granted VALUES ('creator', 'admin')",
+        "INSERT INTO model_access_granted VALUES ('creator', 'admin', 0, 0)",
         "DELETE FROM model_access_sync_log",
     ] {
         assert_eq!(
@@ -418,6 +418,30 @@ fn the_right_to_decide_is_asked_of_whoever_acts() {
         let error = stage.as_role("app", direct).expect_err(direct);
         assert!(["42501", "39P01"].contains(&error.code().unwrap().code()), "{direct}: {error:?}");
     }
+}
+
+#[test]
+fn no_rights_carry_a_foreign_key_whose_check_would_run_a_cast_as_the_owner() {
+    let mut stage = Stage::set();
+    stage.superuser.batch_execute("GRANT CREATE ON SCHEMA app TO app, boss").unwrap();
+    for role in ["app", "boss"] {
+        let referencing = "CREATE TABLE app.orders (model_id text REFERENCES model_access)";
+        assert_eq!(stage.as_role(role, referencing).unwrap_err().code().unwrap().code(), "42501", "{role}");
+    }
+    // a superuser adds one for them; the column cannot become anything with a cast of its own
+    stage
+        .superuser
+        .batch_execute(
+            "CREATE TABLE app.orders (model_id text); ALTER TABLE app.orders OWNER TO app;
+             ALTER TABLE app.orders ADD FOREIGN KEY (model_id) REFERENCES model_access NOT VALID",
+        )
+        .unwrap();
+    stage.plant("app", "ALTER TABLE app.orders VALIDATE CONSTRAINT orders_model_id_fkey; INSERT INTO app.orders VALUES ('a/one')");
+    let mine = "CREATE TYPE app.id AS ENUM ('a/one');
+        CREATE FUNCTION app.cast(app.id) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'a cast ran as %', current_user; RETURN 'a/one'; END $$;
+        CREATE CAST (app.id AS text) WITH FUNCTION app.cast(app.id) AS IMPLICIT;
+        ALTER TABLE app.orders ALTER model_id TYPE app.id USING 'a/one'";
+    assert_eq!(stage.as_role("app", mine).unwrap_err().code().unwrap().code(), "42501");
 }
 
 #[test]

@@ -140,6 +140,12 @@ fn the_blocks_of_operations_run_as_printed() {
 }
 
 #[test]
+fn the_blocks_of_security_run_as_printed() {
+    let cluster = Cluster::start();
+    run(&mut cluster.connect(), "docs/security.md", &[], ("", ""));
+}
+
+#[test]
 fn the_blocks_of_users_run_as_printed() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();

@@ -189,8 +189,20 @@ fn what_a_role_holds_is_compared_with_what_it_was_given() {
     copy_database(&cluster, "postgres", "restored");
     let mut restored = cluster.connect_to("restored");
     assert!(privileges(&mut restored, "public").0);
-    // a role that is gone is nobody's fault
-    client.batch_execute("DROP OWNED BY app").unwrap();
-    restored.batch_execute("DROP OWNED BY app; DROP ROLE app").unwrap();
-    assert!(privileges(&mut restored, "public").0);
+    // a role that is gone is nobody's fault; one that takes over its name gets nothing
+    restored.batch_execute("SELECT * FROM model_access_repair_privileges(); DROP OWNED BY app").unwrap();
+    client.batch_execute("DROP OWNED BY app; DROP ROLE app; CREATE ROLE app").unwrap();
+    for client in [&mut client, &mut restored] {
+        assert!(privileges(client, "public").0);
+        assert!(client.query("SELECT * FROM model_access_repair_privileges()", &[]).unwrap().is_empty());
+    }
+    // one that is renamed keeps what it has
+    client
+        .batch_execute("SELECT model_access_grant('app', 'job'); ALTER ROLE app RENAME TO nightly")
+        .unwrap();
+    assert!(privileges(&mut client, "public").0);
+    client.batch_execute("SELECT model_access_revoke('nightly')").unwrap();
+    let left =
+        client.query_one("SELECT count(*) FROM model_access_granted WHERE rights = 'job'", &[]).unwrap();
+    assert_eq!(left.get::<_, i64>(0), 0);
 }

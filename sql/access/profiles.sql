@@ -299,7 +299,7 @@ BEGIN
     IF NOT @extschema@._model_access_may_bind(owner) THEN
         RAISE EXCEPTION 'permission denied to read %', profiles
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('It is read as its owner, %s.', owner::regrole),
-                  HINT = 'Do this as a superuser or as that owner. Without the library, only tables of the owner of model_access are read.';
+                  HINT = 'Do this as a superuser. Without the library, only tables of the role that owns model_access are read.';
     END IF;
 END
 $$;
@@ -339,4 +339,4 @@ BEGIN
     PERFORM @extschema@._model_access_warn_of_profiles();
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS 'Names the table that knows the users; a second call replaces the first. id_column: uuid, text, varchar or integer, with an index; tier_column: text, varchar or enum. tier_map: what the tier column calls the tiers, such as {"MAX": "pro"}; with it only its names count. notify: whether triggers on the table tell listeners of channel model_access of changed tiers. Warns when others than its owner and admins may UPDATE the tier, and of users in tiers that do not exist. Errors: 42809 not a table, 42703 no such column, 42804 a type that is no key or tier, 55000 no index, 22023 a tier_map that is none, 42501 not the owner. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS 'Names the table that knows the users; a second call replaces the first. id_column: uuid, text, varchar or integer, with an index; tier_column: text, varchar, char or enum. tier_map: what the tier column calls the tiers, such as {"MAX": "pro"}; with it only its names count. notify: whether triggers on the table tell listeners of channel model_access of changed tiers. Warns when others than its owner and admins may UPDATE the tier, and of users in tiers that do not exist. Errors: 42809 not a table, 42703 no such column, 42804 a type that is no key or tier, 55000 no index, 22023 a tier_map that is none, 42501 not the owner. Owner only.';

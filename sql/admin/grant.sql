@@ -1,16 +1,25 @@
 -- Who may do what. Nobody but the owner holds anything until model_access_grant says so.
 
 CREATE TABLE @extschema@.model_access_granted (
-    role   name,
-    rights text,
+    role     name,
+    rights   text,
+    role_id  oid NOT NULL,
+    table_id oid NOT NULL,
     PRIMARY KEY (role, rights)
 );
 COMMENT ON TABLE @extschema@.model_access_granted IS 'What model_access_grant gave; health compares it with what roles hold, and model_access_repair_privileges puts it back.';
 COMMENT ON COLUMN @extschema@.model_access_granted.role IS 'The role, by name: a dump may be restored before its roles exist.';
 COMMENT ON COLUMN @extschema@.model_access_granted.rights IS 'user, reader, viewer, admin or job.';
+COMMENT ON COLUMN @extschema@.model_access_granted.role_id IS 'Its pg_authid.oid: another role that takes over the name does not take over the rights.';
+COMMENT ON COLUMN @extschema@.model_access_granted.table_id IS 'The table model_access as it was then. After a restore that is another number; then the name tells the role.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_granted
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
 COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_granted IS 'Only the owner grants.';
+
+CREATE VIEW @extschema@._model_access_grantee AS
+SELECT r.oid AS role_id, r.rolname AS role, g.rights FROM @extschema@.model_access_granted AS g
+JOIN pg_roles AS r ON CASE WHEN g.table_id = '@extschema@.model_access'::regclass::oid THEN r.oid = g.role_id ELSE r.rolname = g.role END;
+COMMENT ON VIEW @extschema@._model_access_grantee IS 'Internal. The roles of model_access_granted that exist.';
 
 CREATE VIEW @extschema@._model_access_right AS
 SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.columns, i.id FROM (VALUES
@@ -27,7 +36,6 @@ SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.column
         ('reader', 'ROUTINE',  '_model_access_in_tier(text,boolean,boolean,boolean)', 'EXECUTE', NULL),
         ('reader', 'TABLE',    '_model_access_active', 'SELECT', NULL),
         ('reader', 'TABLE',    'model_access_visible', 'SELECT', NULL),
-        ('reader', 'TABLE',    'model_access', 'REFERENCES', '{model_id}'),
         ('viewer', 'TABLE',    'model_access', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_review', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_history', 'SELECT', NULL),
@@ -127,9 +135,9 @@ BEGIN
             USING ERRCODE = 'feature_not_supported', HINT = 'Let a member of the owning role run model-access push.';
     END IF;
     PERFORM @extschema@._model_access_give(role, rights);
-    INSERT INTO @extschema@.model_access_granted (role, rights)
-    SELECT r.rolname, model_access_grant.rights FROM pg_roles AS r WHERE r.oid = model_access_grant.role
-    ON CONFLICT ON CONSTRAINT model_access_granted_pkey DO NOTHING;
+    INSERT INTO @extschema@.model_access_granted AS g (role, rights, role_id, table_id)
+    SELECT r.rolname, model_access_grant.rights, r.oid, '@extschema@.model_access'::regclass FROM pg_roles AS r WHERE r.oid = model_access_grant.role
+    ON CONFLICT ON CONSTRAINT model_access_granted_pkey DO UPDATE SET role_id = excluded.role_id, table_id = excluded.table_id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Adds rights to those a role has: user (models_for_me only), reader (listing, checking, explaining, foreign keys to model_id), viewer (reader, and everything to read), admin (viewer, and deciding, sync) or job (the nightly job only), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';
+COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS 'Adds rights to those a role has: user (models_for_me only), reader (listing, checking, explaining), viewer (reader, and everything to read), admin (viewer, and deciding, sync) or job (the nightly job only), with USAGE on the schema. Owner only. Error 22023 for unknown rights.';

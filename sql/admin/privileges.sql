@@ -19,17 +19,17 @@ WHERE a.grantee <> o.owner;
 COMMENT ON VIEW @extschema@._model_access_held IS 'Internal. Every privilege on an object of the extension that somebody but its owner holds; grantee 0 is PUBLIC.';
 
 CREATE VIEW @extschema@._model_access_due AS
-SELECT r.id, g.role AS grantee_name, o.oid AS grantee, r.privilege || coalesce(' (' || quote_ident(c.name) || ')', '') AS privilege, format('%s %s', r.kind, r.name) AS object
-FROM @extschema@.model_access_granted AS g JOIN pg_roles AS o ON o.rolname = g.role
+SELECT r.id, g.role AS grantee_name, g.role_id AS grantee, r.privilege || coalesce(' (' || quote_ident(c.name) || ')', '') AS privilege,
+    format('%s %s', r.kind, r.name) AS object
+FROM @extschema@._model_access_grantee AS g
 JOIN @extschema@._model_access_right AS r ON r.rights = ANY (@extschema@._model_access_included(g.rights))
 LEFT JOIN LATERAL unnest(r.columns) AS c(name) ON true
 UNION
--- the definer functions call the others
+-- the definer functions call the others; but not the one that reads any table as its owner
 SELECT p.oid, o.rolname, o.oid, 'EXECUTE', format('ROUTINE %s', p.oid::regprocedure)
 FROM @extschema@._model_access_member AS m JOIN pg_proc AS p ON p.oid = m.id AND m.class = 'pg_proc'::regclass
-JOIN pg_class AS c ON c.oid = '@extschema@.model_access'::regclass AND c.relowner <> p.proowner
-JOIN pg_roles AS o ON o.oid = c.relowner
--- reads any table as its owner
+JOIN @extschema@._model_access_member AS t ON t.class = 'pg_class'::regclass AND t.id = '@extschema@.model_access'::regclass AND t.owner <> m.owner
+JOIN pg_roles AS o ON o.oid = t.owner
 WHERE p.proname <> '_model_access_read';
 COMMENT ON VIEW @extschema@._model_access_due IS 'Internal. Every privilege that somebody should hold.';
 
@@ -67,18 +67,19 @@ DECLARE
     item record;
 BEGIN
     FOR item IN
-        SELECT r.oid, r.rolname FROM pg_roles AS r
-        WHERE (r.rolname IN (SELECT g.role FROM @extschema@.model_access_granted AS g)
-               OR r.oid = (SELECT c.relowner FROM pg_class AS c WHERE c.oid = '@extschema@.model_access'::regclass))
-          AND NOT has_schema_privilege(r.oid, '@extschema@'::regnamespace, 'USAGE')
+        SELECT DISTINCT format('GRANT USAGE ON SCHEMA %s TO %s', '@extschema@', u.grantee::regrole) AS command FROM @extschema@._model_access_due AS u
+        WHERE NOT has_schema_privilege(u.grantee, '@extschema@'::regnamespace, 'USAGE')
     LOOP
-        EXECUTE format('GRANT USAGE ON SCHEMA %s TO %I', '@extschema@', item.rolname);
-        RETURN NEXT format('GRANT USAGE ON SCHEMA %s TO %I', '@extschema@', item.rolname);
+        EXECUTE item.command;
+        RETURN NEXT item.command;
     END LOOP;
     RETURN QUERY SELECT * FROM @extschema@._model_access_close();
+    UPDATE @extschema@.model_access_granted AS g SET role = t.role, role_id = t.role_id, table_id = '@extschema@.model_access'::regclass
+    FROM @extschema@._model_access_grantee AS t WHERE t.rights = g.rights AND CASE WHEN g.table_id = '@extschema@.model_access'::regclass::oid
+        THEN t.role_id = g.role_id AND t.role <> g.role ELSE t.role = g.role END;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_repair_privileges() IS 'Puts back what a restore lost: grants what model_access_grant once gave and is not held, takes what PUBLIC and default privileges hold; gives the statements that it ran. What was granted by hand stays. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_repair_privileges() IS 'Puts back what a restore lost: grants what model_access_grant once gave and is not held, with USAGE on the schema, and takes what PUBLIC and default privileges hold; gives the statements that it ran. What was granted by hand stays. Owner only.';
 
 CREATE FUNCTION @extschema@._model_access_revoke_as(grantor oid, command text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -112,7 +113,8 @@ BEGIN
             PERFORM @extschema@._model_access_revoke_as(item.grantor, format('REVOKE ALL ON %s FROM %s CASCADE', item.object, role));
         END IF;
     END LOOP;
-    DELETE FROM @extschema@.model_access_granted AS g USING pg_roles AS r WHERE r.oid = model_access_revoke.role AND g.role = r.rolname;
+    DELETE FROM @extschema@.model_access_granted AS g USING pg_roles AS r
+    WHERE r.oid = model_access_revoke.role AND (g.role_id = r.oid OR g.role = r.rolname);
     kept := (SELECT string_agg(DISTINCT format('%s on %s, granted by %s', h.privilege, h.object, h.grantor::regrole), '; ')
              FROM @extschema@._model_access_held AS h WHERE h.grantee = model_access_revoke.role);
     IF kept IS NOT NULL THEN
