@@ -46,7 +46,13 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
     u record;
 BEGIN
-    SELECT * INTO u FROM @extschema@._model_access_user(models_for_user.user_id);
+    SELECT p.*, EXISTS (SELECT FROM @extschema@.model_access_override AS o WHERE o.user_id = p.user_key) AS has_overrides
+    INTO u FROM @extschema@._model_access_user(models_for_user.user_id) AS p;
+    -- most have none
+    IF u.has_overrides IS NOT TRUE THEN
+        RETURN QUERY SELECT * FROM @extschema@.models_for_tier(u.tier);
+        RETURN;
+    END IF;
     RETURN QUERY
         SELECT m.model_id, m.name, m.description, m.provider, m.context_length, m.max_completion_tokens, m.input_modalities,
             m.output_modalities, m.supported_parameters, m.pricing, m.prompt_usd_per_million, m.completion_usd_per_million,
