@@ -60,9 +60,12 @@ target/python/openai-$(OPENAI):
 	target/python/bin/pip install --quiet --disable-pip-version-check openai==$(OPENAI)
 	touch $@
 
-bench: install ## Measure the service beside nginx and beside the bare statement: target/bench.md
+bench: install ## Measure the service and the database beside what they could be at best: target/bench.md
 	@scripts/setup bench
-	@scripts/bench
+	@scripts/bench-service
+	@echo
+	@scripts/bench-database
+	@{ cat target/bench-service.md; echo; cat target/bench-database.md; } > target/bench.md
 
 lint: setup ## Check format, lints and the SQL
 	$(CARGO) fmt --all --check

@@ -60,11 +60,16 @@ pub fn as_owner<T>(table: pg_sys::Oid, work: impl FnOnce(&Table) -> T) -> Option
 }
 
 fn pin_search_path() {
-    // SAFETY: static strings; the GUC level of the caller undoes it.
+    const PINNED: &CStr = c"pg_catalog, pg_temp";
+    // SAFETY: static strings, and one of PostgreSQL's that is there from its start; the GUC level of the caller undoes it.
     unsafe {
+        // functions that SET it so look users up, and setting it again would be felt in each lookup
+        if CStr::from_ptr(pg_sys::namespace_search_path) == PINNED {
+            return;
+        }
         pg_sys::set_config_option(
             c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
+            PINNED.as_ptr(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_SAVE,

@@ -2,9 +2,8 @@
 
 use crate::as_owner::Row;
 use pgrx::heap_tuple::PgHeapTuple;
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::{AnyElement, FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
+use pgrx::{AnyElement, FromDatum, IntoDatum, pg_sys};
 use std::ffi::CStr;
 
 /// What a STABLE function of a user and a model says of what is committed by now, whatever the transaction sees.
@@ -27,10 +26,10 @@ fn _model_access_as_committed(
     }
 }
 
-/// Columns of a row as their types print them: no cast is called, which may be anybody's function.
+/// Columns of a row as their types print them: no cast is called, which may be anybody's function. `None` where it lacks one.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)] // values of any type
-fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Result<Row, ErrorReport> {
+fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Option<Row> {
     // SAFETY: the SQL declaration is called with rows only; the header lives as long as the argument.
     let (tuple, header) = unsafe {
         let header = pg_sys::pg_detoast_datum(row.datum().cast_mut_ptr());
@@ -41,23 +40,17 @@ fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Result<Row, Er
     };
     let value = |name: &String| {
         let (number, attribute) =
-            tuple.get_attribute_by_name(name).filter(|(_, found)| !found.attisdropped).ok_or_else(|| {
-                ErrorReport::new(
-                    PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
-                    format!("column \"{name}\" does not exist"),
-                    function_name!(),
-                )
-            })?;
+            tuple.get_attribute_by_name(name).filter(|(_, found)| !found.attisdropped)?;
         // SAFETY: a column that the row has, of a type that the catalogs have.
         unsafe {
             let (mut is_null, mut is_varlena, mut output) = (false, false, pg_sys::InvalidOid);
             let datum = pg_sys::GetAttributeByNum(header, number.get() as i16, &mut is_null);
             if is_null {
-                return Ok(None);
+                return Some(None);
             }
             pg_sys::getTypeOutputInfo(attribute.atttypid, &mut output, &mut is_varlena);
             let text = pg_sys::OidOutputFunctionCall(output, datum);
-            Ok(Some(CStr::from_ptr(text).to_string_lossy().into_owned()))
+            Some(Some(CStr::from_ptr(text).to_string_lossy().into_owned()))
         }
     };
     columns.iter().map(value).collect()

@@ -126,6 +126,6 @@ fn holds_tiers(column: &Column) -> bool {
     let is_text = [pg_sys::TEXTOID, pg_sys::VARCHAROID, pg_sys::BPCHAROID].contains(&column.base_type);
     #[allow(unsafe_code)] // a lookup in the system cache
     // SAFETY: a type that a column has.
-    let is_enum = unsafe { pg_sys::type_is_enum(column.base_type) };
-    is_text || is_enum
+    let is_enum = || unsafe { pg_sys::type_is_enum(column.base_type) };
+    is_text || is_enum()
 }

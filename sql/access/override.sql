@@ -18,7 +18,8 @@ CREATE TABLE @extschema@.model_access_override (
     CHECK (expires_at > starts_at)
 );
 ALTER SEQUENCE @extschema@.model_access_override_override_id_seq OWNED BY @extschema@.model_access_override.override_id;
-CREATE INDEX model_access_override_user_id_idx ON @extschema@.model_access_override (user_id);
+-- with allowed, so that it gives the denials of a user first
+CREATE INDEX model_access_override_user_id_idx ON @extschema@.model_access_override (user_id, allowed);
 
 COMMENT ON TABLE @extschema@.model_access_override IS 'Exceptions for one user: deny beats allow beats tier, and nothing shows a model that is not active and listed. Plain DML; one outside its time does not count.';
 COMMENT ON COLUMN @extschema@.model_access_override.user_id IS 'The user, as in the key of the bound table; kept in its spelling.';

@@ -70,20 +70,6 @@ SELECT b.profiles, b.key, b.tier_map, b.notify,
 FROM @extschema@.model_access_binding AS b;
 COMMENT ON VIEW @extschema@._model_access_bound IS 'Internal. The bound table and its columns as they are now, by number.';
 
-CREATE FUNCTION @extschema@._model_access_user(user_id text, OUT user_key text, OUT tier text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    found text[];
-    map   jsonb;
-BEGIN
-    SELECT @extschema@._model_access_lookup(b.profiles::oid, b.id_number, b.tier_number, user_id), b.tier_map
-    INTO found, map FROM @extschema@._model_access_bound AS b;
-    user_key := found[1];
-    tier := CASE WHEN map IS NOT NULL THEN map ->> found[2] WHEN found[2] IN ('free', 'pro', 'enterprise') THEN found[2] END;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and the tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier.';
-
 CREATE FUNCTION @extschema@._model_access_check_profiles(profiles regclass, id_column name, tier_column name) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -72,11 +72,14 @@ CREATE FUNCTION @extschema@.model_allowed(tier text, model_id text) RETURNS bool
 -- PL/pgSQL for its cached plan; no SET, which would cost more than the probe
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
-    RETURN EXISTS (
-        SELECT FROM @extschema@._model_access_active AS m
-        WHERE m.model_id OPERATOR(pg_catalog.=) model_allowed.model_id
-          AND @extschema@._model_access_tier(model_allowed.tier) IS NOT NULL
-          AND @extschema@._model_access_in_tier(model_allowed.tier, m.is_free, m.is_pro, m.is_enterprise));
+    PERFORM FROM @extschema@._model_access_active AS m
+    WHERE m.model_id OPERATOR(pg_catalog.=) model_allowed.model_id
+      AND @extschema@._model_access_in_tier(model_allowed.tier, m.is_free, m.is_pro, m.is_enterprise);
+    IF NOT FOUND THEN
+        -- or because there is no such tier
+        tier := @extschema@._model_access_tier(tier);
+    END IF;
+    RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_allowed(text, text) IS 'Whether a tier may use a model: the rule of models_for_tier for one exact id. Never NULL; error 22023 for a name that is no tier.';

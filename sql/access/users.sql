@@ -1,5 +1,30 @@
 -- The same answers for a user: the tier from the bound profiles, and the overrides.
 
+CREATE FUNCTION @extschema@._model_access_lookup_restored(user_id text) RETURNS text[]
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT @extschema@._model_access_lookup(b.profiles::oid, b.id_number, b.tier_number, _model_access_lookup_restored.user_id)
+    FROM @extschema@._model_access_bound AS b;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_lookup_restored(text) IS 'Internal. _model_access_lookup of a user in the bound table, also after a restore.';
+
+CREATE FUNCTION @extschema@._model_access_user(user_id text) RETURNS TABLE (user_key text, tier text)
+-- SQL, and no SET: it becomes part of the statement that asks it
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT l.found[1],
+        CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2] WHEN l.found[2] IN ('free', 'pro', 'enterprise') THEN l.found[2] END
+    FROM (
+        -- as in _model_access_bound, without what it takes to set up all that a restore needs
+        SELECT b.tier_map, CASE WHEN b.profiles::oid = b.table_id
+            THEN @extschema@._model_access_lookup(b.profiles::oid, b.id_number, b.tier_number, _model_access_user.user_id)
+            ELSE @extschema@._model_access_lookup_restored(_model_access_user.user_id) END AS found
+        FROM @extschema@.model_access_binding AS b
+        -- there is one at most; but so the user is looked up once, and not wherever found is named
+        LIMIT 1) AS l;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and the tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier; no row where no table is bound.';
+
 CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@._model_access_active
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -19,8 +44,15 @@ COMMENT ON FUNCTION @extschema@._model_access_for(text, text) IS 'Internal. Ever
 CREATE FUNCTION @extschema@.models_for_user(user_id text) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    u record := @extschema@._model_access_user(user_id);
+    u record;
 BEGIN
+    SELECT p.*, EXISTS (SELECT FROM @extschema@.model_access_override AS o WHERE o.user_id = p.user_key) AS has_overrides
+    INTO u FROM @extschema@._model_access_user(models_for_user.user_id) AS p;
+    -- most have none
+    IF u.has_overrides IS NOT TRUE THEN
+        RETURN QUERY SELECT * FROM @extschema@.models_for_tier(u.tier);
+        RETURN;
+    END IF;
     RETURN QUERY
         SELECT m.model_id, m.name, m.description, m.provider, m.context_length, m.max_completion_tokens, m.input_modalities,
             m.output_modalities, m.supported_parameters, m.pricing, m.prompt_usd_per_million, m.completion_usd_per_million,
@@ -32,16 +64,16 @@ COMMENT ON FUNCTION @extschema@.models_for_user(text) IS 'Every model that a use
 
 CREATE FUNCTION @extschema@.model_allowed_for_user(user_id text, model_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    u record := @extschema@._model_access_user(user_id);
 BEGIN
-    -- the rule of _model_access_for for one model: probes of two indexes, and no list
-    RETURN coalesce((
-        SELECT coalesce(
-            (SELECT bool_and(o.allowed) FROM @extschema@._model_access_override_in_force AS o
-             WHERE o.user_id = u.user_key AND (o.model_id = m.model_id OR o.provider = m.provider)),
-            @extschema@._model_access_in_tier(u.tier, m.is_free, m.is_pro, m.is_enterprise))
-        FROM @extschema@._model_access_active AS m WHERE m.model_id = model_allowed_for_user.model_id), false);
+    -- the rule of _model_access_for for one model, in one statement: probes of three indexes, and no list
+    PERFORM FROM @extschema@._model_access_user(model_allowed_for_user.user_id) AS u CROSS JOIN @extschema@._model_access_active AS m
+    WHERE m.model_id = model_allowed_for_user.model_id AND coalesce(
+        (SELECT o.allowed FROM @extschema@._model_access_override_in_force AS o
+         WHERE o.user_id = u.user_key AND (o.model_id = m.model_id OR o.provider = m.provider)
+         -- deny first
+         ORDER BY o.allowed LIMIT 1),
+        @extschema@._model_access_in_tier(u.tier, m.is_free, m.is_pro, m.is_enterprise));
+    RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_allowed_for_user(text, text) IS 'Whether a user may use a model: the rule of models_for_user for one exact id. Never NULL.';
@@ -49,9 +81,10 @@ COMMENT ON FUNCTION @extschema@.model_allowed_for_user(text, text) IS 'Whether a
 CREATE FUNCTION @extschema@.model_access_explain_for_user(user_id text, model_id text, OUT allowed boolean, OUT reason text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' AS $$
 DECLARE
-    u        record := @extschema@._model_access_user(user_id);
+    u        record;
     override record;
 BEGIN
+    SELECT * INTO u FROM @extschema@._model_access_user(model_access_explain_for_user.user_id);
     allowed := @extschema@.model_allowed_for_user(user_id, model_id);
     SELECT o.allowed, o.expires_at INTO override
     FROM @extschema@._model_access_active AS m
@@ -71,8 +104,9 @@ COMMENT ON FUNCTION @extschema@.model_access_explain_for_user(text, text) IS 'Wh
 CREATE FUNCTION @extschema@.model_access_user(user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    u record := @extschema@._model_access_user(user_id);
+    u record;
 BEGIN
+    SELECT * INTO u FROM @extschema@._model_access_user(model_access_user.user_id);
     known := u.user_key IS NOT NULL;
     tier := u.tier;
     valid_until := (

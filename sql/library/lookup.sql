@@ -19,7 +19,7 @@ COMMENT ON FUNCTION @extschema@._model_access_may_bind(oid) IS 'Internal. Whethe
 
 CREATE FUNCTION @extschema@._model_access_values(row_value anyelement, columns text[]) RETURNS text[]
 LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_values_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_values(anyelement, text[]) IS 'Internal. Columns of a row as their types print them; error 42703 for a name that it does not have.';
+COMMENT ON FUNCTION @extschema@._model_access_values(anyelement, text[]) IS 'Internal. Columns of a row as their types print them; NULL where it lacks one.';
 
 CREATE FUNCTION @extschema@._model_access_as_committed(function regprocedure, user_id text, model_id text) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_as_committed_wrapper';

@@ -70,9 +70,11 @@ BEGIN
     EXECUTE (SELECT format('SELECT ARRAY[%s]', string_agg(format('CASE WHEN ($1).%1$I IS NOT NULL THEN concat(($1).%1$I) END', c.name), ', ' ORDER BY c.n))
              FROM unnest(columns) WITH ORDINALITY AS c(name, n)) INTO found USING row_value;
     RETURN found;
+EXCEPTION WHEN undefined_column THEN
+    RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_values(anyelement, text[]) IS 'Internal. Columns of a row as their types print them; error 42703 for a name that it does not have.';
+COMMENT ON FUNCTION @extschema@._model_access_values(anyelement, text[]) IS 'Internal. Columns of a row as their types print them; NULL where it lacks one.';
 
 CREATE FUNCTION @extschema@._model_access_as_committed(function regprocedure, user_id text, model_id text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,4 +1,4 @@
-//! The statement of a list through the pool of the service, without HTTP: what `scripts/bench` holds against it.
+//! The statement of a list through the pool of the service, without HTTP: what `scripts/bench-service` holds against it.
 //!
 //! `cargo bench -p api -- --database … --user NAME --clients 64 --seconds 5` prints the median and the 99th
 //! percentile in microseconds, and statements a second.
