@@ -147,7 +147,7 @@ impl Table {
                     plan
                 }
             };
-            let rows = self.run(plan, arguments, limit);
+            let rows = self.run(plan, arguments, limit, true);
             let means_this = self.is_all_that(plan);
             pg_sys::SPI_finish();
             means_this.then_some(rows)
@@ -159,13 +159,31 @@ impl Table {
         // SAFETY: SPI is connected around all of it.
         unsafe {
             pg_sys::SPI_connect();
-            let rows = self.run(prepare(statement, arguments), arguments, 0);
+            let rows = self.run(prepare(statement, arguments), arguments, 0, true);
             pg_sys::SPI_finish();
             rows
         }
     }
 
-    unsafe fn run(&self, plan: pg_sys::SPIPlanPtr, arguments: &[Argument], limit: i64) -> Vec<Row> {
+    /// Runs a statement that writes; the number of rows that it wrote.
+    pub fn execute(&self, statement: &str) -> i64 {
+        // SAFETY: SPI is connected around all of it.
+        unsafe {
+            pg_sys::SPI_connect();
+            self.run(prepare(statement, &[]), &[], 0, false);
+            let written = pg_sys::SPI_processed;
+            pg_sys::SPI_finish();
+            written.try_into().unwrap_or(i64::MAX)
+        }
+    }
+
+    unsafe fn run(
+        &self,
+        plan: pg_sys::SPIPlanPtr,
+        arguments: &[Argument],
+        limit: i64,
+        read_only: bool,
+    ) -> Vec<Row> {
         let mut values: Vec<pg_sys::Datum> =
             arguments.iter().map(|argument| argument.value.unwrap_or(pg_sys::Datum::from(0))).collect();
         let nulls: Vec<c_char> = arguments
@@ -174,7 +192,7 @@ impl Table {
             .collect();
         // SAFETY: as many values and marks as the plan has parameters; the rows live until SPI_finish.
         unsafe {
-            pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), true, limit);
+            pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), read_only, limit);
             let Some(rows) = pg_sys::SPI_tuptable.as_ref() else { return Vec::new() };
             let columns = (*rows.tupdesc).natts;
             let value = |row, column| {

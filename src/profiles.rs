@@ -65,12 +65,19 @@ fn _model_access_read(
     expressions: Vec<String>,
     source: &str,
 ) -> Result<SetOfIterator<'static, Row>, ErrorReport> {
-    let rows = as_owner(profiles, |table: &Table| {
-        let statement = format!("SELECT {} {source}", expressions.join(", "));
-        table.caller_may_act_as_owner().then(|| table.read(&statement, &[]))
-    });
-    match rows {
-        Some(Some(rows)) => Ok(SetOfIterator::new(rows)),
+    let statement = format!("SELECT {} {source}", expressions.join(", "));
+    for_the_owner(profiles, |table| table.read(&statement, &[])).map(SetOfIterator::new)
+}
+
+/// Runs a statement that writes as the owner of a table for a caller who may act as that owner.
+#[pg_extern(sql = false)]
+fn _model_access_execute(profiles: pg_sys::Oid, statement: &str) -> Result<i64, ErrorReport> {
+    for_the_owner(profiles, |table| table.execute(statement))
+}
+
+fn for_the_owner<T>(profiles: pg_sys::Oid, work: impl FnOnce(&Table) -> T) -> Result<T, ErrorReport> {
+    match as_owner(profiles, |table| table.caller_may_act_as_owner().then(|| work(table))) {
+        Some(Some(result)) => Ok(result),
         Some(None) => Err(report(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             "must be able to act as the owner of the table",

@@ -176,17 +176,26 @@ fn the_blocks_of_leaving_allowed_models_run_as_printed() {
             "DROP EXTENSION model_access;
              CREATE TABLE model_access (id uuid, model_id varchar(100), status text, is_free boolean, is_pro boolean, is_enterprise boolean);
              INSERT INTO model_access VALUES (NULL, 'openai/gpt-5-nano', 'active', true, false, false), (NULL, 'openai/gpt-3', 'active', true, false, false),
-                 (NULL, 'openai/gpt-4o', 'disabled', false, true, false);
-             CREATE TABLE model_access_by_tier (model_id varchar(100), tier text, is_active boolean);
-             INSERT INTO model_access_by_tier VALUES ('openai/gpt-5', 'enterprise', true);
+                 (NULL, 'openai/gpt-4o', 'disabled', false, true, false), (NULL, 'openai/gpt-5', 'active', false, false, true);
+             DROP FUNCTION reports.user_allowed_models; DROP FUNCTION normalise_allowed_models CASCADE;
              ALTER TABLE profiles DISABLE TRIGGER USER;
              UPDATE profiles SET allowed_models = CASE
                  WHEN email ~ '^(free|pro)' THEN '{openai/gpt-5-nano,openai/gpt-5}'::text[]
                  WHEN email ~ '^odd' THEN '{openai/gpt-5-nano,openai/gpt-3,NULL}' ELSE allowed_models END;
-             ALTER TABLE profiles ENABLE TRIGGER USER, ENABLE ALWAYS TRIGGER normalise_allowed_models",
+             ALTER TABLE profiles ENABLE TRIGGER USER",
         )
         .unwrap();
-    run(&mut client, "docs/leaving-allowed-models.md", &[], ("", ""));
+    // the page goes back in between
+    let again = (
+        "model_access_drop_retired_column",
+        "SELECT model_access_retire_allowed_models('public.profiles', dry_run => false, accept => (
+             SELECT coalesce(array_agg(object), '{}') FROM model_access_retire_allowed_models('public.profiles') WHERE action = 'manual'))",
+    );
+    run(&mut client, "docs/leaving-allowed-models.md", &[], again);
+    let kept = "SELECT count(*) FILTER (WHERE k.allowed_models = '{openai/gpt-5-nano,openai/gpt-5}'), count(*), max(relowner::regrole::text)
+        FROM profiles_allowed_models AS k, pg_class WHERE oid = 'profiles_allowed_models'::regclass";
+    let kept = client.query_one(kept, &[]).unwrap();
+    assert_eq!((kept.get(0), kept.get(1), kept.get(2)), (2_i64, 5_i64, "regress_app"));
     let state = "SELECT string_agg(model_id || ' ' || status, ', ' ORDER BY model_id) FROM model_access WHERE status <> 'new'";
     let imported: String = client.query_one(state, &[]).unwrap().get(0);
     assert_eq!(imported, "openai/gpt-4o disabled, openai/gpt-5 active, openai/gpt-5-nano active");

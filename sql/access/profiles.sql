@@ -26,6 +26,17 @@ CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE 
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
 COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_binding IS 'Only the owner binds.';
 
+CREATE FUNCTION @extschema@._model_access_tree(relation oid) RETURNS TABLE (id oid)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH RECURSIVE tree AS (
+        SELECT relation AS id
+        UNION
+        SELECT i.inhrelid FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.id)
+    SELECT t.id FROM tree AS t;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_tree(oid) IS 'Internal. A table with its partitions, or with what inherits from it.';
+
 CREATE FUNCTION @extschema@._model_access_column_number(relation oid, column_name name) RETURNS smallint
 LANGUAGE sql STABLE
 BEGIN ATOMIC

@@ -25,12 +25,12 @@ FROM @extschema@._model_access_grantee AS g
 JOIN @extschema@._model_access_right AS r ON r.rights = ANY (@extschema@._model_access_included(g.rights))
 LEFT JOIN LATERAL unnest(r.columns) AS c(name) ON true
 UNION
--- the definer functions call the others; but not the one that reads any table as its owner
+-- the definer functions call the others; but not those that act as the owner of any table
 SELECT p.oid, o.rolname, o.oid, 'EXECUTE', format('ROUTINE %s', p.oid::regprocedure)
 FROM @extschema@._model_access_member AS m JOIN pg_proc AS p ON p.oid = m.id AND m.class = 'pg_proc'::regclass
 JOIN @extschema@._model_access_member AS t ON t.class = 'pg_class'::regclass AND t.id = '@extschema@.model_access'::regclass AND t.owner <> m.owner
 JOIN pg_roles AS o ON o.oid = t.owner
-WHERE p.proname <> '_model_access_read';
+WHERE p.proname NOT IN ('_model_access_read', '_model_access_execute');
 COMMENT ON VIEW @extschema@._model_access_due IS 'Internal. Every privilege that somebody should hold.';
 
 CREATE FUNCTION @extschema@._model_access_close() RETURNS SETOF text

@@ -12,5 +12,3 @@ SELECT pg_extension_config_dump('@extschema@.model_access_granted', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_override', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_override_override_id_seq', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_retired', '');
-SELECT pg_extension_config_dump('@extschema@.model_access_retired_retired_id_seq', '');
-SELECT pg_extension_config_dump('@extschema@.model_access_retired_value', '');

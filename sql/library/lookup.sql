@@ -12,6 +12,10 @@ CREATE FUNCTION @extschema@._model_access_read(profiles oid, expressions text[],
 LANGUAGE c STABLE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', '_model_access_read_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_read(oid, text[], text) IS 'Internal. The rows of SELECT expressions FROM …, run as the owner of a table, for a role that may act as that owner; else error 42501.';
 
+CREATE FUNCTION @extschema@._model_access_execute(profiles oid, statement text) RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', '_model_access_execute_wrapper';
+COMMENT ON FUNCTION @extschema@._model_access_execute(oid, text) IS 'Internal. Runs a statement as the owner of a table, for a role that may act as that owner, and gives the number of rows; else error 42501.';
+
 CREATE FUNCTION @extschema@._model_access_may_bind(owner oid) RETURNS boolean
 LANGUAGE sql STABLE
 RETURN pg_has_role(current_user, owner, 'USAGE');

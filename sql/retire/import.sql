@@ -1,70 +1,61 @@
 -- What users had in such a column, as decisions, before it goes: who would lose which model, and overrides for a time.
 
-CREATE FUNCTION @extschema@._model_access_had(profiles regclass, column_name name, id_column name, tier_column name)
-RETURNS TABLE (user_id text, tier text, model_id text, list text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    items text := CASE WHEN @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, column_name))
-                            IN ('text[]'::regtype, 'character varying[]'::regtype)
-        THEN 'SELECT nullif(i::text, ''''), true FROM unnest(p.%1$I) AS i'
-        ELSE 'SELECT CASE jsonb_typeof(i) WHEN ''string'' THEN nullif(i #>> ''{}'', '''') END, true
-              FROM jsonb_array_elements(CASE jsonb_typeof(p.%1$I::jsonb) WHEN ''array'' THEN p.%1$I::jsonb ELSE ''[null]'' END) AS i' END;
-BEGIN
-    -- output functions, no casts of keys and tiers: a cast may be somebody's own
-    RETURN QUERY SELECT r[1], r[2], r[3], r[4] FROM @extschema@._model_access_read(profiles::oid, '{h.user_id,h.tier,h.item,h.list}'::text[], format(
-        'FROM (SELECT DISTINCT format(''%%s'', p.%2$I) AS user_id, CASE WHEN p.%3$I IS NOT NULL THEN format(''%%s'', p.%3$I) END AS tier, h.item,
-                CASE WHEN p.%1$I IS NULL THEN ''no list'' WHEN h.is_item IS NULL THEN ''empty list'' WHEN h.item IS NULL THEN ''not a model id'' END AS list
-         FROM %4$s AS p LEFT JOIN LATERAL (' || items || ') AS h(item, is_item) ON p.%1$I IS NOT NULL
-         WHERE format(''%%s'', p.%2$I) <> '''') AS h', -- nobody
-        column_name, id_column, tier_column, profiles)) AS r;
-END
+CREATE FUNCTION @extschema@._model_access_import_rows(profiles regclass, column_name name, id_column name, tier_column name)
+RETURNS TABLE (user_id text, model_id text, finding text, tier text, loses boolean, is_open boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- output functions, no casts of keys and tiers: a cast may be somebody's own; a row a user, since lists are long
+    WITH listed AS (
+        SELECT r[1] AS id, coalesce(b.tier_map ->> r[2], r[2]) AS tier, r[3]::jsonb AS list
+        FROM @extschema@._model_access_read(profiles::oid, ARRAY[format('concat(p.%I)', id_column),
+            format('CASE WHEN p.%1$I IS NOT NULL THEN concat(p.%1$I) END', tier_column), format('to_jsonb(p.%I)', column_name)]::text[],
+            format('FROM %s AS p WHERE concat(p.%I) <> ''''', profiles, id_column)) AS r -- nobody
+        LEFT JOIN @extschema@.model_access_binding AS b ON b.profiles = _model_access_import_rows.profiles),
+    had AS (
+        SELECT DISTINCT l.id, l.tier, e.model_id, CASE WHEN l.list IS NULL OR l.list = 'null' THEN 'no list' WHEN l.list = '[]' THEN 'empty list'
+            WHEN e.model_id IN ('*', 'all') THEN 'everything' WHEN e.model_id IS NULL THEN 'not a model id' END AS list
+        FROM listed AS l LEFT JOIN LATERAL (
+            SELECT CASE jsonb_typeof(e) WHEN 'string' THEN nullif(e #>> '{}', '') END
+            FROM jsonb_array_elements(CASE WHEN jsonb_typeof(l.list) = 'array' THEN l.list WHEN l.list <> 'null' THEN jsonb_build_array(NULL) ELSE '[]' END) AS e) AS e(model_id) ON true)
+    SELECT h.id, CASE WHEN h.list IS NULL THEN h.model_id END, coalesce(h.list, CASE WHEN m.model_id IS NULL THEN 'unknown' WHEN m.missing_since IS NOT NULL THEN 'left the catalogue' ELSE m.status END),
+        CASE WHEN m.is_free THEN 'free' WHEN m.is_pro THEN 'pro' WHEN m.is_enterprise THEN 'enterprise' END,
+        -- what cannot be read is a loss, and not nothing
+        CASE WHEN h.list IS NOT NULL THEN h.list IN ('everything', 'not a model id')
+             ELSE NOT coalesce(o.allowed, @extschema@._model_access_in_tier(h.tier, a.is_free, a.is_pro, a.is_enterprise), false) OR a.model_id IS NULL END,
+        -- not what an admin has turned down, and not where there is a word on it that still counts
+        h.list IS NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL) AND o.allowed IS NULL
+    FROM had AS h
+    LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
+    LEFT JOIN @extschema@._model_access_active AS a ON a.model_id = h.model_id
+    LEFT JOIN LATERAL (SELECT bool_and(v.allowed) AS allowed FROM @extschema@.model_access_override AS v
+        WHERE v.user_id = h.id AND (v.model_id = m.model_id OR v.provider = m.provider) AND (v.expires_at IS NULL OR v.expires_at > clock_timestamp())) AS o ON true
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_had(regclass, name, name, name) IS 'Internal. Every user with the tier, and one row a model of the list; or one that says what the list is instead.';
+COMMENT ON FUNCTION @extschema@._model_access_import_rows(regclass, name, name, name) IS 'Internal. What each user had, whether the tier and the overrides do not give it, and whether an override would.';
 
 CREATE FUNCTION @extschema@.model_access_import_allowed_models(
     profiles regclass, column_name name DEFAULT 'allowed_models', id_column name DEFAULT 'id', tier_column name DEFAULT 'subscription_tier',
     until timestamptz DEFAULT now() + interval '90 days', dry_run boolean DEFAULT true)
 RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET row_security = off
-SET datestyle = 'ISO' SET timezone = 'UTC' SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    type   regtype := @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, column_name));
     report jsonb;
 BEGIN
     PERFORM @extschema@._model_access_check_profiles(profiles, id_column, tier_column);
     PERFORM @extschema@._model_access_check_reader(profiles);
-    IF type IS NULL OR type <> ALL ('{text[],character varying[],jsonb,json}'::regtype[]) THEN
-        RAISE EXCEPTION 'column "%" of % is no list that is kept as text[] or jsonb', column_name, profiles
-            USING ERRCODE = 'datatype_mismatch', HINT = 'Name the column that holds the models a user may use as column_name.';
-    ELSIF until <= now() OR dry_run IS NULL THEN
+    PERFORM @extschema@._model_access_check_column(profiles, column_name);
+    IF until <= now() OR dry_run IS NULL THEN
         RAISE EXCEPTION 'until must be in the future, and dry_run true or false'
             USING ERRCODE = 'invalid_parameter_value', HINT = 'until => now() + interval ''90 days''; NULL = for ever.';
     END IF;
-    CREATE TEMP TABLE model_access_imported ON COMMIT DROP AS
-        SELECT h.user_id, h.model_id, h.list, m.model_id IS NOT NULL AS is_known, m.status, m.missing_since, m.status_before_missing,
-               CASE WHEN m.is_free THEN 'free' WHEN m.is_pro THEN 'pro' WHEN m.is_enterprise THEN 'enterprise' END AS tier,
-               a.model_id IS NULL OR NOT @extschema@._model_access_in_tier(h.tier, a.is_free, a.is_pro, a.is_enterprise) AS loses,
-               -- not what an admin has turned down, and not where there is a word on it already
-               (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL) AND NOT EXISTS (
-                   SELECT FROM @extschema@.model_access_override AS o WHERE o.user_id = h.user_id AND o.model_id = h.model_id) AS is_open
-        FROM @extschema@._model_access_had(profiles, column_name, id_column, tier_column) AS h
-        LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
-        LEFT JOIN @extschema@._model_access_active AS a ON a.model_id = h.model_id;
-    report := (
-        SELECT jsonb_agg(r ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C") FROM (
-            SELECT i.model_id, f.finding, i.tier, count(*) AS users, count(*) FILTER (WHERE i.list IS NULL AND i.loses) AS lose,
-                   count(*) FILTER (WHERE i.loses AND i.is_open) AS overrides
-            FROM pg_temp.model_access_imported AS i
-            CROSS JOIN LATERAL (SELECT CASE WHEN i.list IS NOT NULL THEN i.list WHEN NOT i.is_known THEN 'unknown'
-                WHEN i.missing_since IS NOT NULL THEN 'left the catalogue' ELSE i.status END) AS f(finding)
-            GROUP BY i.model_id, f.finding, i.tier) AS r);
+    report := (SELECT jsonb_agg(r) FROM (
+        SELECT i.model_id, i.finding, i.tier, count(*) AS users, count(*) FILTER (WHERE i.loses) AS lose, count(*) FILTER (WHERE i.loses AND i.is_open) AS overrides
+        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i GROUP BY i.model_id, i.finding, i.tier) AS r);
     IF NOT dry_run THEN
         INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note)
         SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name)
-        FROM pg_temp.model_access_imported AS i WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id;
+        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id;
     END IF;
-    DROP TABLE pg_temp.model_access_imported;
-    RETURN QUERY SELECT r.* FROM jsonb_to_recordset(report) AS r(model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint);
+    RETURN QUERY SELECT r.* FROM jsonb_to_recordset(report) AS r(model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
+        ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C";
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_import_allowed_models(regclass, name, name, name, timestamptz, boolean) IS 'Before a column such as profiles.allowed_models goes: one row a model that users had in it, with what it is now (its status, left the catalogue, unknown), its lowest tier, how many had it, how many of them would lose it, and how many of those get an override that allows it until then; and rows for users with no list (NULL), an empty list, or something else. A dry run unless told otherwise. A model that an admin turned down gets no override, nor does a user who has one for that model. Errors: as model_access_bind_profiles, 42804 no list, 22023 until in the past. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_import_allowed_models(regclass, name, name, name, timestamptz, boolean) IS 'Before a column such as profiles.allowed_models goes: one row a model that users had in it, with what it is now (its status, left the catalogue, unknown), its lowest tier, how many had it, how many of them would lose it, and how many of those get an override that allows it until then; and rows for users with no list (NULL), an empty list, everything (* or all), or something that is not a model id. A dry run unless told otherwise. A model that an admin turned down gets no override, nor does a user who has one that counts. Errors: as model_access_bind_profiles, 42703 no such column, 42804 no list, 22023 until in the past. Owner only.';

@@ -18,6 +18,19 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_read(oid, text[], text) IS 'Internal. The rows of SELECT expressions FROM …, which reads a table that may be bound.';
 
+CREATE FUNCTION @extschema@._model_access_execute(profiles oid, statement text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    written bigint;
+BEGIN
+    PERFORM @extschema@._model_access_check_reader(profiles::regclass);
+    EXECUTE statement;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_execute(oid, text) IS 'Internal. Runs a statement that writes what a table which may be bound holds, and gives the number of rows.';
+
 CREATE FUNCTION @extschema@._model_access_printed(relation oid, column_number smallint) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     -- concat and not a cast, which may be anybody's function; char(n) is padded

@@ -70,15 +70,15 @@ UPDATE "Profiles" SET tier = 'free' WHERE region = 'ca';
 RESET search_path;
 \i :abs_srcdir/catalogue.sql
 SELECT step, object, action FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels');
-SELECT object, regexp_replace(substring(ddl FROM ': ([^\n]*\n(?:--   line[^\n]*)?)'), '(v|"Profiles")\.(?="AllowedModels")', '') AS why FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'needs you';
+SELECT object, why FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'manual';
 TABLE pg_temp.changed;
--- With all of that accepted: what depends on the column is dropped, what only mentions it stays.
-SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'needs you' \gset
+-- With all of that accepted: triggers are switched off, by partition; the rest stays as it is.
+SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'manual' \gset
 SELECT step, object, action FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels', :'accepted', dry_run => false);
-SELECT key, value FROM model_access_retired_value ORDER BY key;
 SELECT * FROM "My App".v ORDER BY 1;
 INSERT INTO "My App"."Profiles" ("User", region) VALUES (8, 'us'), (9, 'eu');
-SELECT count(*) FROM model_access_restore_allowed_models('"My App"."Profiles"');
+SELECT profiles, retired_name, defaults, relations, triggers, states FROM model_access_retired;
+SELECT action, object FROM model_access_restore_allowed_models('"My App"."Profiles"', 'AllowedModels', dry_run => false);
 SELECT "User", "AllowedModels", touched FROM "My App"."Profiles" WHERE "User" > 7 ORDER BY 1;
 DELETE FROM "My App"."Profiles" WHERE "User" > 7;
 TABLE pg_temp.changed;
@@ -93,10 +93,9 @@ INSERT INTO child VALUES (1, '{b}', 3, 4), (3, '{}', 5, 6);
 INSERT INTO grandchild VALUES (1, '{c}', 7, 8);
 SELECT pg_temp.remember();
 SELECT step, object, action FROM model_access_retire_allowed_models('base', dry_run => false);
-SELECT relation, key, value FROM model_access_retired_value WHERE retired_id = (SELECT max(retired_id) FROM model_access_retired) ORDER BY 1, 2;
 INSERT INTO grandchild VALUES (4);
 INSERT INTO child VALUES (4);
-SELECT step, object, action FROM model_access_restore_allowed_models('base');
+SELECT step, object, action FROM model_access_restore_allowed_models('base', dry_run => false);
 SELECT tableoid::regclass, allowed_models FROM base WHERE id = 4 ORDER BY 1;
 DELETE FROM base WHERE id = 4;
 TABLE pg_temp.changed;
@@ -111,16 +110,55 @@ CREATE PUBLICATION regress_lists FOR TABLE lists (id, allowed_models) WHERE (id 
 INSERT INTO lists (allowed_models) VALUES ('{a}'), ('{}');
 INSERT INTO named VALUES ('one', '{a}');
 SELECT pg_temp.remember();
-SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('lists') WHERE action = 'needs you' \gset
+SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('lists') WHERE action = 'manual' \gset
 SELECT step, object, action FROM model_access_retire_allowed_models('lists', accept => :'accepted', dry_run => false);
 SELECT attnames, rowfilter FROM pg_publication_tables WHERE pubname = 'regress_lists';
--- A row that came since has no list, and must have one: nothing is restored, until it is gone.
-INSERT INTO lists DEFAULT VALUES;
-SELECT model_access_restore_allowed_models('lists');
-SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'lists'::regclass AND attnum > 0 AND NOT attisdropped;
-DELETE FROM lists WHERE id = 3;
-SELECT count(*) FROM model_access_restore_allowed_models('lists');
+SELECT count(*) FROM model_access_restore_allowed_models('lists', dry_run => false);
+TABLE pg_temp.changed;
+-- What fills a column that is NOT NULL is switched off: new users get an empty list, and the default goes with the way back.
+CREATE TABLE filled (id integer PRIMARY KEY, tier text, allowed_models jsonb NOT NULL);
+CREATE FUNCTION fill_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.allowed_models := jsonb_build_array(NEW.tier); RETURN NEW; END $$;
+CREATE TRIGGER fill BEFORE INSERT OR UPDATE OF tier ON filled FOR EACH ROW EXECUTE FUNCTION fill_list();
+INSERT INTO filled VALUES (1, 'free');
+SELECT pg_temp.remember();
+SELECT object, action FROM model_access_retire_allowed_models('filled', accept => '{trigger fill on public.filled}', dry_run => false);
+INSERT INTO filled VALUES (2, 'pro') RETURNING *;
+UPDATE filled SET tier = 'pro' WHERE id = 1;
+SELECT object, action, why FROM model_access_restore_allowed_models('filled') WHERE action IN ('look', 'drop');
+SELECT ltrim(ddl, '- ') AS mend FROM model_access_restore_allowed_models('filled', dry_run => false) WHERE action = 'look' \gset
+:mend
+SELECT * FROM filled ORDER BY id;
+DELETE FROM filled WHERE id = 2;
+SELECT what, object FROM pg_temp.changed WHERE object <> 'row of filled';
+-- Domains with a default and a CHECK, names that only a search_path finds, a grant by a third party, an index that is not valid, a role that goes.
+SET ROLE "regress App";
+SET search_path = "My App";
+CREATE FUNCTION ok(text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT cardinality($1) < 5';
+CREATE FUNCTION nothing() RETURNS text[] LANGUAGE sql AS 'SELECT ''{n}''::text[]';
+CREATE DOMAIN models AS text[] DEFAULT '{dd}' CHECK (ok(VALUE));
+CREATE TABLE odd (id integer PRIMARY KEY, list models, allowed_models text[] DEFAULT nothing() CHECK (ok(allowed_models)), n text);
+INSERT INTO odd (id, list, allowed_models) VALUES (1, NULL, NULL), (2, DEFAULT, DEFAULT), (3, '{}', '{x}'), (4, '{}', '{x}');
+GRANT SELECT (allowed_models) ON odd TO regress_web WITH GRANT OPTION;
+RESET ROLE;
+CREATE ROLE regress_third;
+SET ROLE regress_web;
+GRANT SELECT (allowed_models) ON odd TO regress_third;
+RESET ROLE;
+CREATE UNIQUE INDEX CONCURRENTLY broken ON odd (allowed_models);
+RESET search_path;
+SELECT pg_temp.remember();
+CREATE ROLE regress_boss SUPERUSER;
+SET ROLE regress_boss;
+SELECT action FROM model_access_retire_allowed_models('"My App".odd', dry_run => false) WHERE action NOT IN ('keep', 'lock', 'check');
+RESET ROLE;
+DROP ROLE regress_boss;
+INSERT INTO "My App".odd (id) VALUES (5) RETURNING *;
+DELETE FROM "My App".odd WHERE id = 5;
+SELECT action FROM model_access_restore_allowed_models('"My App".odd', dry_run => false);
+TABLE pg_temp.changed;
+SELECT action FROM model_access_retire_allowed_models('"My App".odd', 'list', dry_run => false) WHERE action NOT IN ('keep', 'lock', 'check');
+SELECT action FROM model_access_restore_allowed_models('"My App".odd', 'list', dry_run => false);
 TABLE pg_temp.changed;
 DROP PUBLICATION regress_lists;
-DROP OWNED BY "regress App", regress_web CASCADE;
-DROP ROLE "regress App", regress_web;
+DROP OWNED BY "regress App", regress_web, regress_third CASCADE;
+DROP ROLE "regress App", regress_web, regress_third;
