@@ -6,9 +6,11 @@
 
 #![allow(unsafe_code)] // relations, roles and plans are PostgreSQL's own
 
-use pgrx::pg_sys;
+use crate::functions::owner_of_relation;
+use pgrx::{PgTryBuilder, pg_sys};
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char};
+use std::panic::AssertUnwindSafe;
 
 /// A table that is open and locked while the rights of its owner are in force.
 pub struct Table {
@@ -28,33 +30,101 @@ pub struct Argument {
     pub value: Option<pg_sys::Datum>,
 }
 
+/// What a kept plan is of: a text, and the types of its arguments.
+type Statement = (String, Vec<pg_sys::Oid>);
+
 /// The values of a row, as their types print them.
 pub type Row = Vec<Option<String>>;
 
-/// Runs `work` as the owner of an ordinary or partitioned table that is not temporary; `None` if there is no such table.
-pub fn as_owner<T>(table: pg_sys::Oid, work: impl FnOnce(&Table) -> T) -> Option<T> {
+/// What becomes of what code of the owner did meanwhile.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Effect {
+    /// Nothing stays, neither rows nor cursors nor locks: reading has no effects.
+    Undone,
+    /// All stays: the statement was to write.
+    Kept,
+}
+
+/// Runs `work` as the owner of an ordinary or partitioned table that is not temporary, and whose partitions belong to the
+/// same role; `None` if there is no such table.
+pub fn as_owner<T>(table: pg_sys::Oid, effect: Effect, work: impl FnOnce(&Table) -> T) -> Option<T> {
     // SAFETY: the relation is open and locked until it is closed below; AccessShareLock is what any SELECT takes, and
     // lasts to the end of the transaction as that does.
     unsafe {
         let relation = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
         let class = relation.as_ref()?.rd_rel.as_ref()?;
-        let is_table =
-            [pg_sys::RELKIND_RELATION, pg_sys::RELKIND_PARTITIONED_TABLE].contains(&(class.relkind as u8));
         let (mut caller, mut context) = (pg_sys::InvalidOid, 0);
         pg_sys::GetUserIdAndSecContext(&mut caller, &mut context);
-        let result = (is_table && class.relpersistence as u8 != pg_sys::RELPERSISTENCE_TEMP).then(|| {
-            let restricted = pg_sys::SECURITY_RESTRICTED_OPERATION
-                | pg_sys::SECURITY_LOCAL_USERID_CHANGE
-                | pg_sys::SECURITY_NOFORCE_RLS;
-            pg_sys::SetUserIdAndSecContext(class.relowner, context | restricted as i32);
-            let guc_level = pg_sys::NewGUCNestLevel();
-            pin_search_path();
-            let result = work(&Table { relation, caller });
-            pg_sys::AtEOXact_GUC(false, guc_level);
-            pg_sys::SetUserIdAndSecContext(caller, context);
-            result
+        let is_readable = class.relpersistence as u8 != pg_sys::RELPERSISTENCE_TEMP
+            && match class.relkind as u8 {
+                pg_sys::RELKIND_RELATION => true,
+                pg_sys::RELKIND_PARTITIONED_TABLE => has_one_owner(table, class.relowner),
+                _ => false,
+            };
+        let result = is_readable.then(|| {
+            in_subtransaction(effect, || {
+                let restricted = pg_sys::SECURITY_RESTRICTED_OPERATION
+                    | pg_sys::SECURITY_LOCAL_USERID_CHANGE
+                    | pg_sys::SECURITY_NOFORCE_RLS;
+                pg_sys::SetUserIdAndSecContext(class.relowner, context | restricted as i32);
+                let guc_level = pg_sys::NewGUCNestLevel();
+                pin_search_path();
+                let result = work(&Table { relation, caller });
+                pg_sys::AtEOXact_GUC(false, guc_level);
+                pg_sys::SetUserIdAndSecContext(caller, context);
+                result
+            })
         });
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        result
+    }
+}
+
+unsafe extern "C-unwind" {
+    /// A table and all that inherits from it, locked; catalog/pg_inherits.h.
+    fn find_all_inheritors(
+        table: pg_sys::Oid,
+        lock: pg_sys::LOCKMODE,
+        parents: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
+}
+
+/// Whether a partitioned table and all its partitions are of one role: code of a partition's owner is no code of the table's.
+unsafe fn has_one_owner(table: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
+    // SAFETY: PostgreSQL's own list.
+    unsafe {
+        let members = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            find_all_inheritors(table, pg_sys::AccessShareLock as i32, std::ptr::null_mut())
+        });
+        (0..pg_sys::list_length(members))
+            .all(|n| owner_of_relation(pg_sys::list_nth_oid(members, n)) == Some(owner))
+    }
+}
+
+/// A security-restricted operation may still open and close cursors of the session: whoever reads them later is somebody
+/// else. What a subtransaction opened ends with it.
+fn in_subtransaction<T>(effect: Effect, work: impl FnOnce() -> T) -> T {
+    // SAFETY: as PL/pgSQL runs a block with EXCEPTION; the result is Rust's own, and an error is copied before it goes on.
+    unsafe {
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let back = move || {
+            pg_sys::MemoryContextSwitchTo(context);
+            pg_sys::CurrentResourceOwner = owner;
+        };
+        let result = PgTryBuilder::new(AssertUnwindSafe(work))
+            .catch_others(|error| {
+                pg_sys::RollbackAndReleaseCurrentSubTransaction();
+                back();
+                error.rethrow()
+            })
+            .execute();
+        match effect {
+            Effect::Undone => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+            Effect::Kept => pg_sys::ReleaseCurrentSubTransaction(),
+        }
+        back();
         result
     }
 }
@@ -116,7 +186,7 @@ impl Table {
     /// rows. `None` if the names in it mean another table by now.
     pub fn read_by_kept_plan(&self, statement: &str, arguments: &[Argument], limit: i64) -> Option<Vec<Row>> {
         thread_local! {
-            static KEPT: RefCell<Option<(String, pg_sys::SPIPlanPtr)>> = const { RefCell::new(None) };
+            static KEPT: RefCell<Option<(Statement, pg_sys::SPIPlanPtr)>> = const { RefCell::new(None) };
             static DEPTH: Cell<u32> = const { Cell::new(0) };
         }
         struct Depth;
@@ -131,8 +201,11 @@ impl Table {
         // table's owner may come back here while its statement runs.
         unsafe {
             pg_sys::SPI_connect();
+            let types: Vec<pg_sys::Oid> = arguments.iter().map(|argument| argument.type_id).collect();
             let kept = KEPT.with_borrow(|kept| {
-                kept.as_ref().filter(|(text, _)| text == statement).map(|(_, plan)| *plan)
+                kept.as_ref()
+                    .filter(|((text, of), _)| text == statement && *of == types)
+                    .map(|(_, plan)| *plan)
             });
             let plan = match kept {
                 Some(plan) => plan,
@@ -140,7 +213,7 @@ impl Table {
                     let plan = prepare(statement, arguments);
                     if DEPTH.get() == 1 {
                         pg_sys::SPI_keepplan(plan);
-                        if let Some((_, old)) = KEPT.replace(Some((statement.to_owned(), plan))) {
+                        if let Some((_, old)) = KEPT.replace(Some(((statement.to_owned(), types), plan))) {
                             pg_sys::SPI_freeplan(old);
                         }
                     }

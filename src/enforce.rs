@@ -1,9 +1,11 @@
 //! What a trigger on an application's table sees of a row.
 
 use crate::as_owner::Row;
+use crate::functions::{called, is_text_of_two_texts, owner_of};
 use pgrx::heap_tuple::PgHeapTuple;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::{AnyElement, FromDatum, IntoDatum, pg_sys};
+use pgrx::{AnyElement, FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 use std::ffi::CStr;
 
 /// What a STABLE function of a user and a model says of what is committed by now, whatever the transaction sees.
@@ -13,8 +15,18 @@ fn _model_access_as_committed(
     function: pg_sys::Oid,
     user_id: Option<&str>,
     model_id: Option<&str>,
-) -> Option<String> {
-    let (user_id, model_id) = (user_id?.into_datum()?, model_id?.into_datum()?);
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Option<String>, ErrorReport> {
+    let (Some(user_id), Some(model_id)) = (user_id.into_datum(), model_id.into_datum()) else {
+        return Ok(None);
+    };
+    if !is_text_of_two_texts(function) || owner_of(function) != owner_of(called(call)) {
+        return Err(ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            "not a function of model_access",
+            function_name!(),
+        ));
+    }
     // SAFETY: the SQL declaration names a function of two texts that gives a text, never NULL; an error ends the
     // (sub)transaction, which pops the snapshot.
     unsafe {
@@ -22,7 +34,7 @@ fn _model_access_as_committed(
         let said = pg_sys::OidFunctionCall2Coll(function, pg_sys::InvalidOid, user_id, model_id);
         let said = String::from_datum(said, false);
         pg_sys::PopActiveSnapshot();
-        said
+        Ok(said)
     }
 }
 

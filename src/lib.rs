@@ -5,6 +5,7 @@
 mod as_owner;
 mod enforce;
 mod fetch;
+mod functions;
 mod plan;
 mod profiles;
 mod settings;

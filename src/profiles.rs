@@ -1,6 +1,7 @@
 //! The bound table: a user's tier, and how many users are in tiers that do not exist.
 
-use crate::as_owner::{Argument, Column, Row, Table, as_owner};
+use crate::as_owner::{Argument, Column, Effect, Row, Table, as_owner};
+use crate::functions::{called, caller_may_act_as_owner_beside};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{IntoDatum, PgSqlErrorCode, Uuid, pg_sys};
@@ -13,9 +14,20 @@ fn _model_access_lookup(
     id_column: Option<i16>,
     tier_column: Option<i16>,
     user_id: Option<&str>,
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Option<Row>, ErrorReport> {
+    check_caller(call)?;
+    Ok(lookup(profiles, id_column, tier_column, user_id))
+}
+
+fn lookup(
+    profiles: Option<pg_sys::Oid>,
+    id_column: Option<i16>,
+    tier_column: Option<i16>,
+    user_id: Option<&str>,
 ) -> Option<Row> {
     let (id_column, tier_column, user_id) = (id_column?, tier_column?, user_id?);
-    let rows = as_owner(profiles?, |table| {
+    let rows = as_owner(profiles?, Effect::Undone, |table| {
         let (id, tier) = (table.column(id_column)?, table.column(tier_column)?);
         let key = key(&id, user_id)?;
         if !holds_tiers(&tier) {
@@ -42,9 +54,15 @@ fn _model_access_unknown_tiers(
     profiles: Option<pg_sys::Oid>,
     tier_column: Option<i16>,
     known: Vec<String>,
-) -> Option<Row> {
+    call: pg_sys::FunctionCallInfo,
+) -> Result<Option<Row>, ErrorReport> {
+    check_caller(call)?;
+    Ok(unknown_tiers(profiles, tier_column, known))
+}
+
+fn unknown_tiers(profiles: Option<pg_sys::Oid>, tier_column: Option<i16>, known: Vec<String>) -> Option<Row> {
     let tier_column = tier_column?;
-    as_owner(profiles?, |table| {
+    as_owner(profiles?, Effect::Undone, |table| {
         let tier = table.column(tier_column).filter(holds_tiers)?;
         let statement = format!(
             "SELECT sum(t.users) OVER (), t.tier FROM (SELECT concat({}) AS tier, count(*) AS users FROM {} AS p \
@@ -66,25 +84,41 @@ fn _model_access_read(
     source: &str,
 ) -> Result<SetOfIterator<'static, Row>, ErrorReport> {
     let statement = format!("SELECT {} {source}", expressions.join(", "));
-    for_the_owner(profiles, |table| table.read(&statement, &[])).map(SetOfIterator::new)
+    for_the_owner(profiles, Effect::Undone, |table| table.read(&statement, &[])).map(SetOfIterator::new)
 }
 
 /// Runs a statement that writes as the owner of a table for a caller who may act as that owner.
 #[pg_extern(sql = false)]
 fn _model_access_execute(profiles: pg_sys::Oid, statement: &str) -> Result<i64, ErrorReport> {
-    for_the_owner(profiles, |table| table.execute(statement))
+    for_the_owner(profiles, Effect::Kept, |table| table.execute(statement))
 }
 
-fn for_the_owner<T>(profiles: pg_sys::Oid, work: impl FnOnce(&Table) -> T) -> Result<T, ErrorReport> {
-    match as_owner(profiles, |table| table.caller_may_act_as_owner().then(|| work(table))) {
+/// Names a table as a right to read it would: whoever may execute everything is not thereby anybody's owner.
+fn check_caller(call: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    if caller_may_act_as_owner_beside(called(call)) {
+        return Ok(());
+    }
+    Err(report(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "must be able to act as the owner of model_access",
+    ))
+}
+
+fn for_the_owner<T>(
+    profiles: pg_sys::Oid,
+    effect: Effect,
+    work: impl FnOnce(&Table) -> T,
+) -> Result<T, ErrorReport> {
+    match as_owner(profiles, effect, |table| table.caller_may_act_as_owner().then(|| work(table))) {
         Some(Some(result)) => Ok(result),
         Some(None) => Err(report(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             "must be able to act as the owner of the table",
         )),
-        None => {
-            Err(report(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, "not an ordinary or partitioned table"))
-        }
+        None => Err(report(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            "not a table of one owner, ordinary or partitioned",
+        )),
     }
 }
 

@@ -62,6 +62,13 @@ const WORKFLOWS: &[&str] = &[
     "SELECT * FROM model_access_repair_privileges()",
     "SELECT model_access_revoke('app')",
     "SELECT model_access_unbind_profiles()",
+    "SELECT * FROM model_access_retire_allowed_models('app.profiles')",
+    "SELECT * FROM model_access_retire_allowed_models('app.profiles', dry_run => false)",
+    "SELECT * FROM model_access_restore_allowed_models('app.profiles')",
+    "SELECT * FROM model_access_restore_allowed_models('app.profiles', dry_run => false)",
+    "SELECT * FROM model_access_retire_allowed_models('app.profiles', dry_run => false)",
+    "SELECT * FROM model_access_drop_retired_column('app.profiles')",
+    "SELECT * FROM model_access_drop_retired_column('app.profiles', dry_run => false)",
 ];
 
 struct Stage {
@@ -411,6 +418,10 @@ fn the_right_to_decide_is_asked_of_whoever_acts() {
         "SELECT model_access_bind_profiles('app.profiles')",
         "SELECT _model_access_lookup(p.profiles, p.id_number, p.tier_number, 'bob') FROM _model_access_bound AS p",
         "SELECT _model_access_read('app.profiles'::regclass, '{p.id}', 'FROM app.profiles AS p')",
+        "SELECT _model_access_lookup('app.profiles'::regclass, 1::smallint, 2::smallint, 'bob')",
+        "SELECT _model_access_unknown_tiers('pg_catalog.pg_authid'::regclass, 11::smallint, '{}')",
+        "SELECT _model_access_as_committed('pg_catalog.pg_read_file(text)'::regprocedure, 'pg_hba.conf', 'x')",
+        "SELECT _model_access_as_committed('pg_catalog.now()'::regprocedure, 'a', 'b')",
         // a trigger function that writes as the owner serves its own table only
         "CREATE TABLE lure.t (action text, arguments jsonb, result jsonb); CREATE TRIGGER t BEFORE INSERT ON lure.t FOR EACH ROW
          EXECUTE FUNCTION _model_access_act(); INSERT INTO lure.t VALUES ('undo', '{\"since\": \"2020-01-01\", \"dry_run\": false}')",
@@ -620,7 +631,11 @@ fn no_overload_beside_the_extension_is_taken_for_its_own() {
         "SELECT model_access_revoke('lookedup'::regrole)",
         "SELECT * FROM model_access_retire_allowed_models('app.profiles'::regclass, 'allowed_models'::name, '{}'::text[], true)",
         "SELECT * FROM model_access_retire_allowed_models('app.profiles'::regclass, 'allowed_models'::name, '{}'::text[], false)",
-        "SELECT * FROM model_access_restore_allowed_models('app.profiles'::regclass, false, '{}'::text[])",
+        "SELECT * FROM model_access_restore_allowed_models('app.profiles'::regclass, 'allowed_models'::name, true)",
+        "SELECT * FROM model_access_restore_allowed_models('app.profiles'::regclass, 'allowed_models'::name, false)",
+        "SELECT * FROM model_access_retire_allowed_models('app.profiles'::regclass, 'allowed_models'::name, '{}'::text[], false)",
+        "SELECT * FROM model_access_drop_retired_column('app.profiles'::regclass, '{}'::text[], true)",
+        "SELECT * FROM model_access_drop_retired_column('app.profiles'::regclass, '{}'::text[], false)",
         "CALL model_access_sync_job()",
     ];
     if stage.superuser.batch_execute("CREATE EXTENSION pg_cron").is_ok() {
@@ -695,4 +710,77 @@ fn no_overload_beside_the_script_is_taken_for_its_own() {
     std::fs::remove_file(&folder).unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() != Some(1) && !said.contains(" ran as "), "{said}");
+}
+
+#[test]
+fn a_cursor_that_the_owner_swaps_in_a_lookup_is_not_there_afterwards() {
+    let stage = Stage::set();
+    stage.plant(
+        "appowner",
+        "CREATE FUNCTION app.plant() RETURNS integer LANGUAGE plpgsql AS $$
+         DECLARE c refcursor; n text;
+         BEGIN
+             FOR n IN SELECT name FROM pg_cursors WHERE name NOT LIKE '<unnamed%' LOOP
+                 c := n; CLOSE c; PERFORM app.say('swap'); OPEN c FOR SELECT app.say('cursor')::text AS model_id;
+             END LOOP;
+             RETURN 1;
+         END $$;
+         CREATE FUNCTION app.folded() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.plant(); END $$;
+         CREATE INDEX ON app.profiles ((app.folded()))",
+    );
+    let mut swaps = 0;
+    for reads in [
+        "SELECT count(*) FROM models_for_user('bob')",
+        "SELECT count(*) FROM model_access_health()",
+        "INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('bob', 'a/two', true)",
+    ] {
+        // a session that has not planned with that index yet
+        let (mut client, heard) = stage.cluster.hearing("");
+        client
+            .batch_execute(&format!(
+                "BEGIN; DECLARE mine CURSOR FOR SELECT model_id FROM model_access; {reads}"
+            ))
+            .unwrap();
+        // it may be closed, not replaced
+        let fetched = client.batch_execute("FETCH 1 FROM mine");
+        client.batch_execute("ROLLBACK").unwrap();
+        let ran: Vec<String> = heard
+            .try_iter()
+            .map(|notice| notice.message().to_owned())
+            .filter(|said| said.contains(" ran as "))
+            .collect();
+        assert!(ran.iter().all(|said| said == "swap ran as appowner"), "{reads}: {ran:?}, {fetched:?}");
+        swaps += ran.len();
+    }
+    assert!(swaps > 0);
+}
+
+#[test]
+fn a_partition_of_another_role_is_not_read_as_the_owner_of_the_table() {
+    let mut stage = Stage::set();
+    stage
+        .superuser
+        .batch_execute(
+            "CREATE TABLE users (id text PRIMARY KEY, subscription_tier text) PARTITION BY LIST (id);
+             CREATE TABLE app.leaf PARTITION OF users DEFAULT; INSERT INTO users VALUES ('bob', 'pro');
+             SELECT model_access_bind_profiles('users')",
+        )
+        .unwrap();
+    let known = "SELECT known FROM model_access_user('bob')";
+    assert!(stage.superuser.query_one(known, &[]).unwrap().get::<_, bool>(0));
+    stage.superuser.batch_execute("ALTER TABLE app.leaf OWNER TO appowner").unwrap();
+    stage.plant(
+        "appowner",
+        "CREATE FUNCTION app.folded() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.say('leaf'); END $$;
+         CREATE INDEX ON app.leaf ((app.folded()))",
+    );
+    stage.ran();
+    // nobody is known there, so nothing is allowed
+    assert!(!stage.superuser.query_one(known, &[]).unwrap().get::<_, bool>(0));
+    let finding = "SELECT ok, detail FROM model_access_health() WHERE \"check\" = 'profiles'";
+    let row = stage.superuser.query_one(finding, &[]).unwrap();
+    assert!(!row.get::<_, bool>(0) && row.get::<_, &str>(1).contains("belongs to another role"));
+    let error = stage.superuser.batch_execute("SELECT model_access_bind_profiles('users')").unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "42809");
+    assert_eq!(stage.ran(), [""; 0]);
 }

@@ -98,6 +98,10 @@ BEGIN
             USING ERRCODE = 'wrong_object_type',
                   DETAIL = 'Users and tiers are looked up in an ordinary table that no other inherits from, or in a partitioned one.',
                   HINT = 'Name the table behind it.';
+    ELSIF EXISTS (SELECT FROM @extschema@._model_access_tree(t.oid) AS p JOIN pg_class AS c ON c.oid = p.id WHERE c.relowner <> t.relowner) THEN
+        RAISE EXCEPTION 'a partition of % belongs to another role', profiles
+            USING ERRCODE = 'wrong_object_type', DETAIL = 'Code of its owner would run with the rights of the owner of the table.',
+                  HINT = 'Give the partitions to the owner of the table: ALTER TABLE … OWNER TO.';
     ELSIF missing IS NOT NULL OR id_column = tier_column THEN
         RAISE EXCEPTION 'column "%" of % %', coalesce(missing, id_column), profiles,
             CASE WHEN missing IS NULL THEN 'cannot be both id and tier' ELSE 'does not exist' END

@@ -21,10 +21,6 @@ LANGUAGE sql STABLE
 RETURN pg_has_role(current_user, owner, 'USAGE');
 COMMENT ON FUNCTION @extschema@._model_access_may_bind(oid) IS 'Internal. Whether the role that acts may have a table of that owner read as its owner.';
 
-CREATE FUNCTION @extschema@._model_access_values(row_value anyelement, columns text[]) RETURNS text[]
-LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_values_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_values(anyelement, text[]) IS 'Internal. Columns of a row as their types print them; NULL where it lacks one.';
-
 CREATE FUNCTION @extschema@._model_access_as_committed(function regprocedure, user_id text, model_id text) RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_as_committed_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_as_committed(regprocedure, text, text) IS 'Internal. What a STABLE function says of what is committed by now, also in a REPEATABLE READ transaction.';

@@ -11,7 +11,8 @@ CREATE FUNCTION @extschema@._model_access_read(profiles oid, expressions text[],
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- what it has become since it was bound
-    IF (SELECT c.relkind IN ('r', 'p') AND @extschema@._model_access_may_bind(c.relowner) FROM pg_class AS c WHERE c.oid = profiles) THEN
+    IF (SELECT bool_and(c.relkind IN ('r', 'p') AND @extschema@._model_access_may_bind(c.relowner))
+        FROM @extschema@._model_access_tree(profiles) AS t JOIN pg_class AS c ON c.oid = t.id) THEN
         RETURN QUERY EXECUTE format('SELECT ARRAY[%s]::text[] %s', array_to_string(expressions, ', '), source);
     END IF;
 END
@@ -73,21 +74,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_unknown_tiers(oid, smallint, text[]) IS 'Internal. How many users have a tier that is not known, and the most frequent such tier.';
-
-CREATE FUNCTION @extschema@._model_access_values(row_value anyelement, columns text[]) RETURNS text[]
-LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    found text[];
-BEGIN
-    -- concat and not a cast, which may be anybody's function and would run with the owner's rights
-    EXECUTE (SELECT format('SELECT ARRAY[%s]', string_agg(format('CASE WHEN ($1).%1$I IS NOT NULL THEN concat(($1).%1$I) END', c.name), ', ' ORDER BY c.n))
-             FROM unnest(columns) WITH ORDINALITY AS c(name, n)) INTO found USING row_value;
-    RETURN found;
-EXCEPTION WHEN undefined_column THEN
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_values(anyelement, text[]) IS 'Internal. Columns of a row as their types print them; NULL where it lacks one.';
 
 CREATE FUNCTION @extschema@._model_access_as_committed(function regprocedure, user_id text, model_id text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -47,8 +47,9 @@ impl Database {
              JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS r ON r.rolname = current_user \
              WHERE c.relname = 'model_access_sync_log' AND c.relkind = 'r' AND CASE \
                  WHEN $1::text IS NOT NULL THEN n.nspname = $1 \
-                 WHEN EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass \
-                              AND d.deptype = 'e') THEN true \
+                 WHEN EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid \
+                              WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' \
+                              AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'model_access') THEN true \
                  ELSE c.relowner = r.oid OR (pg_has_role(c.relowner, 'USAGE') AND NOT r.rolsuper) END",
             &[schema],
         )?;

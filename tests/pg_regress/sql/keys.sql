@@ -29,6 +29,8 @@ CREATE TABLE by_number_eu PARTITION OF by_number FOR VALUES IN ('eu');
 CREATE TABLE by_number_us PARTITION OF by_number FOR VALUES IN ('us');
 INSERT INTO by_number VALUES (7, 'eu', 'free'), (8, 'us', 'enterprise'), (9, 'eu', 'free'), (9, 'us', 'enterprise'), (9223372036854775807, 'us', 'pro');
 ALTER TABLE by_number OWNER TO :"owner";
+ALTER TABLE by_number_eu OWNER TO :"owner";
+ALTER TABLE by_number_us OWNER TO :"owner";
 SELECT model_access_bind_profiles('by_number', tier_column => 'tier');
 -- The id 9 is two rows', and so nobody's.
 SELECT * FROM pg_temp.who('7', '007', '8', '9', '-1', '9223372036854775807', '9223372036854775808', '99999999999999999999', '7.0', ' 7', '7; DROP TABLE by_number');

@@ -1,0 +1,32 @@
+-- The trigger for an application's own tables, where C reads the row.
+
+-- record and not anyelement: a function of the very row type would be taken instead
+CREATE FUNCTION @extschema@._model_access_values(row_value record, columns text[]) RETURNS text[]
+LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_values_wrapper';
+COMMENT ON FUNCTION @extschema@._model_access_values(record, text[]) IS 'Internal. Columns of a row as their types print them; NULL where it lacks one.';
+
+CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    becomes text[];
+    was     text[];
+BEGIN
+    IF TG_OP IN ('INSERT', 'UPDATE') AND TG_LEVEL = 'ROW' THEN
+        becomes := @extschema@._model_access_values(NEW::record, TG_ARGV);
+    END IF;
+    -- a column that is not there is NULL, and a generated one is what an earlier trigger made of it
+    IF becomes[1] IS NULL OR becomes[2] IS NULL OR TG_NARGS <> 2 OR TG_WHEN = 'INSTEAD OF' OR (TG_WHEN = 'BEFORE' AND EXISTS (
+        SELECT FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attname = ANY (TG_ARGV) AND a.attgenerated <> '')) THEN
+        PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_NAME, concat_ws(' ', TG_WHEN, TG_OP, TG_LEVEL), TG_ARGV);
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        was := @extschema@._model_access_values(OLD::record, TG_ARGV);
+    END IF;
+    -- a row without a model uses none, and one that keeps its model and user was let in before
+    IF becomes[2] IS NOT NULL AND becomes IS DISTINCT FROM was THEN
+        PERFORM @extschema@._model_access_refuse(becomes[1], becomes[2]);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_enforce() IS 'Trigger function, BEFORE or AFTER INSERT OR UPDATE FOR EACH ROW, with the names of the column that holds the user and of the one that holds the model: refuses with 42501 a row whose user may not use its model, with the reason as DETAIL. A NULL model passes, and so does an UPDATE that changes neither. Costs one lookup of the user and one of the model a row.';
