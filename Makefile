@@ -65,7 +65,9 @@ bench: install ## Measure the service and the database beside what they could be
 	@scripts/bench-service
 	@echo
 	@scripts/bench-database
-	@{ cat target/bench-service.md; echo; cat target/bench-database.md; } > target/bench.md
+	@echo
+	@scripts/bench-retire
+	@{ cat target/bench-service.md; echo; cat target/bench-database.md; echo; cat target/bench-retire.md; } > target/bench.md
 
 lint: setup ## Check format, lints and the SQL
 	$(CARGO) fmt --all --check
