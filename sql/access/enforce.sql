@@ -12,21 +12,15 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_refusal(text, text) IS 'Internal. Why a user may not use a model; empty where it may.';
 
-CREATE FUNCTION @extschema@._model_access_refuse(user_id text, model_id text) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    why pg_catalog.text := @extschema@._model_access_as_committed('@extschema@._model_access_refusal(text,text)'::pg_catalog.regprocedure,
-        coalesce(user_id, ''), model_id);
+CREATE FUNCTION @extschema@._model_access_refuse(user_id text, model_id text, why text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF why OPERATOR(pg_catalog.=) '' THEN
-        RETURN;
-    END IF;
-    RAISE EXCEPTION 'user % may not use model "%"', coalesce('"' OPERATOR(pg_catalog.||) user_id OPERATOR(pg_catalog.||) '"', 'NULL'), model_id
-        USING ERRCODE = 'insufficient_privilege', DETAIL = pg_catalog.format('%s%s.', pg_catalog.upper(pg_catalog.left(why, 1)), pg_catalog.substr(why, 2)),
+    RAISE EXCEPTION 'user % may not use model "%"', coalesce('"' || user_id || '"', 'NULL'), model_id
+        USING ERRCODE = 'insufficient_privilege', DETAIL = upper(left(why, 1)) || substr(why, 2) || '.',
               HINT = 'models_for_user lists what a user may use.';
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_refuse(text, text) IS 'Internal. Error 42501 where a user may not use a model.';
+COMMENT ON FUNCTION @extschema@._model_access_refuse(text, text, text) IS 'Internal. Error 42501: why a user may not use a model.';
 
 CREATE FUNCTION @extschema@._model_access_check_enforce(relation oid, name name, event text, columns text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

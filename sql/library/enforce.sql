@@ -10,13 +10,18 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     becomes text[];
     was     text[];
+    why     text;
 BEGIN
     IF TG_OP IN ('INSERT', 'UPDATE') AND TG_LEVEL = 'ROW' THEN
         becomes := @extschema@._model_access_values(NEW::record, TG_ARGV);
     END IF;
-    -- a column that is not there is NULL, and a generated one is what an earlier trigger made of it
-    IF becomes[1] IS NULL OR becomes[2] IS NULL OR TG_NARGS <> 2 OR TG_WHEN = 'INSTEAD OF' OR (TG_WHEN = 'BEFORE' AND EXISTS (
-        SELECT FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attname = ANY (TG_ARGV) AND a.attgenerated <> '')) THEN
+    -- a column that is not there is NULL
+    IF becomes[1] IS NULL OR becomes[2] IS NULL OR TG_NARGS <> 2 OR TG_WHEN = 'INSTEAD OF' THEN
+        PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_NAME, concat_ws(' ', TG_WHEN, TG_OP, TG_LEVEL), TG_ARGV);
+    END IF;
+    -- a generated column is here what an earlier trigger made of it
+    IF TG_WHEN = 'BEFORE' AND EXISTS (
+        SELECT FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attname = ANY (TG_ARGV) AND a.attgenerated <> '') THEN
         PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_NAME, concat_ws(' ', TG_WHEN, TG_OP, TG_LEVEL), TG_ARGV);
     END IF;
     IF TG_OP = 'UPDATE' THEN
@@ -24,7 +29,11 @@ BEGIN
     END IF;
     -- a row without a model uses none, and one that keeps its model and user was let in before
     IF becomes[2] IS NOT NULL AND becomes IS DISTINCT FROM was THEN
-        PERFORM @extschema@._model_access_refuse(becomes[1], becomes[2]);
+        -- by assignment, which PL/pgSQL evaluates without a query
+        why := @extschema@._model_access_as_committed('@extschema@._model_access_refusal(text,text)'::regprocedure, coalesce(becomes[1], ''), becomes[2]);
+        IF why <> '' THEN
+            PERFORM @extschema@._model_access_refuse(becomes[1], becomes[2], why);
+        END IF;
     END IF;
     RETURN NEW;
 END
