@@ -36,20 +36,21 @@ COMMENT ON COLUMN @extschema@.model_access_override.created_by IS 'By which role
 CREATE FUNCTION @extschema@._model_access_user_key(user_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    kind     text := (SELECT b.key FROM @extschema@.model_access_binding AS b);
-    spelling text := (SELECT u.user_key FROM @extschema@._model_access_user(user_id) AS u);
+    kind text := (SELECT b.key FROM @extschema@.model_access_binding AS b);
 BEGIN
-    -- statements, since a CASE would have both casts evaluated while it is planned
-    IF spelling IS NOT NULL THEN
-        RETURN spelling;
-    ELSIF kind = 'uuid' THEN
-        RETURN user_id::uuid::text;
-    ELSIF kind = 'integer' THEN
-        RETURN user_id::bigint::text;
+    -- no lookup: a uuid and an integer have one spelling, and a text has no other that is equal, since collations are deterministic
+    IF kind IS NULL OR kind = 'text' THEN
+        RETURN user_id;
     END IF;
-    RETURN user_id;
-EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
-    RETURN NULL;
+    BEGIN
+        -- statements, since a CASE would have both casts evaluated while it is planned
+        IF kind = 'uuid' THEN
+            RETURN user_id::uuid::text;
+        END IF;
+        RETURN user_id::bigint::text;
+    EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+        RETURN NULL;
+    END;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS 'Internal. A user id as the bound table spells it; NULL where it cannot be one of its keys.';
@@ -57,7 +58,7 @@ COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS 'Internal. A use
 CREATE FUNCTION @extschema@._model_access_check_override() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- the rows of a restored dump are older than its transaction, and have passed all this
+    -- rows of a restored dump are older than its transaction, and have passed all this; rows of an import say when they were made, too
     restored boolean := TG_OP = 'INSERT' AND NEW.created_at <> now();
     spelling text;
 BEGIN
@@ -75,13 +76,19 @@ BEGIN
     ELSIF spelling IS NULL THEN
         RAISE EXCEPTION 'user "%" cannot be in the bound profiles', NEW.user_id
             USING ERRCODE = 'invalid_text_representation', HINT = 'Write user_id as the id of a user is written there.';
-    -- each by its index: with OR in one, a row would read the whole catalogue
-    ELSIF NOT restored AND NOT EXISTS (SELECT FROM @extschema@.model_access AS m WHERE m.model_id = NEW.model_id)
-        AND NOT EXISTS (SELECT FROM @extschema@.model_access AS m WHERE m.provider = NEW.provider) THEN
+    END IF;
+    NEW.user_id := spelling;
+    IF restored THEN
+        RETURN NEW;
+    ELSIF NEW.model_id IS NOT NULL THEN
+        PERFORM FROM @extschema@.model_access AS m WHERE m.model_id = NEW.model_id;
+    ELSE
+        PERFORM FROM @extschema@.model_access AS m WHERE m.provider = NEW.provider LIMIT 1;
+    END IF;
+    IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no % "%"', CASE WHEN NEW.model_id IS NULL THEN 'provider' ELSE 'model' END, coalesce(NEW.model_id, NEW.provider)
             USING ERRCODE = 'foreign_key_violation', HINT = 'Names are exact; look in model_access.';
     END IF;
-    NEW.user_id := spelling;
     RETURN NEW;
 END
 $$;
@@ -107,7 +114,7 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_override'::regclass);
     IF TG_OP = 'INSERT' THEN
-        -- not those of a restored dump, which are in the history already
+        -- not those of a restored dump or of an import, which are in the history already
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT n.model_id, n.user_id, at, '{}', jsonb_build_object('override', to_jsonb(n))
         FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.override_id;

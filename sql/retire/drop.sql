@@ -76,9 +76,7 @@ DECLARE
     gone     @extschema@.model_access_retired;
     disabled oid[];
 BEGIN
-    IF profiles IS NULL OR accept IS NULL OR dry_run IS NULL THEN
-        RAISE EXCEPTION 'profiles, accept and dry_run must not be null' USING ERRCODE = 'null_value_not_allowed';
-    END IF;
+    IF num_nulls(profiles, accept, dry_run) > 0 THEN RAISE EXCEPTION 'no argument must be null' USING ERRCODE = 'null_value_not_allowed'; END IF;
     gone := @extschema@._model_access_retired_of(profiles, NULL::name);
     disabled := ARRAY(SELECT t.oid FROM unnest(gone.relations, gone.triggers) AS g(id, name) JOIN pg_trigger AS t ON t.tgrelid = g.id AND t.tgname = g.name
                       WHERE t.tgenabled = 'D' AND t.tgparentid = 0);

@@ -4,8 +4,8 @@ CREATE FUNCTION @extschema@._model_access_import_rows(profiles regclass, column_
 RETURNS TABLE (user_id text, model_id text, finding text, tier text, loses boolean, is_open boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     -- output functions, no casts of keys and tiers: a cast may be somebody's own; a row a user, since lists are long
-    WITH listed AS (
-        SELECT r[1] AS id, coalesce(b.tier_map ->> r[2], r[2]) AS tier, r[3]::jsonb AS list
+    WITH listed AS MATERIALIZED (
+        SELECT @extschema@._model_access_user_key(r[1]) AS id, coalesce(b.tier_map ->> r[2], r[2]) AS tier, r[3]::jsonb AS list
         FROM @extschema@._model_access_read(profiles::oid, ARRAY[format('concat(p.%I)', id_column),
             format('CASE WHEN p.%1$I IS NOT NULL THEN concat(p.%1$I) END', tier_column), format('to_jsonb(p.%I)', column_name)]::text[],
             format('FROM %s AS p WHERE concat(p.%I) <> ''''', profiles, id_column)) AS r -- nobody
@@ -15,19 +15,21 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             WHEN e.model_id IN ('*', 'all') THEN 'everything' WHEN e.model_id IS NULL THEN 'not a model id' END AS list
         FROM listed AS l LEFT JOIN LATERAL (
             SELECT CASE jsonb_typeof(e) WHEN 'string' THEN nullif(e #>> '{}', '') END
-            FROM jsonb_array_elements(CASE WHEN jsonb_typeof(l.list) = 'array' THEN l.list WHEN l.list <> 'null' THEN jsonb_build_array(NULL) ELSE '[]' END) AS e) AS e(model_id) ON true)
+            FROM jsonb_array_elements(CASE WHEN jsonb_typeof(l.list) = 'array' THEN l.list WHEN l.list <> 'null' THEN jsonb_build_array(NULL) ELSE '[]' END) AS e) AS e(model_id) ON true),
+    in_force AS (
+        SELECT v.user_id, v.model_id, v.provider, bool_and(v.allowed) AS allowed FROM @extschema@.model_access_override AS v
+        WHERE v.expires_at IS NULL OR v.expires_at > clock_timestamp() GROUP BY v.user_id, v.model_id, v.provider)
     SELECT h.id, CASE WHEN h.list IS NULL THEN h.model_id END, coalesce(h.list, CASE WHEN m.model_id IS NULL THEN 'unknown' WHEN m.missing_since IS NOT NULL THEN 'left the catalogue' ELSE m.status END),
         CASE WHEN m.is_free THEN 'free' WHEN m.is_pro THEN 'pro' WHEN m.is_enterprise THEN 'enterprise' END,
         -- what cannot be read is a loss, and not nothing
         CASE WHEN h.list IS NOT NULL THEN h.list IN ('everything', 'not a model id')
-             ELSE NOT coalesce(o.allowed, @extschema@._model_access_in_tier(h.tier, a.is_free, a.is_pro, a.is_enterprise), false) OR a.model_id IS NULL END,
+             ELSE NOT coalesce(least(o.allowed, p.allowed), @extschema@._model_access_in_tier(h.tier, a.is_free, a.is_pro, a.is_enterprise), false) OR a.model_id IS NULL END,
         -- not what an admin has turned down, and not where there is a word on it that still counts
-        h.list IS NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL) AND o.allowed IS NULL
-    FROM had AS h
-    LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
+        h.list IS NULL AND h.id IS NOT NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL) AND o.allowed IS NULL AND p.allowed IS NULL
+    FROM had AS h LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
     LEFT JOIN @extschema@._model_access_active AS a ON a.model_id = h.model_id
-    LEFT JOIN LATERAL (SELECT bool_and(v.allowed) AS allowed FROM @extschema@.model_access_override AS v
-        WHERE v.user_id = h.id AND (v.model_id = m.model_id OR v.provider = m.provider) AND (v.expires_at IS NULL OR v.expires_at > clock_timestamp())) AS o ON true
+    LEFT JOIN in_force AS o ON o.user_id = h.id AND o.model_id = m.model_id -- sets: statistics of a table just filled are poor
+    LEFT JOIN in_force AS p ON p.user_id = h.id AND p.provider = m.provider
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_import_rows(regclass, name, name, name) IS 'Internal. What each user had, whether the tier and the overrides do not give it, and whether an override would.';
 
@@ -49,10 +51,15 @@ BEGIN
     report := (SELECT jsonb_agg(r) FROM (
         SELECT i.model_id, i.finding, i.tier, count(*) AS users, count(*) FILTER (WHERE i.loses) AS lose, count(*) FILTER (WHERE i.loses AND i.is_open) AS overrides
         FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i GROUP BY i.model_id, i.finding, i.tier) AS r);
-    IF NOT dry_run THEN
-        INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note)
-        SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name)
-        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id;
+    IF NOT dry_run THEN -- as the triggers of the table would, for all rows at once
+        WITH given AS (
+            INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note, created_at)
+            SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name), clock_timestamp()
+            FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id
+            RETURNING *)
+        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+        SELECT g.model_id, g.user_id, g.created_at, '{}', jsonb_build_object('override', to_jsonb(g)) FROM given AS g;
+        PERFORM @extschema@._model_access_notify();
     END IF;
     RETURN QUERY SELECT r.* FROM jsonb_to_recordset(report) AS r(model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
         ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C";

@@ -47,8 +47,7 @@ CREATE FUNCTION @extschema@._model_access_functions(relation oid, column_name na
 RETURNS TABLE (id oid, object text, names boolean, why text, lines text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH RECURSIVE view AS (
-        SELECT t.id FROM @extschema@._model_access_tree(relation) AS t
-        UNION
+        SELECT t.id FROM @extschema@._model_access_tree(relation) AS t UNION
         SELECT r.ev_class FROM view AS v JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = v.id AND d.classid = 'pg_rewrite'::regclass
         JOIN pg_rewrite AS r ON r.oid = d.objid AND r.rulename = '_RETURN'),
     standing AS (
@@ -72,8 +71,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                  WHEN b.prosrc ~ (E'''[{]?"?' || regexp_replace(column_name, E'([^A-Za-z0-9_])', '\\\1', 'g') || '"?[},'']') THEN 'a string of its body is the name: a key of a whole row'
                  WHEN @extschema@._model_access_has_word(b.code, 'execute'::text) THEN 'a string that its body may run mentions the column'
                  WHEN b.prosrc <> b.code AND b.prosrc ~ '''' THEN '' END AS word,
-            b.code ~* '\m(to_jsonb?|row_to_json|hstore)\M' AS whole) AS w
-        WHERE w.word IS NOT NULL OR w.whole OR b.gives_rows)
+            b.code ~* '\m(to_jsonb?|row_to_json|hstore)\M' AS whole) AS w WHERE w.word IS NOT NULL OR w.whole OR b.gives_rows)
     SELECT f.oid, 'function ' || f.oid::regprocedure, f.word <> '',
         CASE WHEN f.word = '' THEN 'mentioned in a string or a comment only'
              WHEN f.word IS NULL THEN 'it passes whole rows on: the key or the column in them gets the new name'
@@ -81,8 +79,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         (SELECT string_agg(format('line %s: %s', s.n, trim(E' \t\r' FROM s.line)), E'\n' ORDER BY s.n)
          FROM regexp_split_to_table(f.prosrc, '\n') WITH ORDINALITY AS s(line, n)
          WHERE @extschema@._model_access_has_word(s.line, column_name::text) OR (f.word IS NULL AND s.line ~* 'to_json|hstore'))
-    FROM found AS f
-    -- far from the table only the name itself is worth a look
+    FROM found AS f -- far from the table only the name itself is worth a look
     WHERE CASE WHEN f.word IS NULL THEN f.near WHEN f.word LIKE '%escaped%' THEN f.near
                WHEN f.word = '' THEN @extschema@._model_access_has_word(regexp_replace(f.prosrc, E'--[^\n\r]*|/[*](?:[^*]|[*]+[^*/])*[*]+/', ' ', 'g'), column_name::text)
                ELSE true END

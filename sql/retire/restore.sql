@@ -22,20 +22,23 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     gone @extschema@.model_access_retired;
 BEGIN
-    IF profiles IS NULL OR column_name IS NULL OR dry_run IS NULL THEN
-        RAISE EXCEPTION 'profiles, column_name and dry_run must not be null' USING ERRCODE = 'null_value_not_allowed';
+    IF num_nulls(profiles, column_name, dry_run) > 0 THEN
+        RAISE EXCEPTION 'no argument must be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF @extschema@._model_access_column_number(profiles::oid, column_name) IS NOT NULL THEN
         RETURN QUERY SELECT 1, format('column %s.%I', profiles, column_name), 'nothing to do', 'the column has that name', @extschema@._model_access_ddl_note('it is there'::text, NULL::text);
         RETURN;
     END IF;
     gone := @extschema@._model_access_retired_of(profiles, column_name);
     RETURN QUERY SELECT c.* FROM @extschema@._model_access_carry_out(profiles, ''::text, (SELECT jsonb_agg(to_jsonb(s)) FROM (
+        SELECT 0, u.object, 'look', 'rename it back on the subscribers too, with no write in between: their apply stops otherwise', @extschema@._model_access_ddl_note(u.object, NULL::text)
+        FROM @extschema@._model_access_retire_uses(profiles::oid, gone.retired_name) AS u WHERE u.object LIKE 'publication %'
+        UNION ALL
         SELECT 1, 'table ' || profiles, 'lock', 'for an instant, if nothing has changed since the dry run', @extschema@._model_access_ddl_lock(profiles::oid, gone.retired_name, '{}'::oid[])
         UNION ALL
         SELECT 2, format('column %s.%I', profiles, gone.column_name), 'rename', 'its values never moved',
             format(E'ALTER TABLE %s RENAME COLUMN %I TO %I;\n', profiles, gone.retired_name, gone.column_name)
         UNION ALL
-        SELECT 3, format('default of column %s.%I', d, gone.column_name), 'drop', 'it was there while nothing filled the column',
+        SELECT 3, format('default value for %s.%I', d, gone.column_name), 'drop', 'it was there while nothing filled the column',
             format(E'ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT;\n', d, gone.column_name) FROM unnest(gone.defaults) AS d
         UNION ALL
         SELECT 4, format('trigger %I on %s', t.name, t.id), CASE WHEN g.oid IS NULL THEN 'missing' ELSE 'enable' END, 'as it was',
@@ -47,7 +50,7 @@ BEGIN
             format(E'DELETE FROM %s WHERE profiles = %L::regclass AND column_name = %L;\n', '@extschema@.model_access_retired'::regclass, profiles, gone.column_name)
         UNION ALL
         -- the triggers that filled the column ran for these rows no more; by age, since numbers of transactions wrap around
-        SELECT 6, 'table ' || profiles, 'look', format('%s rows were written since: users who came, or whose tier changed, may have another list than the triggers would give', w.r[1]),
+        SELECT 6, 'table ' || profiles, 'look', format('%s %s written since: users who came, or whose tier changed, may have another list than the triggers would give; a trigger that acts only on a changed value does nothing here', w.r[1], CASE w.r[1] WHEN '1' THEN 'row was' ELSE 'rows were' END),
             @extschema@._model_access_ddl_note(format('UPDATE %s SET %s WHERE age(xmin) <= age(%L::xid);', profiles, coalesce(
                 (SELECT string_agg(format('%1$I = %1$I', a.attname), ', ' ORDER BY a.attnum)
                  FROM pg_trigger AS t JOIN pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::smallint[])

@@ -50,8 +50,7 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', HINT = 'Name the table that has the column; a typed table must be NOT OF its type first.';
     ELSIF NOT pg_has_role(t.relowner, 'USAGE') THEN
         RAISE EXCEPTION 'must be owner of table %', profiles
-            USING ERRCODE = 'insufficient_privilege', DETAIL = format('It belongs to %s.', t.relowner::regrole),
-                  HINT = 'Let a superuser call this; without the library, the role that owns both the table and model_access.';
+            USING ERRCODE = 'insufficient_privilege', DETAIL = format('It belongs to %s.', t.relowner::regrole), HINT = 'Let a superuser call this; without the library, the role that owns both the table and model_access.';
     ELSIF a.attnum IS NULL THEN
         RAISE EXCEPTION 'column "%" of % does not exist', column_name, profiles USING ERRCODE = 'undefined_column', HINT = 'Name it as column_name, exactly as it is spelt.';
     ELSIF type <> ALL ('{text[],character varying[],jsonb,json,text,character varying}'::regtype[]) OR a.attgenerated <> '' THEN
@@ -87,12 +86,10 @@ BEGIN
             EXECUTE (SELECT string_agg(p ->> 'ddl', '' ORDER BY (p ->> 'step')::integer) FROM jsonb_array_elements(plan) AS p);
             PERFORM set_config('lock_timeout', mine, true);
             EXIT;
-        EXCEPTION WHEN lock_not_available THEN
-            -- it has given all its locks back, and tries again
+        EXCEPTION WHEN lock_not_available THEN -- it has given all its locks back, and tries again
             IF clock_timestamp() > ends THEN
                 RAISE EXCEPTION 'another session has a lock that % needs', profiles
-                    USING ERRCODE = 'lock_not_available', DETAIL = 'Nothing was changed.',
-                          HINT = 'pg_stat_activity and pg_locks show which. Try again at a quiet hour, or with a longer lock_timeout.';
+                    USING ERRCODE = 'lock_not_available', DETAIL = 'Nothing was changed.', HINT = 'pg_stat_activity and pg_locks show which. Try again at a quiet hour, or with a longer lock_timeout.';
             END IF;
             PERFORM pg_sleep(0.02);
         END;
@@ -125,7 +122,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT format('grants on column %s.%I', relation::regclass, column_name), 'keep', 'stay with the column', array_to_string(a.attacl, ', ')
     FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = column_name AND a.attacl IS NOT NULL
     UNION ALL
-    SELECT DISTINCT 'publication ' || quote_ident(p.pubname), 'manual', 'rename it on the subscribers first: their apply stops otherwise, and renaming back does not start it again', NULL
+    SELECT DISTINCT 'publication ' || quote_ident(p.pubname), 'manual', 'rename it on the subscribers too, with no write in between: their apply stops otherwise, until the subscriber''s column has the name that its log says is missing', NULL
     FROM @extschema@._model_access_tree(relation) AS t JOIN pg_class AS c ON c.oid = t.id
     JOIN pg_publication_tables AS p ON p.schemaname = c.relnamespace::regnamespace::text AND p.tablename = c.relname AND column_name = ANY (p.attnames)
     UNION ALL
@@ -221,7 +218,7 @@ BEGIN
     UNION ALL
     SELECT 2, format('trigger %I on %s', t.name, t.id), 'disable', 'accepted', format(E'ALTER TABLE ONLY %s DISABLE TRIGGER %I;\n', t.id, t.name) FROM unnest(relations, triggers) AS t(id, name)
     UNION ALL
-    SELECT 3, format('default of column %s.%I', d, column_name), 'set', 'it is NOT NULL, and nothing fills it any more; taken off by restoring',
+    SELECT 3, format('default value for %s.%I', d, column_name), 'set', 'it is NOT NULL, and nothing fills it any more; taken off by restoring',
         format(E'ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %L;\n', d, column_name, CASE t.typcategory WHEN 'A' THEN '{}' ELSE '[]' END)
     FROM unnest(defaults) AS d JOIN pg_type AS t ON t.oid = @extschema@._model_access_column_type(relation, @extschema@._model_access_column_number(relation, column_name))
     UNION ALL
@@ -243,13 +240,11 @@ DECLARE
     gone @extschema@.model_access_retired := (SELECT r FROM @extschema@.model_access_retired AS r WHERE (r.profiles, r.column_name) = (
         model_access_retire_allowed_models.profiles, model_access_retire_allowed_models.column_name));
 BEGIN
-    IF profiles IS NULL OR column_name IS NULL OR accept IS NULL OR dry_run IS NULL THEN
-        RAISE EXCEPTION 'profiles, column_name, accept and dry_run must not be null' USING ERRCODE = 'null_value_not_allowed';
-    END IF;
-    IF gone.profiles IS NOT NULL AND @extschema@._model_access_column_number(profiles::oid, column_name) IS NULL THEN
+    IF num_nulls(profiles, column_name, accept, dry_run) > 0 THEN
+        RAISE EXCEPTION 'no argument must be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF gone.profiles IS NOT NULL AND @extschema@._model_access_column_number(profiles::oid, column_name) IS NULL THEN
         RETURN QUERY SELECT 1, format('column %s.%I', gone.profiles, gone.column_name), 'nothing to do', w, @extschema@._model_access_ddl_note(w, NULL::text)
-            FROM format('retired at %s by %s; it is called %s', gone.retired_at, gone.retired_by, gone.retired_name) AS w;
-        RETURN;
+            FROM format('retired at %s by %s; it is called %s', gone.retired_at, gone.retired_by, gone.retired_name) AS w; RETURN;
     END IF;
     PERFORM @extschema@._model_access_check_column(profiles, column_name);
     RETURN QUERY SELECT c.* FROM @extschema@._model_access_carry_out(profiles, format('column "%s" of %s cannot be retired yet', column_name, profiles), (

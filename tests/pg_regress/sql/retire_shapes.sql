@@ -113,7 +113,7 @@ SELECT pg_temp.remember();
 SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('lists') WHERE action = 'manual' \gset
 SELECT step, object, action FROM model_access_retire_allowed_models('lists', accept => :'accepted', dry_run => false);
 SELECT attnames, rowfilter FROM pg_publication_tables WHERE pubname = 'regress_lists';
-SELECT count(*) FROM model_access_restore_allowed_models('lists', dry_run => false);
+SELECT step, object, action FROM model_access_restore_allowed_models('lists', dry_run => false);
 TABLE pg_temp.changed;
 -- What fills a column that is NOT NULL is switched off: new users get an empty list, and the default goes with the way back.
 CREATE TABLE filled (id integer PRIMARY KEY, tier text, allowed_models jsonb NOT NULL);
