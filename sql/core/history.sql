@@ -14,6 +14,7 @@ CREATE TABLE @extschema@.model_access_history (
     new        jsonb NOT NULL,
     user_id    text,
     on_behalf_of text DEFAULT nullif(current_setting('model_access.on_behalf_of', true), ''),
+    undo_of    bigint[],
     CHECK (model_id IS NOT NULL OR user_id IS NOT NULL)
 );
 ALTER SEQUENCE @extschema@.model_access_history_history_id_seq OWNED BY @extschema@.model_access_history.history_id;
@@ -34,6 +35,7 @@ COMMENT ON COLUMN @extschema@.model_access_history.old IS 'The columns that chan
 COMMENT ON COLUMN @extschema@.model_access_history.new IS 'The same columns, as they became.';
 COMMENT ON COLUMN @extschema@.model_access_history.user_id IS 'Whose override changed: old and new hold it whole under the key override, or nothing where it was not there. NULL for a change of the model.';
 COMMENT ON COLUMN @extschema@.model_access_history.on_behalf_of IS 'For whom, as actor claims by SET LOCAL model_access.on_behalf_of; NULL where nothing was claimed.';
+COMMENT ON COLUMN @extschema@.model_access_history.undo_of IS 'The rows (history_id) that this change took back; NULL for any other change.';
 
 CREATE FUNCTION @extschema@._model_access_check_trigger(relation oid, belongs_to regclass) RETURNS void
 LANGUAGE plpgsql STABLE AS $$

@@ -35,7 +35,19 @@ CREATE TABLE @extschema@.model_access (
     free_revoked_at            timestamptz,
     tiers_before               text[],
     fingerprint                text,
-    last_run_id                bigint
+    last_run_id                bigint,
+    is_free_of_charge          boolean NOT NULL DEFAULT false,
+    highest_prices             jsonb,
+    highest_usd_per_million    numeric,
+    charges_per_use            boolean,
+    alias_of                   text,
+    reviewed_is_free_of_charge boolean,
+    reviewed_highest_prices    jsonb,
+    reviewed_alias_of          text,
+    absent_since               timestamptz,
+    price_unreadable_since     timestamptz,
+    price_withheld_since       timestamptz,
+    price_guarded_at           timestamptz
 );
 
 COMMENT ON TABLE @extschema@.model_access IS 'One row per model that OpenRouter ever listed, never deleted. The sync writes what the upstream says; status, is_free, is_pro, is_enterprise and note are the admin''s.';
@@ -74,3 +86,15 @@ COMMENT ON COLUMN @extschema@.model_access.free_revoked_at IS 'When the sync too
 COMMENT ON COLUMN @extschema@.model_access.tiers_before IS 'The tiers that a late return took; NULL once decided.';
 COMMENT ON COLUMN @extschema@.model_access.fingerprint IS 'SHA-256 of the upstream entry in canonical form: what a sync compares.';
 COMMENT ON COLUMN @extschema@.model_access.last_run_id IS 'The run that last wrote this row (model_access_sync_log.run_id).';
+COMMENT ON COLUMN @extschema@.model_access.is_free_of_charge IS 'Whether every price is known to be 0, at any hour and size.';
+COMMENT ON COLUMN @extschema@.model_access.highest_prices IS 'The highest price of each component that any hour or size can cost: USD per million tokens, and for request, image and web_search USD each; null = variable (-1). NULL = the price cannot be read.';
+COMMENT ON COLUMN @extschema@.model_access.highest_usd_per_million IS 'The highest of all prices that are counted in tokens, USD per million; NULL = one is variable or unknown.';
+COMMENT ON COLUMN @extschema@.model_access.charges_per_use IS 'Whether the model also charges by request, image or search; NULL = unknown.';
+COMMENT ON COLUMN @extschema@.model_access.alias_of IS 'The model that an alias such as ~author/model-latest stands for now; NULL for a model.';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_is_free_of_charge IS 'is_free_of_charge that the decision saw.';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_highest_prices IS 'highest_prices that the decision saw.';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_alias_of IS 'alias_of that the decision saw.';
+COMMENT ON COLUMN @extschema@.model_access.absent_since IS 'Since when the list lacks the model although its removal is withheld; NULL otherwise.';
+COMMENT ON COLUMN @extschema@.model_access.price_unreadable_since IS 'Since when the price could not be read any more: the one here is the last that could. NULL otherwise.';
+COMMENT ON COLUMN @extschema@.model_access.price_withheld_since IS 'Since when the guard keeps a price from taking is_free or status active from the model; NULL otherwise.';
+COMMENT ON COLUMN @extschema@.model_access.price_guarded_at IS 'When a sync sent the model to review because of its price; NULL once decided or given back.';
