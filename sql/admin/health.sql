@@ -14,7 +14,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'p
     SELECT 'last_run', coalesce(bool_and(outcome IN ('applied', 'unchanged')), false),
            coalesce(string_agg(concat_ws(': ', outcome, error), ''), 'no sync has run yet') FROM last_run
     UNION ALL
-    SELECT 'withheld', coalesce(bool_and(withheld = 0), true), format('removals withheld: %s', coalesce(sum(withheld), 0)) FROM last_run
+    SELECT 'withheld', coalesce(bool_and(withheld = 0), true), format('withheld from the last list: %s', coalesce(sum(withheld), 0)) FROM last_run
+    UNION ALL
+    -- a tier that was used and has nothing left, because of what syncs took
+    SELECT 'tiers', count(t.tier) = 0, coalesce('no model is left in tier ' || string_agg(t.tier, ', ' ORDER BY t.tier), 'no tier has lost its last model')
+    FROM (
+        SELECT f.tier FROM @extschema@.model_access AS m
+        CROSS JOIN LATERAL (VALUES ('free', m.is_free OR m.free_revoked_at IS NOT NULL), ('pro', m.is_pro), ('enterprise', m.is_enterprise)) AS f(tier, is_in)
+        WHERE f.is_in AND (m.status = 'active' OR m.status_before_missing = 'active' OR m.price_guarded_at IS NOT NULL)
+        GROUP BY f.tier
+        HAVING NOT bool_or(m.status = 'active' AND m.missing_since IS NULL AND (f.tier <> 'free' OR m.is_free))) AS t
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. The part of model_access_health about runs.';
 
@@ -66,4 +75,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET d
     UNION ALL
     SELECT 'size', history + log < 1024 ^ 3, format('history %s, log %s', pg_size_pretty(history), pg_size_pretty(log)) FROM size
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: last_success (not older than sync_interval, with 90 minutes to spare), last_run, withheld, review (nothing waits for more than 7 days), free_revoked, expiring, profiles (no unknown tiers in the bound table), tier_column (nobody but its owner and admins may update it), privileges (roles hold what model_access_grant gave and nothing else, owners, members, triggers, rules and policies are the install''s own, nobody else may create in the schema), size (below 1 GB).';
+COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: last_success (not older than sync_interval, with 90 minutes to spare), last_run, withheld, tiers (none has lost its last model to syncs), review (nothing waits for more than 7 days), free_revoked, expiring, profiles (no unknown tiers in the bound table), tier_column (nobody but its owner and admins may update it), privileges (roles hold what model_access_grant gave and nothing else, owners, members, triggers, rules and policies are the install''s own, nobody else may create in the schema), size (below 1 GB).';

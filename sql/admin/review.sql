@@ -106,6 +106,8 @@ BEGIN
     SET reviewed_at = clock_timestamp(), reviewed_by = @extschema@._model_access_actor(), reviewed_rule = NULL,
         reviewed_pricing = m.pricing, reviewed_prompt_usd_per_million = m.prompt_usd_per_million,
         reviewed_completion_usd_per_million = m.completion_usd_per_million,
+        reviewed_is_free_of_charge = m.is_free_of_charge, reviewed_highest_prices = m.highest_prices,
+        reviewed_alias_of = m.alias_of, price_guarded_at = NULL,
         returned_at = NULL, free_revoked_at = NULL, tiers_before = NULL
     WHERE m.model_id = ANY (model_ids);
     GET DIAGNOSTICS confirmed = ROW_COUNT;
@@ -130,6 +132,8 @@ BEGIN
             reviewed_at = clock_timestamp(), reviewed_by = @extschema@._model_access_actor(), reviewed_rule = p.rule,
             reviewed_pricing = m.pricing, reviewed_prompt_usd_per_million = m.prompt_usd_per_million,
             reviewed_completion_usd_per_million = m.completion_usd_per_million,
+            reviewed_is_free_of_charge = m.is_free_of_charge, reviewed_highest_prices = m.highest_prices,
+            reviewed_alias_of = m.alias_of, price_guarded_at = NULL,
             status_before_missing = NULL, returned_at = NULL, free_revoked_at = NULL, tiers_before = NULL
         FROM @extschema@._model_access_proposal AS p
         WHERE p.model_id = m.model_id AND m.model_id = ANY (model_ids)

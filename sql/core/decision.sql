@@ -28,6 +28,10 @@ BEGIN
     NEW.reviewed_pricing := NEW.pricing;
     NEW.reviewed_prompt_usd_per_million := NEW.prompt_usd_per_million;
     NEW.reviewed_completion_usd_per_million := NEW.completion_usd_per_million;
+    NEW.reviewed_is_free_of_charge := NEW.is_free_of_charge;
+    NEW.reviewed_highest_prices := NEW.highest_prices;
+    NEW.reviewed_alias_of := NEW.alias_of;
+    NEW.price_guarded_at := NULL;
     -- a decision on a missing model stands when the model returns
     NEW.status_before_missing := NULL;
     NEW.returned_at := NULL;

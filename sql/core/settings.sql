@@ -11,7 +11,7 @@ COMMENT ON COLUMN @extschema@.model_access_setting.value IS 'Its value, as text.
 CREATE VIEW @extschema@.model_access_settings AS
 SELECT d.name, coalesce(s.value, d."default") AS value, d."default", d.unit, d.meaning
 FROM (VALUES
-    ('max_removal_percent', '20', 'percent', 'share of the listed, and of the active, models that one sync may mark as missing'),
+    ('max_removal_percent', '20', 'percent', 'share of the active models that syncs may take from users within 24 hours, and of other listed ones that one may mark as missing'),
     ('return_window', '7 days', 'interval', 'how long a vanished model''s status and tiers wait for its return'),
     ('free_guard', 'on', 'on or off', 'a model that stops being free leaves the free tier'),
     ('price_guard', 'off', 'factor or off', 'an active model goes back to review above this times its reviewed price'),

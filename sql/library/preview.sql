@@ -12,7 +12,8 @@ BEGIN ATOMIC
         CASE
             WHEN c.change ->> 'missing_since' IS NOT NULL THEN 'missing'
             WHEN c.change ? 'missing_since' THEN 'return'
-            WHEN c.change ? 'free_revoked_at' THEN 'free_revoked'
+            WHEN c.change ->> 'free_revoked_at' IS NOT NULL THEN 'free_revoked'
+            WHEN c.change ->> 'status' = 'active' OR c.change -> 'is_free' = 'true' THEN 'give_back'
             WHEN c.change ? 'status' THEN 'review'
             ELSE 'change'
         END,
@@ -23,6 +24,8 @@ BEGIN ATOMIC
          WHERE is_now.value <> would.value)
     FROM jsonb_array_elements(plan -> 'update') AS c(change)
     JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
+    -- of a model that is withheld only since when
+    WHERE c.change - '{model_id,absent_since,price_withheld_since}'::text[] <> '{}' OR NOT plan -> 'withheld_models' ? m.model_id
     UNION ALL
     SELECT 'withhold', w.model_id, plan -> 'problem' FROM jsonb_array_elements_text(plan -> 'withheld_models') AS w(model_id);
 END;
@@ -76,4 +79,4 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), withhold or failed; detail: {column: {"old", "new"}}, or the new columns, or the reason. Error 42501 for a document from anybody but the owner.';
+COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), give_back (the price is as reviewed again), withhold or failed; detail: {column: {"old", "new"}}, or the new columns, or the reason. Error 42501 for a document from anybody but the owner.';

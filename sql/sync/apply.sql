@@ -13,15 +13,17 @@ BEGIN ATOMIC
                 ELSE to_json(nullif(s.value, 'off')::numeric)
             END)
             FROM @extschema@.model_access_settings AS s),
-        'rows', coalesce((
-            SELECT json_agg(json_build_object(
-                'model_id', m.model_id, 'status', m.status,
-                'is_free', m.is_free, 'is_pro', m.is_pro, 'is_enterprise', m.is_enterprise,
-                'fingerprint', m.fingerprint, 'missing_since', m.missing_since,
-                'status_before_missing', m.status_before_missing, 'reviewed_pricing', m.reviewed_pricing))
-            FROM @extschema@.model_access AS m), '[]'));
+        'complete_days', (
+            SELECT coalesce(json_agg(DISTINCT (l.started_at AT TIME ZONE 'UTC')::date), '[]')
+            FROM @extschema@.model_access_sync_log AS l WHERE l.complete),
+        'rows', (
+            SELECT coalesce(json_agg(r), '[]') FROM (
+                SELECT m.model_id, m.status, m.is_free, m.is_pro, m.is_enterprise, m.fingerprint, m.missing_since,
+                    m.status_before_missing, m.highest_prices, m.reviewed_at, m.reviewed_highest_prices, m.absent_since,
+                    m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at
+                FROM @extschema@.model_access AS m) AS r));
 END;
-COMMENT ON FUNCTION @extschema@._model_access_state() IS 'Internal. What a plan rests on: {"now", "settings", "rows"}. Intervals are in seconds.';
+COMMENT ON FUNCTION @extschema@._model_access_state() IS 'Internal. What a plan rests on: {"now", "settings", "complete_days", "rows"}. Intervals are in seconds.';
 
 CREATE FUNCTION @extschema@._model_access_lock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -38,11 +40,13 @@ BEGIN ATOMIC
     INSERT INTO @extschema@.model_access (
         model_id, canonical_slug, name, description, provider, pricing, prompt_usd_per_million,
         completion_usd_per_million, context_length, max_completion_tokens, input_modalities, output_modalities,
-        supported_parameters, expires_on, upstream, fingerprint, first_seen_at, changed_at, last_run_id)
+        supported_parameters, expires_on, upstream, fingerprint, is_free_of_charge, highest_prices,
+        highest_usd_per_million, charges_per_use, alias_of, first_seen_at, changed_at, last_run_id)
     SELECT
         n.model_id, n.canonical_slug, n.name, n.description, n.provider, n.pricing, n.prompt_usd_per_million,
         n.completion_usd_per_million, n.context_length, n.max_completion_tokens, n.input_modalities, n.output_modalities,
-        n.supported_parameters, n.expires_on, n.upstream, n.fingerprint,
+        n.supported_parameters, n.expires_on, n.upstream, n.fingerprint, n.is_free_of_charge, n.highest_prices,
+        n.highest_usd_per_million, n.charges_per_use, n.alias_of,
         (plan ->> 'at')::timestamptz, (plan ->> 'at')::timestamptz, run
     FROM jsonb_populate_recordset(NULL::@extschema@.model_access, plan -> 'insert') AS n;
 
@@ -54,11 +58,15 @@ BEGIN ATOMIC
         max_completion_tokens = n.max_completion_tokens, input_modalities = n.input_modalities,
         output_modalities = n.output_modalities, supported_parameters = n.supported_parameters,
         expires_on = n.expires_on, upstream = n.upstream, fingerprint = n.fingerprint, changed_at = n.changed_at,
+        is_free_of_charge = n.is_free_of_charge, highest_prices = n.highest_prices,
+        highest_usd_per_million = n.highest_usd_per_million, charges_per_use = n.charges_per_use, alias_of = n.alias_of,
         status = n.status, missing_since = n.missing_since, status_before_missing = n.status_before_missing,
-        -- a plan can take a tier, never give one
-        is_free = m.is_free AND n.is_free, is_pro = m.is_pro AND n.is_pro,
+        -- a plan can take a tier, and give back what a guard took, but never give one
+        is_free = n.is_free AND (m.is_free OR m.free_revoked_at IS NOT NULL), is_pro = m.is_pro AND n.is_pro,
         is_enterprise = m.is_enterprise AND n.is_enterprise,
         returned_at = n.returned_at, free_revoked_at = n.free_revoked_at, tiers_before = n.tiers_before,
+        absent_since = n.absent_since, price_unreadable_since = n.price_unreadable_since,
+        price_withheld_since = n.price_withheld_since, price_guarded_at = n.price_guarded_at,
         last_run_id = run
     FROM jsonb_array_elements(plan -> 'update') AS c(change)
     JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> 'model_id'
@@ -74,7 +82,8 @@ DECLARE
     problem jsonb := nullif(plan -> 'problem', 'null');
 BEGIN
     run := jsonb_populate_record(NULL::@extschema@.model_access_sync_log,
-        '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0, "unusable": []}'
+        '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0,
+            "unusable": [], "complete": false}'
         || plan);
     run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
     IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN

@@ -1,6 +1,6 @@
 //! One entry of a catalogue, read into the columns that the sync owns.
 
-use crate::price;
+use crate::price::{self, Prices};
 use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -24,7 +24,7 @@ const MAX_NUMBER_EXPONENT: u32 = 300;
 const VOLATILE: [&str; 1] = ["benchmarks"];
 /// Part of every fingerprint. Raise it when [`Columns`] are derived in another way, so that the next
 /// sync refreshes every row.
-const READING: &str = "1";
+const READING: &str = "2";
 
 /// A usable entry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,17 +44,48 @@ pub struct Columns {
     pub name: String,
     pub description: Option<String>,
     pub provider: Option<String>,
-    pub pricing: Option<Value>,
-    pub prompt_usd_per_million: Option<String>,
-    pub completion_usd_per_million: Option<String>,
+    /// `None` in a change that leaves the price as it was last read.
+    #[serde(flatten)]
+    pub price: Option<Price>,
     pub context_length: Option<i32>,
     pub max_completion_tokens: Option<i32>,
     pub input_modalities: Option<Vec<String>>,
     pub output_modalities: Option<Vec<String>>,
     pub supported_parameters: Option<Vec<String>>,
     pub expires_on: Option<Date>,
+    pub alias_of: Option<String>,
     pub upstream: Value,
     pub fingerprint: String,
+}
+
+/// The columns of `model_access` that say what a model costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)] // the SQL COMMENTs say what each column means
+pub struct Price {
+    pub pricing: Option<Value>,
+    pub prompt_usd_per_million: Option<String>,
+    pub completion_usd_per_million: Option<String>,
+    pub is_free_of_charge: bool,
+    pub highest_prices: Option<Prices>,
+    pub highest_usd_per_million: Option<String>,
+    pub charges_per_use: Option<bool>,
+}
+
+impl Price {
+    fn of(pricing: Option<&Value>) -> Self {
+        let pricing = pricing.filter(|pricing| pricing.is_object());
+        let usd_per_million = |key: &str| pricing?.get(key).and_then(price::parse).as_ref().map(price::per_million);
+        let highest = pricing.and_then(Prices::read);
+        Self {
+            prompt_usd_per_million: usd_per_million("prompt"),
+            completion_usd_per_million: usd_per_million("completion"),
+            is_free_of_charge: highest.as_ref().is_some_and(Prices::are_free),
+            highest_usd_per_million: highest.as_ref().and_then(Prices::per_million_tokens),
+            charges_per_use: highest.as_ref().map(Prices::charge_per_use),
+            highest_prices: highest,
+            pricing: pricing.cloned(),
+        }
+    }
 }
 
 /// Reads one entry, or says why it cannot be used.
@@ -148,9 +179,6 @@ fn check_number(number: &Number) -> Result<(), String> {
 
 fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Columns {
     let text = |key: &str| upstream.get(key).and_then(Value::as_str).map(str::to_owned);
-    let pricing = upstream.get("pricing").filter(|pricing| pricing.is_object()).cloned();
-    let usd_per_million =
-        |key: &str| pricing.as_ref()?.get(key).and_then(price::parse).as_ref().map(price::per_million);
     let architecture = upstream.get("architecture");
     let top_provider = upstream.get("top_provider");
     Columns {
@@ -158,8 +186,7 @@ fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Column
         name,
         description: text("description"),
         provider: provider(model_id),
-        prompt_usd_per_million: usd_per_million("prompt"),
-        completion_usd_per_million: usd_per_million("completion"),
+        price: Some(Price::of(upstream.get("pricing"))),
         context_length: integer(upstream.get("context_length")),
         max_completion_tokens: integer(top_provider.and_then(|top| top.get("max_completion_tokens"))),
         input_modalities: modalities(architecture, "input_modalities", Side::Input),
@@ -169,7 +196,7 @@ fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Column
             .and_then(|date| date.parse().ok())
             // years before 1 are written in a way that PostgreSQL does not read
             .filter(|date: &Date| date.year() > 0),
-        pricing,
+        alias_of: upstream.get("alias_target").and_then(|target| target.get("slug")).and_then(Value::as_str).map(str::to_owned),
         fingerprint: fingerprint(&upstream),
         upstream: Value::Object(upstream),
     }
@@ -258,7 +285,8 @@ mod tests {
         );
         let columns = model.unwrap().columns;
         assert_eq!((columns.context_length, columns.max_completion_tokens), (None, None));
-        assert_eq!((columns.expires_on, columns.supported_parameters, columns.pricing), (None, None, None));
+        assert_eq!((columns.expires_on, columns.supported_parameters), (None, None));
+        assert_eq!(columns.price, Some(Price::of(None)));
         assert_eq!(columns.upstream["context_length"].to_string(), "2147483648");
     }
 

@@ -1,37 +1,33 @@
-//! Whether a list may take rows away: absence in one response is an observation, not a fact.
+//! What a list may take from users: absence in one response is an observation, not a fact, and no night empties a tier.
 
 use crate::document::Catalogue;
+use crate::lifecycle::{Change, Taking};
 use crate::problem::{Problem, code};
-use crate::state::{Row, Settings, Status};
+use crate::state::{Row, State, Status};
+use jiff::{SignedDuration, Timestamp};
 
-/// Removals that always pass, whatever the share: of listed rows, and of active ones.
+/// Removals of models that are not active pass up to this many, whatever the share.
 const ALWAYS_LISTED: usize = 10;
-const ALWAYS_ACTIVE: usize = 3;
+/// Withdrawals pass up to this many, whatever the share.
+const ALWAYS_WITHDRAWN: usize = 2;
+/// For how long withdrawals count.
+const WITHDRAWN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+/// What complete lists have said on this many days, and over this long, is a fact.
+const FACT_DAYS: usize = 3;
+const FACT_AGE: SignedDuration = SignedDuration::from_hours(48);
+const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 
-/// What is to become of the removals of one run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether they are withheld, all of them.
-    pub withhold: bool,
-    /// Why, or what is wrong with the list all the same.
-    pub problem: Option<Problem>,
-}
-
-/// The rows that removals are a share of: listed ones, and active ones among them.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)] // that is all
-pub struct Total {
-    pub listed: usize,
-    pub active: usize,
-}
-
-/// What a list says of itself that speaks against taking rows away.
+/// What a list says of itself that speaks against what it takes.
 #[derive(Debug, Clone)]
 pub struct Doubts {
     /// A message and a hint, if it says that it is not the whole list.
     incomplete: Option<(String, String)>,
     /// Entries without a readable id: any missing row could be one of them.
     unidentified: usize,
+    /// Entries that cannot be used, or whose price cannot be read any more.
+    unusable: usize,
+    /// Entries that arrived.
+    arrived: usize,
 }
 
 impl Doubts {
@@ -39,48 +35,169 @@ impl Doubts {
     #[must_use]
     pub fn of(catalogue: &Catalogue) -> Self {
         let unidentified = catalogue.unusable.iter().filter(|entry| entry.id.is_none()).count();
-        Self { incomplete: incomplete(catalogue), unidentified }
+        Self {
+            incomplete: incomplete(catalogue),
+            unidentified,
+            unusable: catalogue.unusable.len(),
+            arrived: catalogue.arrived,
+        }
+    }
+
+    /// Counts entries whose price cannot be read any more.
+    #[must_use]
+    pub fn with_unreadable_prices(mut self, entries: usize) -> Self {
+        self.unusable += entries;
+        self
+    }
+
+    /// Whether what this list lacks is not there.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.incomplete.is_none() && self.unidentified == 0
+    }
+
+    /// A message and a hint, if more entries are unusable than models may go.
+    fn unreadable(&self, percent: f64) -> Option<(String, String)> {
+        (self.unusable as f64 * 100.0 > percent * self.arrived as f64).then(|| {
+            (
+                format!(
+                    "{} of {} entries cannot be used; max_removal_percent is {percent}",
+                    self.unusable, self.arrived
+                ),
+                "Look at unusable in the run row: the upstream may have changed the form of its list.".into(),
+            )
+        })
     }
 }
 
-/// How many of these rows are active.
-#[must_use]
-pub fn active(rows: &[&Row]) -> usize {
-    rows.iter().filter(|row| row.status == Status::Active).count()
+/// What one run would take away.
+#[derive(Debug, Clone, Default)]
+pub struct Case<'a> {
+    /// Rows that were listed and are not in the catalogue.
+    pub removals: Vec<&'a Row>,
+    /// Active rows that lose something by their price.
+    pub takings: Vec<(&'a Row, Taking)>,
+    /// Every row once the list is written but for these, so that a second run finds the same.
+    pub standing: Vec<Standing>,
 }
 
-/// Judges the removals: rows that were listed and are not in the catalogue.
-///
-/// A list that is known to be incomplete takes nothing away. `max_removals` is the caller's word for this one
-/// run: it decides in place of every other reason.
-#[must_use]
-pub fn judge(
-    removals: &[&Row],
-    total: &Total,
-    doubts: &Doubts,
-    settings: &Settings,
-    max_removals: Option<u32>,
-) -> Verdict {
-    let incomplete = doubts.incomplete.clone();
-    match max_removals {
-        Some(max) if removals.len() > max as usize => withhold(
-            format!("{} models left the list, max_removals is {max}", removals.len()),
-            "Look at what is missing; a larger max_removals lets it through, once.",
-        ),
-        Some(_) => Verdict {
-            withhold: false,
-            problem: incomplete.map(|(message, hint)| Problem::new(code::WITHHELD, message).hint(hint)),
-        },
-        None => match incomplete.or_else(|| doubtful(removals, total, doubts.unidentified, settings)) {
-            Some((message, hint)) => withhold(message, hint),
-            None => Verdict { withhold: false, problem: None },
-        },
+/// Where a model stands with users.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    status: Status,
+    tiers: [bool; 3],
+    missing_since: Option<Timestamp>,
+    status_before_missing: Option<Status>,
+    free_revoked_at: Option<Timestamp>,
+    price_guarded_at: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Of a row once a change is written.
+    #[must_use]
+    pub fn after(row: &Row, change: &Change) -> Self {
+        Self {
+            status: change.status.unwrap_or(row.status),
+            tiers: [
+                change.is_free.unwrap_or(row.is_free),
+                change.is_pro.unwrap_or(row.is_pro),
+                change.is_enterprise.unwrap_or(row.is_enterprise),
+            ],
+            missing_since: change.missing_since.unwrap_or(row.missing_since),
+            status_before_missing: change.status_before_missing.unwrap_or(row.status_before_missing),
+            free_revoked_at: change.free_revoked_at.unwrap_or(row.free_revoked_at),
+            price_guarded_at: change.price_guarded_at.unwrap_or(row.price_guarded_at),
+        }
+    }
+
+    fn is_listed(&self) -> bool {
+        self.missing_since.is_none()
+    }
+
+    fn is_active(&self) -> bool {
+        self.status == Status::Active && self.is_listed()
+    }
+
+    /// Whether a sync has taken the model from users within a day, and it has not come back.
+    fn is_gone(&self, now: Timestamp) -> bool {
+        self.has_left(now) || within_a_day(self.price_guarded_at, now)
+    }
+
+    fn has_left(&self, now: Timestamp) -> bool {
+        self.status_before_missing == Some(Status::Active) && within_a_day(self.missing_since, now)
+    }
+
+    /// The same of its place in the free tier.
+    fn is_out_of_free(&self, now: Timestamp) -> bool {
+        self.is_active() && within_a_day(self.free_revoked_at, now)
     }
 }
 
-fn withhold(message: String, hint: impl Into<String>) -> Verdict {
-    let message = format!("{message}; removals are withheld");
-    Verdict { withhold: true, problem: Some(Problem::new(code::WITHHELD, message).hint(hint)) }
+fn within_a_day(at: Option<Timestamp>, now: Timestamp) -> bool {
+    at.is_some_and(|at| now.duration_since(at) < WITHDRAWN_WITHIN)
+}
+
+/// What is to become of it.
+#[derive(Debug, Default)]
+pub struct Verdict<'a> {
+    /// Removals that are withheld.
+    pub removals: Vec<&'a Row>,
+    /// Takings that are withheld.
+    pub takings: Vec<&'a Row>,
+    /// Whether the run is held, also with nothing to withhold.
+    pub held: bool,
+    /// Why, or what is wrong with the list all the same.
+    pub problem: Option<Problem>,
+}
+
+/// Judges what a run would take away. `max_removals` is the caller's word for this one run: it decides in place of every
+/// other reason.
+#[must_use]
+pub fn judge<'a>(case: &Case<'a>, doubts: &Doubts, state: &State, max_removals: Option<u32>) -> Verdict<'a> {
+    let percent = state.settings.max_removal_percent;
+    let unreadable = doubts.unreadable(percent);
+    let mut verdict = Verdict { held: unreadable.is_some(), ..Verdict::default() };
+    let mut reasons: Vec<(String, String)> = doubts.incomplete.clone().into_iter().chain(unreadable).collect();
+    if let Some(max) = max_removals {
+        let count = case.removals.len() + case.takings.len();
+        if count > max as usize {
+            verdict.removals.clone_from(&case.removals);
+            verdict.takings = case.takings.iter().map(|(row, _)| *row).collect();
+            reasons.insert(
+                0,
+                (
+                    format!("{count} models would go, max_removals is {max}"),
+                    "Look at what would go; a larger max_removals lets it through, once.".into(),
+                ),
+            );
+        }
+    } else if doubts.is_complete() && reasons.is_empty() {
+        withhold_too_many(case, state, &mut verdict, &mut reasons);
+    } else {
+        verdict.held |= doubts.incomplete.is_some();
+        verdict.removals.clone_from(&case.removals);
+        if doubts.unidentified > 0 && !case.removals.is_empty() {
+            reasons.push(unidentified(case.removals.len(), doubts.unidentified));
+        }
+        let prices = Case { removals: Vec::new(), ..case.clone() };
+        withhold_too_many(&prices, state, &mut verdict, &mut reasons);
+    }
+    let withholds = !verdict.removals.is_empty() || !verdict.takings.is_empty();
+    verdict.held |= withholds;
+    verdict.problem = problem(reasons, verdict.held, withholds);
+    verdict
+}
+
+fn problem(reasons: Vec<(String, String)>, held: bool, withholds: bool) -> Option<Problem> {
+    let (mut messages, mut hints): (Vec<_>, Vec<_>) = reasons.into_iter().unzip();
+    hints.dedup();
+    if messages.is_empty() {
+        return None;
+    }
+    if withholds || held {
+        messages.push("what the list would take away is withheld".into());
+    }
+    Some(Problem::new(code::WITHHELD, messages.join("; ")).hint(hints.join(" ")))
 }
 
 /// A message and a hint, if the list says itself that it is not the whole list.
@@ -98,37 +215,99 @@ fn incomplete(catalogue: &Catalogue) -> Option<(String, String)> {
     ))
 }
 
-/// A message and a hint, if there are more removals than a day should bring, or they may be none.
-fn doubtful(
-    removals: &[&Row],
-    total: &Total,
-    unidentified: usize,
-    settings: &Settings,
-) -> Option<(String, String)> {
-    if unidentified > 0 && !removals.is_empty() {
-        return Some((
-            format!(
-                "{} models left the list, and {unidentified} entries have no readable id",
-                removals.len()
-            ),
-            "Look at unusable in the run row; max_removals lets that many removals through, once.".into(),
-        ));
-    }
-    let percent = settings.max_removal_percent;
-    let exceeds = |removed: usize, of: usize, always: usize| {
-        removed > always && removed as f64 * 100.0 > percent * of as f64
-    };
-    let (removed, removed_active) = (removals.len(), active(removals));
-    let too_many =
-        exceeds(removed, total.listed, ALWAYS_LISTED) || exceeds(removed_active, total.active, ALWAYS_ACTIVE);
-    too_many.then(|| {
-        (
-            format!(
-                "{removed} of {} listed models left the list, {removed_active} of {} active ones; \
-                 max_removal_percent is {percent}",
-                total.listed, total.active
-            ),
-            format!("If that is right, max_removals => {removed} lets them through, once."),
-        )
+fn unidentified(removals: usize, entries: usize) -> (String, String) {
+    (
+        format!("{removals} models left the list, and {entries} entries have no readable id"),
+        "Look at unusable in the run row; max_removals lets that many removals through, once.".into(),
+    )
+}
+
+/// What complete lists have said long enough is a fact, and so is what an admin has looked at since.
+fn is_fact(row: &Row, since: Option<Timestamp>, state: &State) -> bool {
+    since.is_some_and(|since| {
+        row.reviewed_at.is_some_and(|at| at >= since)
+            || (state.days_until_now(since) >= FACT_DAYS && state.now.duration_since(since) >= FACT_AGE)
     })
+}
+
+fn withhold_too_many<'a>(
+    case: &Case<'a>,
+    state: &State,
+    verdict: &mut Verdict<'a>,
+    reasons: &mut Vec<(String, String)>,
+) {
+    let percent = state.settings.max_removal_percent;
+    let exceeds =
+        |taken: usize, of: usize, always: usize| taken > always && taken as f64 * 100.0 > percent * of as f64;
+    let open = case.removals.iter().copied().filter(|row| !is_fact(row, row.absent_since, state));
+    let (leaving, others): (Vec<&Row>, Vec<&Row>) = open.partition(|row| row.status == Status::Active);
+    let takings = case.takings.iter().map(|(row, _)| *row);
+    let takings: Vec<&Row> = takings.filter(|row| !is_fact(row, row.price_withheld_since, state)).collect();
+
+    let listed = case.standing.iter().filter(|standing| standing.is_listed()).count();
+    if exceeds(others.len(), listed, ALWAYS_LISTED) {
+        let message = format!(
+            "{} of {listed} listed models left the list that are not active; max_removal_percent is {percent}",
+            others.len()
+        );
+        reasons.push((message, let_through(case)));
+        verdict.removals.extend(&others);
+    }
+
+    let gone = case.standing.iter().filter(|standing| standing.is_gone(state.now)).count();
+    let out_of_free = case.standing.iter().filter(|standing| standing.is_out_of_free(state.now)).count();
+    let active = gone + case.standing.iter().filter(|standing| standing.is_active()).count();
+    let withdrawn = gone + out_of_free + leaving.len() + takings.len();
+    if exceeds(withdrawn, active, ALWAYS_WITHDRAWN) && leaving.len() + takings.len() > 0 {
+        let message = format!(
+            "{withdrawn} of {active} active models would be taken from users within 24 hours, {} now by leaving the \
+             list and {} by their price; max_removal_percent is {percent}",
+            leaving.len(),
+            takings.len()
+        );
+        reasons.push((message, let_through(case)));
+        verdict.removals.extend(leaving);
+        verdict.takings = takings;
+        return;
+    }
+    for (tier, name) in TIERS.into_iter().enumerate() {
+        if withhold_last_of_a_tier(case, tier, &leaving, state, verdict) {
+            let message = format!("the models that left the list were the last with the flag of tier {name}");
+            reasons.push((message, let_through(case)));
+        }
+    }
+}
+
+/// Two or more models that leave a tier with none; one alone may go, and a price is never waited for.
+fn withhold_last_of_a_tier<'a>(
+    case: &Case<'a>,
+    tier: usize,
+    leaving: &[&'a Row],
+    state: &State,
+    verdict: &mut Verdict<'a>,
+) -> bool {
+    let is_in = |row: &Row| [row.is_free, row.is_pro, row.is_enterprise].get(tier).is_some_and(|is_in| *is_in);
+    let flagged = |standing: &&Standing| standing.tiers.get(tier).is_some_and(|is_in| *is_in);
+    let standing = || case.standing.iter().filter(flagged);
+    let active = standing().filter(|standing| standing.is_active()).count();
+    let gone = standing().filter(|standing| standing.has_left(state.now)).count();
+    let removed = case.removals.iter().filter(|row| row.status == Status::Active && is_in(row)).count();
+    let taken = case.takings.iter().filter(|(row, taking)| is_in(row) && (taking.approval || tier == 0)).count();
+    let going: Vec<&Row> = leaving.iter().copied().filter(|row| is_in(row)).collect();
+    if going.is_empty() || going.len() + gone < 2 || active > removed + taken {
+        return false;
+    }
+    for row in going {
+        if !verdict.removals.iter().any(|other| other.model_id == row.model_id) {
+            verdict.removals.push(row);
+        }
+    }
+    true
+}
+
+fn let_through(case: &Case) -> String {
+    let count = case.removals.len() + case.takings.len();
+    format!(
+        "If that is right, max_removals => {count} lets it through, once; three days of complete lists do, too."
+    )
 }

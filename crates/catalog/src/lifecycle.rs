@@ -1,11 +1,11 @@
 //! What one run means for one row: the only place where a sync moves an admin's column.
 
 use crate::entry::{Columns, Model};
-use crate::price;
-use crate::state::{Row, Settings, Status};
+use crate::price::Prices;
+use crate::state::{Row, State, Status};
+use bigdecimal::BigDecimal;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 /// The columns of one row that a run writes; what is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -29,29 +29,98 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_before_missing: Option<Option<Status>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub returned_at: Option<Timestamp>,
+    pub returned_at: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub free_revoked_at: Option<Timestamp>,
+    pub free_revoked_at: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tiers_before: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent_since: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_unreadable_since: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_withheld_since: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_guarded_at: Option<Option<Timestamp>>,
 }
 
-/// The change to a row whose model is listed, or `None` where nothing is to be written.
+impl Change {
+    /// A change of nothing.
+    #[must_use]
+    pub fn of(row: &Row) -> Self {
+        Self { model_id: row.model_id.clone(), ..Self::default() }
+    }
+
+    /// Itself, or `None` where nothing is to be written.
+    #[must_use]
+    pub fn if_any(self) -> Option<Self> {
+        let nothing = Self { model_id: self.model_id.clone(), ..Self::default() };
+        (self != nothing).then_some(self)
+    }
+}
+
+/// What a price takes from a model, unless the guard withholds it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // that is all
+pub struct Taking {
+    pub free_tier: bool,
+    pub approval: bool,
+}
+
+/// What a list means for a row whose model is in it.
+#[derive(Debug)]
+pub struct Listed {
+    /// What is written whatever the guard says.
+    pub change: Change,
+    /// What the price takes.
+    pub taking: Option<Taking>,
+    /// Whether the price cannot be read any more, and stays as it was.
+    pub keeps_price: bool,
+}
+
+/// What a list means for a row whose model is in it.
 #[must_use]
-pub fn listed(row: &Row, model: Model, settings: &Settings, now: Timestamp) -> Option<Change> {
-    let mut change = Change { model_id: row.model_id.clone(), ..Change::default() };
-    let pricing = model.columns.pricing.as_ref().unwrap_or(&Value::Null);
-    if let Some(since) = row.missing_since {
-        return_to_list(&mut change, row, pricing, since, settings, now);
+pub fn listed(row: &Row, mut model: Model, state: &State) -> Listed {
+    let mut change = Change::of(row);
+    let read = model.columns.price.as_ref().and_then(|price| price.highest_prices.clone());
+    let keeps_price = keep_price(&mut change, row, read.as_ref(), state);
+    let prices = if keeps_price { row.highest_prices.clone() } else { read };
+    let late = row.missing_since.is_some_and(|since| state.was_out_of_window(since));
+    if row.missing_since.is_some() {
+        return_to_list(&mut change, row, prices.as_ref(), late, state);
     }
-    guard_free(&mut change, row, pricing, settings, now);
-    guard_price(&mut change, row, pricing, settings);
-    if row.fingerprint.as_deref() != Some(&model.columns.fingerprint) {
+    if !late {
+        give_back(&mut change, row, prices.as_ref(), state);
+    }
+    let taking = Some(taking(&change, row, prices.as_ref(), state)).filter(|taking| *taking != Taking::default());
+    if row.absent_since.is_some() {
+        change.absent_since = Some(None);
+    }
+    if row.price_withheld_since.is_some() && taking.is_none() {
+        change.price_withheld_since = Some(None);
+    }
+    let given_up = row.price_unreadable_since.is_some() && !keeps_price && prices.is_none();
+    if given_up || row.fingerprint.as_deref() != Some(&model.columns.fingerprint) {
+        if keeps_price {
+            model.columns.price = None;
+        }
         change.columns = Some(model.columns);
-        change.changed_at = Some(now);
+        change.changed_at = Some(state.now);
     }
-    let unchanged = change == Change { model_id: row.model_id.clone(), ..Change::default() };
-    (!unchanged).then_some(change)
+    Listed { change, taking, keeps_price }
+}
+
+/// A price that could be read and cannot be any more stays for `return_window`: it may come back in its old shape.
+fn keep_price(change: &mut Change, row: &Row, read: Option<&Prices>, state: &State) -> bool {
+    let is_lost = read.is_none() && row.highest_prices.is_some();
+    let since = row.price_unreadable_since;
+    let keeps = is_lost && !since.is_some_and(|since| state.is_out_of_window(since));
+    match since {
+        None if keeps => change.price_unreadable_since = Some(Some(state.now)),
+        Some(_) if !keeps => change.price_unreadable_since = Some(None),
+        _ => {}
+    }
+    keeps
 }
 
 /// The change to a row whose model is not listed, or `None` where nothing is to be written.
@@ -60,8 +129,12 @@ pub fn unlisted(row: &Row, now: Timestamp) -> Option<Change> {
     if row.missing_since.is_some() {
         return None;
     }
-    let mut change = Change { model_id: row.model_id.clone(), ..Change::default() };
-    change.missing_since = Some(Some(now));
+    let mut change = Change::of(row);
+    // one whose removal was withheld has been missing since then
+    change.missing_since = Some(Some(row.absent_since.unwrap_or(now)));
+    if row.absent_since.is_some() {
+        change.absent_since = Some(None);
+    }
     if matches!(row.status, Status::New | Status::Active) {
         change.status = Some(Status::Inactive);
         change.status_before_missing = Some(Some(row.status));
@@ -69,60 +142,103 @@ pub fn unlisted(row: &Row, now: Timestamp) -> Option<Change> {
     Some(change)
 }
 
-fn return_to_list(
-    change: &mut Change,
-    row: &Row,
-    pricing: &Value,
-    since: Timestamp,
-    settings: &Settings,
-    now: Timestamp,
-) {
+/// The change to a row whose removal is withheld.
+#[must_use]
+pub fn withheld(row: &Row, now: Timestamp) -> Option<Change> {
+    let mut change = Change::of(row);
+    if row.absent_since.is_none() {
+        change.absent_since = Some(Some(now));
+    }
+    change.if_any()
+}
+
+/// Takes what a price takes, or says since when that is withheld.
+pub fn take(change: &mut Change, row: &Row, taking: Taking, withhold: bool, now: Timestamp) {
+    let since = row.price_withheld_since;
+    if withhold {
+        if since.is_none() {
+            change.price_withheld_since = Some(Some(now));
+        }
+        return;
+    }
+    if since.is_some() {
+        change.price_withheld_since = Some(None);
+    }
+    if taking.free_tier {
+        change.is_free = Some(false);
+        change.free_revoked_at = Some(Some(since.unwrap_or(now)));
+    }
+    if taking.approval {
+        change.status = Some(Status::New);
+        change.price_guarded_at = Some(Some(since.unwrap_or(now)));
+    }
+}
+
+fn return_to_list(change: &mut Change, row: &Row, prices: Option<&Prices>, late: bool, state: &State) {
     change.missing_since = Some(None);
     let Some(before) = row.status_before_missing else { return };
     change.status_before_missing = Some(None);
     if row.status != Status::Inactive {
         return; // not inactive by vanishing: whatever it is, someone decided it
     }
-    let in_time = now.duration_since(since) <= settings.return_window;
-    if in_time && !is_above_reviewed(row, pricing, settings.price_alert.as_ref()) {
+    let dearer = state.settings.price_alert.as_ref().is_some_and(|factor| row.is_above_reviewed(prices, factor));
+    if !late && !dearer {
         change.status = Some(before);
         return;
     }
     change.status = Some(Status::New);
-    change.returned_at = Some(now);
-    if !in_time {
-        let flags = [(row.is_free, "free"), (row.is_pro, "pro"), (row.is_enterprise, "enterprise")];
-        let tiers: Vec<_> = flags.into_iter().filter_map(|(set, tier)| set.then_some(tier)).collect();
-        if !tiers.is_empty() {
-            change.tiers_before = Some(tiers);
+    change.returned_at = Some(Some(state.now));
+    if !late {
+        if before == Status::Active {
+            change.price_guarded_at = Some(Some(state.now));
         }
-        change.is_free = row.is_free.then_some(false);
-        change.is_pro = row.is_pro.then_some(false);
-        change.is_enterprise = row.is_enterprise.then_some(false);
+        return;
+    }
+    let flags = [(row.is_free, "free"), (row.is_pro, "pro"), (row.is_enterprise, "enterprise")];
+    let tiers: Vec<_> = flags.into_iter().filter_map(|(set, tier)| set.then_some(tier)).collect();
+    if !tiers.is_empty() {
+        change.tiers_before = Some(tiers);
+    }
+    change.is_free = row.is_free.then_some(false);
+    change.is_pro = row.is_pro.then_some(false);
+    change.is_enterprise = row.is_enterprise.then_some(false);
+}
+
+/// What a guard took comes back within `return_window`, when the price is again at most what was approved.
+fn give_back(change: &mut Change, row: &Row, prices: Option<&Prices>, state: &State) {
+    if row.is_above_reviewed(prices, &BigDecimal::from(1)) {
+        return;
+    }
+    let in_time = |at: Option<Timestamp>| at.is_some_and(|at| !state.was_out_of_window(at));
+    if in_time(row.free_revoked_at) && !row.is_free {
+        change.is_free = Some(true);
+        change.free_revoked_at = Some(None);
+    }
+    if in_time(row.price_guarded_at) && change.status.unwrap_or(row.status) == Status::New {
+        change.status = Some(Status::Active);
+        change.price_guarded_at = Some(None);
+        change.returned_at = Some(None);
     }
 }
 
-/// A model leaves the free tier when it was free at the review and is not now. One that cost money when
-/// it was put there stays.
-fn guard_free(change: &mut Change, row: &Row, pricing: &Value, settings: &Settings, now: Timestamp) {
-    let in_free_tier = change.is_free.unwrap_or(row.is_free);
-    let was_free = row.reviewed_pricing.as_ref().is_some_and(price::is_free);
-    if settings.free_guard && in_free_tier && was_free && !price::is_free(pricing) {
-        change.is_free = Some(false);
-        change.free_revoked_at = Some(now);
-    }
-}
-
-fn guard_price(change: &mut Change, row: &Row, pricing: &Value, settings: &Settings) {
+fn taking(change: &Change, row: &Row, prices: Option<&Prices>, state: &State) -> Taking {
     let status = change.status.unwrap_or(row.status);
-    if status == Status::Active && is_above_reviewed(row, pricing, settings.price_guard.as_ref()) {
-        change.status = Some(Status::New);
+    let guard = state.settings.price_guard.as_ref();
+    Taking {
+        free_tier: state.settings.free_guard
+            && change.is_free.unwrap_or(row.is_free)
+            && row.reviewed_at.is_some()
+            && stopped_being_free(row.reviewed_highest_prices.as_ref(), prices),
+        approval: status == Status::Active && guard.is_some_and(|factor| row.is_above_reviewed(prices, factor)),
     }
 }
 
-fn is_above_reviewed(row: &Row, pricing: &Value, factor: Option<&bigdecimal::BigDecimal>) -> bool {
-    match (factor, &row.reviewed_pricing) {
-        (Some(factor), Some(reviewed)) => price::is_above(pricing, reviewed, factor),
-        _ => false,
+/// A model leaves the free tier when it was free at the review and is not now, or when nobody knew its price then and
+/// it is known to cost now. One that cost money when it was put there stays.
+fn stopped_being_free(reviewed: Option<&Prices>, now: Option<&Prices>) -> bool {
+    match reviewed {
+        Some(reviewed) if reviewed.cost() => false,
+        Some(reviewed) if reviewed.are_free() => !now.is_some_and(Prices::are_free),
+        _ => now.is_some_and(Prices::cost),
     }
 }

@@ -21,7 +21,7 @@ pub enum Outcome {
     Applied,
     /// There was nothing to write.
     Unchanged,
-    /// Rows were added and refreshed; removals were withheld, or the list is known to be incomplete.
+    /// Rows were added and refreshed; what the list would take away was withheld, or it is known to be incomplete.
     Held,
     /// There was no usable list; nothing is written.
     Failed,
@@ -34,6 +34,8 @@ pub struct Plan {
     pub outcome: Outcome,
     /// The moment that new rows carry.
     pub at: Timestamp,
+    /// Whether what the list lacks is not there.
+    pub complete: bool,
     /// Usable entries in the list.
     pub listed: usize,
     /// Rows that are new.
@@ -46,7 +48,7 @@ pub struct Plan {
     pub returned: usize,
     /// Rows that leave the free tier because they stopped being free.
     pub free_revoked: usize,
-    /// Rows that would become missing, but are left alone.
+    /// Rows that would become missing, or lose something by their price, but are left alone.
     pub withheld: usize,
     /// Which ones, for a preview.
     pub withheld_models: Vec<String>,
@@ -67,6 +69,7 @@ impl Plan {
         Self {
             outcome: Outcome::Failed,
             at,
+            complete: false,
             listed: 0,
             added: 0,
             changed: 0,
@@ -96,64 +99,103 @@ pub fn from_json(
 ) -> serde_json::Result<Plan> {
     let state: State = serde_json::from_str(state)?;
     Ok(match document::parse(document, poll) {
-        Ok(catalogue) => plan(&state, catalogue, max_removals),
+        Ok(catalogue) => plan(state, catalogue, max_removals),
         Err(problem) => Plan::failed(state.now, problem),
     })
 }
 
-/// Plans one run. `max_removals` lets up to that many removals through, whatever the guard says, once.
+/// Plans one run. `max_removals` lets up to that many removals and withdrawals through, whatever the guard says, once.
 #[must_use]
-pub fn plan(state: &State, catalogue: Catalogue, max_removals: Option<u32>) -> Plan {
-    let removals = removals(state, &catalogue);
-    let unusable = named(&catalogue);
+pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32>) -> Plan {
     let doubts = guard::Doubts::of(&catalogue);
-    let known: HashMap<&str, &Row> = state.rows.iter().map(|row| (row.model_id.as_str(), row)).collect();
+    state.has_complete_list = doubts.is_complete();
+    let state = &state;
     let listed = catalogue.models.len();
-    let mut insert = Vec::new();
-    let mut update = Vec::new();
-    let mut returned = 0;
-    // as they are once the list is written but for the removals, so that a second run finds the same
-    let mut total = guard::Total { listed: removals.len(), active: guard::active(&removals) };
-    for model in catalogue.models {
-        total.listed += 1;
-        let Some(row) = known.get(model.model_id.as_str()) else {
-            insert.push(model);
+    let mut case = guard::Case { removals: removals(state, &catalogue), ..guard::Case::default() };
+    let mut models: HashMap<String, Model> =
+        std::mem::take(&mut catalogue.models).into_iter().map(|model| (model.model_id.clone(), model)).collect();
+    let (mut update, mut unreadable, mut returned) = (Vec::new(), Vec::new(), 0);
+    for row in &state.rows {
+        let Some(model) = models.remove(&row.model_id) else {
+            case.standing.push(guard::Standing::after(row, &Change::default()));
             continue;
         };
-        let change = lifecycle::listed(row, model, &state.settings, state.now);
-        let status = change.as_ref().and_then(|change| change.status).unwrap_or(row.status);
-        total.active += usize::from(status == Status::Active);
+        let lifecycle::Listed { mut change, taking, keeps_price } = lifecycle::listed(row, model, state);
         returned += usize::from(row.missing_since.is_some());
-        update.extend(change);
+        if keeps_price {
+            let reason = "its price cannot be read any more; the last one stays".into();
+            unreadable.push(Unusable { id: Some(row.model_id.clone()), reason });
+        }
+        match taking {
+            Some(taking) if row.status == Status::Active && row.missing_since.is_none() => {
+                case.takings.push((row, taking));
+            }
+            // what users do not have is not taken from them
+            Some(taking) => lifecycle::take(&mut change, row, taking, false, state.now),
+            None => {}
+        }
+        case.standing.push(guard::Standing::after(row, &change));
+        update.push((row, change));
     }
+    let doubts = doubts.with_unreadable_prices(unreadable.len());
+    let verdict = guard::judge(&case, &doubts, state, max_removals);
+    let update = changes(&case, &verdict, update, state.now);
+    let mut insert: Vec<Model> = models.into_values().collect();
+    insert.sort_by(|a, b| a.model_id.cmp(&b.model_id));
 
-    let verdict = guard::judge(&removals, &total, &doubts, &state.settings, max_removals);
-    let (gone, withheld) = removals.split_at(if verdict.withhold { 0 } else { removals.len() });
-    let withheld_models: Vec<String> = withheld.iter().map(|row| row.model_id.clone()).collect();
-    update.extend(gone.iter().filter_map(|row| lifecycle::unlisted(row, state.now)));
-    update.sort_by(|a, b| a.model_id.cmp(&b.model_id));
-
-    let outcome = match (verdict.withhold, insert.is_empty() && update.is_empty()) {
+    let withheld = verdict.removals.iter().chain(&verdict.takings);
+    let withheld_models: Vec<String> = withheld.map(|row| row.model_id.clone()).collect();
+    let outcome = match (verdict.held, insert.is_empty() && update.is_empty()) {
         (true, _) => Outcome::Held,
         (false, true) => Outcome::Unchanged,
         (false, false) => Outcome::Applied,
     };
+    catalogue.unusable.extend(unreadable);
     Plan {
         outcome,
         at: state.now,
+        complete: state.has_complete_list,
         listed,
         added: insert.len(),
         changed: update.iter().filter(|change| change.columns.is_some()).count(),
-        missing: gone.len(),
+        missing: update.iter().filter(|change| change.missing_since.flatten().is_some()).count(),
         returned,
-        free_revoked: update.iter().filter(|change| change.free_revoked_at.is_some()).count(),
+        free_revoked: update.iter().filter(|change| change.free_revoked_at.flatten().is_some()).count(),
         withheld: withheld_models.len(),
         withheld_models,
-        unusable,
+        unusable: named(&catalogue),
         problem: verdict.problem,
         insert,
         update,
     }
+}
+
+/// What is written of the known rows, in id order.
+fn changes(
+    case: &guard::Case,
+    verdict: &guard::Verdict,
+    listed: Vec<(&Row, Change)>,
+    now: Timestamp,
+) -> Vec<Change> {
+    let takings: HashMap<&str, lifecycle::Taking> =
+        case.takings.iter().map(|(row, taking)| (row.model_id.as_str(), *taking)).collect();
+    let ids = |rows: &[&Row]| rows.iter().map(|row| row.model_id.clone()).collect::<HashSet<_>>();
+    let (kept, spared) = (ids(&verdict.removals), ids(&verdict.takings));
+    let mut changes: Vec<Change> = listed
+        .into_iter()
+        .filter_map(|(row, mut change)| {
+            if let Some(taking) = takings.get(row.model_id.as_str()) {
+                lifecycle::take(&mut change, row, *taking, spared.contains(&row.model_id), now);
+            }
+            change.if_any()
+        })
+        .collect();
+    changes.extend(case.removals.iter().filter_map(|row| match kept.contains(&row.model_id) {
+        true => lifecycle::withheld(row, now),
+        false => lifecycle::unlisted(row, now),
+    }));
+    changes.sort_by(|a, b| a.model_id.cmp(&b.model_id));
+    changes
 }
 
 /// The rows that were listed and are not any more. An entry that cannot be used counts as seen.

@@ -1,8 +1,11 @@
-//! Prices as the upstream gives them: decimal strings, in USD per token or per other unit.
+//! Prices as the upstream gives them: decimal strings, in USD per token or per other unit. Read here, once; SQL only
+//! compares what is stored of them.
 
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, Zero};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Number, Value};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// Longest price that is read, in characters. The longest on record has 25.
@@ -11,6 +14,8 @@ const MAX_CHARS: usize = 64;
 const MAX_EXPONENT: u32 = 64;
 /// Keys of an `overrides` entry that say when it applies; all its other keys are prices.
 const OVERRIDE_CONDITIONS: [&str; 3] = ["min_prompt_tokens", "utc_start", "utc_end"];
+/// Components that are charged by the piece; all others are counted in tokens.
+const PER_USE: [&str; 3] = ["request", "image", "web_search"];
 
 /// One price, exact; `None` = variable (`-1`) or unknown.
 ///
@@ -23,6 +28,11 @@ const OVERRIDE_CONDITIONS: [&str; 3] = ["min_prompt_tokens", "utc_start", "utc_e
 /// ```
 #[must_use]
 pub fn parse(value: &Value) -> Option<BigDecimal> {
+    read(value).flatten()
+}
+
+/// One price: `None` for what is no number, `Some(None)` for a variable price, which is written as a negative one.
+fn read(value: &Value) -> Option<Option<BigDecimal>> {
     let text = match value {
         Value::String(text) => text.as_str(),
         Value::Number(number) => number.as_str(),
@@ -37,55 +47,129 @@ pub fn parse(value: &Value) -> Option<BigDecimal> {
     {
         return None;
     }
-    BigDecimal::from_str(text).ok().filter(|price| price.sign() != Sign::Minus)
+    let price = BigDecimal::from_str(text).ok()?;
+    Some((price.sign() != Sign::Minus).then_some(price))
 }
 
 /// What a million units cost, as a plain decimal without trailing zeros.
 #[must_use]
 pub fn per_million(price: &BigDecimal) -> String {
-    (price * BigDecimal::from(1_000_000)).normalized().to_plain_string()
+    million(price).to_plain_string()
 }
 
-/// Whether `pricing` is known to cost nothing: prompt and completion 0, and no other price, overrides
-/// included, that is above 0 or unknown.
-#[must_use]
-pub fn is_free(pricing: &Value) -> bool {
-    let Value::Object(prices) = pricing else { return false };
-    let zero = |value: &Value| parse(value).is_some_and(|price| price.is_zero());
-    ["prompt", "completion"].iter().all(|key| prices.get(*key).is_some_and(zero))
-        && prices.iter().all(|(key, value)| match key.as_str() {
-            // a share of the price, not a price
-            "discount" => true,
-            "overrides" => overrides_are_free(value, zero),
-            _ => value.is_null() || zero(value),
-        })
+fn million(price: &BigDecimal) -> BigDecimal {
+    (price * BigDecimal::from(1_000_000)).normalized()
 }
 
-fn overrides_are_free(overrides: &Value, zero: impl Fn(&Value) -> bool) -> bool {
-    let free = |entry: &Map<String, Value>| {
-        entry.iter().all(|(key, value)| OVERRIDE_CONDITIONS.contains(&key.as_str()) || zero(value))
-    };
-    match overrides {
-        Value::Null => true,
-        Value::Array(entries) => entries.iter().all(|entry| entry.as_object().is_some_and(free)),
-        _ => false,
+/// The highest price of each component that any hour or size can cost: USD per million tokens, and USD each for a
+/// request, an image and a search; `None` = variable. A component that is not here costs nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Prices(BTreeMap<String, Option<BigDecimal>>);
+
+impl Prices {
+    /// Reads a pricing. `None` where it is not of the shape that is known: an object with a price for prompt and
+    /// completion, in which everything else is a price as well.
+    #[must_use]
+    pub fn read(pricing: &Value) -> Option<Self> {
+        let mut prices = Self::default();
+        for (key, value) in pricing.as_object()? {
+            match (key.as_str(), value) {
+                // a share of the price, not a price
+                ("discount", _) => {}
+                ("overrides", Value::Null) | (_, Value::Null) => {}
+                ("overrides", Value::Array(entries)) => {
+                    for entry in entries {
+                        prices.raise_all(entry.as_object()?)?;
+                    }
+                }
+                (_, value) => prices.raise(key, value)?,
+            }
+        }
+        let has = |key: &str| pricing.get(key).is_some_and(|value| !value.is_null());
+        (has("prompt") && has("completion")).then_some(prices)
+    }
+
+    fn raise_all(&mut self, entry: &Map<String, Value>) -> Option<()> {
+        let mut prices =
+            entry.iter().filter(|(key, value)| !OVERRIDE_CONDITIONS.contains(&key.as_str()) && !value.is_null());
+        prices.try_for_each(|(key, value)| self.raise(key, value))
+    }
+
+    fn raise(&mut self, key: &str, value: &Value) -> Option<()> {
+        let price = read(value)?.map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
+        match self.0.get_mut(key) {
+            None => drop(self.0.insert(key.to_owned(), price)),
+            // what is variable at some hour is variable
+            Some(highest) => {
+                *highest = highest.take().zip(price).map(|(highest, price)| highest.max(price));
+            }
+        }
+        Some(())
+    }
+
+    /// Whether everything is known to cost nothing.
+    #[must_use]
+    pub fn are_free(&self) -> bool {
+        self.0.values().all(|price| price.as_ref().is_some_and(Zero::is_zero))
+    }
+
+    /// Whether something is known to cost something.
+    #[must_use]
+    pub fn cost(&self) -> bool {
+        self.0.values().flatten().any(|price| !price.is_zero())
+    }
+
+    /// The highest price of what is counted in tokens, USD per million; `None` where one is variable.
+    #[must_use]
+    pub fn per_million_tokens(&self) -> Option<String> {
+        let mut tokens = self.0.iter().filter(|(key, _)| !PER_USE.contains(&key.as_str()));
+        let highest = tokens.try_fold(BigDecimal::zero(), |highest, (_, price)| Some(highest.max(price.clone()?)));
+        highest.map(|price| price.to_plain_string())
+    }
+
+    /// Whether anything is charged by the piece.
+    #[must_use]
+    pub fn charge_per_use(&self) -> bool {
+        let piece = |key: &&str| self.0.get(*key).is_some_and(|price| price.as_ref().is_none_or(|p| !p.is_zero()));
+        PER_USE.iter().any(|key| piece(key))
     }
 }
 
-/// Whether the prompt or the completion price of `now` is above `factor` times that of `reviewed`.
+/// Whether a component of `now` is above `factor` times what it was in `reviewed`. `None` = everything is unknown.
 ///
-/// A price that was known at the review and is not known now could be anything, and counts as above;
-/// one that was unknown at the review has nothing to be compared with, and does not.
+/// What was known at the review and is unknown now could be anything, and counts as above; so does what was unknown
+/// then and is known to cost now. What was not there, or cost nothing, is exceeded by any price.
 #[must_use]
-pub fn is_above(now: &Value, reviewed: &Value, factor: &BigDecimal) -> bool {
-    ["prompt", "completion"].iter().any(|key| {
-        let price = |pricing: &Value| pricing.get(key).and_then(parse);
-        match (price(reviewed), price(now)) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(then), Some(now)) => now > then * factor,
+pub fn is_above(now: Option<&Prices>, reviewed: Option<&Prices>, factor: &BigDecimal) -> bool {
+    match (now, reviewed) {
+        (None, None) => false,
+        (None, Some(_)) => true,
+        (Some(now), None) => now.cost(),
+        (Some(now), Some(reviewed)) => {
+            let gone = reviewed.0.iter().any(|(key, price)| price.is_some() && now.0.get(key) == Some(&None));
+            gone || now.0.iter().any(|(key, price)| match (price, reviewed.0.get(key)) {
+                (None, then) => then.is_none(),
+                (Some(price), None | Some(None)) => !price.is_zero(),
+                (Some(price), Some(Some(then))) => *price > then * factor,
+            })
         }
-    })
+    }
+}
+
+impl Serialize for Prices {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let number = |price: &BigDecimal| Number::from_str(&price.to_plain_string()).ok();
+        serializer.collect_map(self.0.iter().map(|(key, price)| (key, price.as_ref().and_then(number))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Prices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = BTreeMap::<String, Option<Number>>::deserialize(deserializer)?;
+        let price = |number: Number| BigDecimal::from_str(number.as_str()).map_err(serde::de::Error::custom);
+        let prices = stored.into_iter().map(|(key, number)| Ok((key, number.map(price).transpose()?)));
+        prices.collect::<Result<_, _>>().map(Self)
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +179,10 @@ mod tests {
 
     fn million(text: &str) -> Option<String> {
         parse(&json!(text)).as_ref().map(per_million)
+    }
+
+    fn prices(pricing: Value) -> Prices {
+        Prices::read(&pricing).unwrap_or_else(|| panic!("{pricing} cannot be read"))
     }
 
     #[test]
@@ -107,6 +195,13 @@ mod tests {
         assert_eq!(million("-0").as_deref(), Some("0"));
         let forty = "0.0000001234567890123456789012345678901234";
         assert_eq!(million(forty).as_deref(), Some("0.1234567890123456789012345678901234"));
+        let stored = prices(json!({"prompt": forty, "completion": "0.5", "web_search": "0.005", "audio": "-1"}));
+        let text = serde_json::to_string(&stored).unwrap();
+        assert_eq!(
+            text,
+            r#"{"audio":null,"completion":500000,"prompt":0.1234567890123456789012345678901234,"web_search":0.005}"#
+        );
+        assert_eq!(serde_json::from_str::<Prices>(&text).unwrap(), stored);
     }
 
     #[test]
@@ -143,34 +238,83 @@ mod tests {
     }
 
     #[test]
+    fn a_pricing_of_another_shape_cannot_be_read() {
+        for pricing in [
+            json!(null),
+            json!("0.1"),
+            json!({}),
+            json!({"prompt": "0"}),
+            json!({"prompt": "0", "completion": null}),
+            json!({"prompt": "0", "completion": "?"}),
+            json!({"prompt": {"usd": "0"}, "completion": "0"}),
+            json!({"input": "0", "output": "0"}),
+            json!({"prompt": "0", "completion": "0", "image": {"usd": "1"}}),
+            json!({"prompt": "0", "completion": "0", "overrides": {}}),
+            json!({"prompt": "0", "completion": "0", "overrides": ["?"]}),
+            json!({"prompt": "0", "completion": "0", "overrides": [{"prompt": "free"}]}),
+        ] {
+            assert_eq!(Prices::read(&pricing), None, "{pricing}");
+        }
+        // -1 is a price
+        assert!(Prices::read(&json!({"prompt": "-1", "completion": "-1"})).is_some());
+    }
+
+    #[test]
     fn free_means_every_price_is_known_to_be_zero() {
         let free = |extra: Value| {
             let mut pricing = json!({"prompt": "0", "completion": "0.0"});
             pricing.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-            is_free(&pricing)
+            prices(pricing).are_free()
         };
         assert!(free(json!({})));
         assert!(free(json!({"request": "0", "image": null, "discount": 0.5, "overrides": []})));
         assert!(free(json!({"overrides": [{"utc_start": 100, "utc_end": 900, "prompt": "0"}]})));
         assert!(!free(json!({"overrides": [{"min_prompt_tokens": 1, "prompt": "0.1"}]})));
-        assert!(!free(json!({"overrides": ["?"]})));
         assert!(!free(json!({"web_search": "0.01"})));
         assert!(!free(json!({"image": "-1"})));
         assert!(!free(json!({"prompt": "-1"})));
-        assert!(!free(json!({"completion": "?"})));
-        assert!(!is_free(&json!({"prompt": "0"})));
-        assert!(!is_free(&Value::Null));
     }
 
     #[test]
-    fn above_compares_prompt_and_completion() {
-        let pricing = |prompt: &str, completion: &str| json!({"prompt": prompt, "completion": completion});
-        let twice = BigDecimal::from(2);
-        let reviewed = pricing("0.000001", "0");
-        assert!(!is_above(&pricing("0.000002", "0"), &reviewed, &twice));
-        assert!(is_above(&pricing("0.0000020000000000000000000001", "0"), &reviewed, &twice));
-        assert!(is_above(&pricing("0", "0.0000001"), &reviewed, &twice));
-        assert!(is_above(&pricing("-1", "0"), &reviewed, &twice));
-        assert!(!is_above(&pricing("9", "9"), &pricing("-1", "-1"), &twice));
+    fn the_highest_of_any_hour_and_size_counts() {
+        let peak = prices(json!({"prompt": "0.000001", "completion": "0", "image": "0.04", "overrides": [
+            {"utc_start": 100, "utc_end": 900, "prompt": "0.000002"},
+            {"min_prompt_tokens": 200_000, "prompt": "0.0000015", "audio": "0.000003"}]}));
+        let off_peak = prices(json!({"prompt": "0.000002", "completion": "0", "image": "0.04", "overrides": [
+            {"utc_start": 900, "utc_end": 100, "prompt": "0.000001"}, {"min_prompt_tokens": 1, "audio": "0.000003"}]}));
+        assert_eq!(peak, off_peak);
+        assert_eq!(peak.per_million_tokens().as_deref(), Some("3"));
+        assert!(peak.charge_per_use() && peak.cost() && !peak.are_free());
+        let variable = prices(json!({"prompt": "0", "completion": "0", "overrides": [{"prompt": "-1"}]}));
+        assert_eq!((variable.per_million_tokens(), variable.charge_per_use()), (None, false));
+        assert!(!variable.cost() && !variable.are_free());
+    }
+
+    #[test]
+    fn above_compares_every_component() {
+        let pricing = |prompt: &str, extra: Value| {
+            let mut pricing = json!({"prompt": prompt, "completion": "0"});
+            pricing.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            prices(pricing)
+        };
+        let none = || json!({});
+        let above = |now: &Prices, then: &Prices| is_above(Some(now), Some(then), &BigDecimal::from(2));
+        let reviewed = pricing("0.000001", none());
+        assert!(!above(&pricing("0.000002", none()), &reviewed));
+        assert!(above(&pricing("0.0000020000000000000000000001", none()), &reviewed));
+        assert!(above(&pricing("0", json!({"completion": "0.0000001"})), &reviewed));
+        // what was not there, or unknown
+        assert!(above(&pricing("0", json!({"web_search": "0.01"})), &reviewed));
+        assert!(!above(&pricing("0", json!({"web_search": "0"})), &reviewed));
+        assert!(above(&pricing("0", json!({"image": "-1"})), &reviewed));
+        assert!(above(&pricing("-1", none()), &reviewed));
+        assert!(above(&pricing("9", none()), &pricing("-1", none())));
+        assert!(!above(&pricing("0", none()), &pricing("-1", none())));
+        assert!(!above(&pricing("-1", none()), &pricing("-1", none())));
+        // what is gone costs nothing
+        assert!(!above(&reviewed, &pricing("0.000001", json!({"image": "1"}))));
+        let one = BigDecimal::from(1);
+        assert!(is_above(None, Some(&reviewed), &one) && is_above(Some(&reviewed), None, &one));
+        assert!(!is_above(None, None, &one) && !is_above(Some(&pricing("0", none())), None, &one));
     }
 }

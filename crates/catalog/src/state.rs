@@ -1,9 +1,11 @@
 //! What the database knows before a run, as the SQL function `_model_access_state()` gives it.
 
+use crate::price::Prices;
 use bigdecimal::BigDecimal;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
 /// The rows and the settings that a plan rests on, read in one snapshot.
 #[derive(Debug, Clone, Deserialize)]
@@ -12,14 +14,57 @@ pub struct State {
     pub now: Timestamp,
     /// The settings in force.
     pub settings: Settings,
+    /// The days (UTC) on which complete lists arrived, by the run log.
+    pub complete_days: Vec<Date>,
     /// Every row of `model_access`.
     pub rows: Vec<Row>,
+    /// Whether the list of this run is complete; known once it has been read.
+    #[serde(skip)]
+    pub has_complete_list: bool,
+}
+
+impl State {
+    /// On how many days a complete list arrived from that moment on, before this run.
+    fn days_since(&self, since: Timestamp) -> usize {
+        let first = day(since);
+        self.complete_days.iter().filter(|day| **day >= first).count()
+    }
+
+    /// The same with this run.
+    #[must_use]
+    pub fn days_until_now(&self, since: Timestamp) -> usize {
+        let today = self.has_complete_list && !self.complete_days.contains(&day(self.now));
+        self.days_since(since) + usize::from(today)
+    }
+
+    /// Whether what the lists before this one have said from that moment on has lasted longer than `return_window`.
+    /// While nobody syncs, no time passes.
+    #[must_use]
+    pub fn was_out_of_window(&self, since: Timestamp) -> bool {
+        self.lasts(self.days_since(since), since)
+    }
+
+    /// The same with this list.
+    #[must_use]
+    pub fn is_out_of_window(&self, since: Timestamp) -> bool {
+        self.lasts(self.days_until_now(since), since)
+    }
+
+    fn lasts(&self, days: usize, since: Timestamp) -> bool {
+        let listed = SignedDuration::from_hours(i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(24));
+        listed.min(self.now.duration_since(since)) > self.settings.return_window
+    }
+}
+
+fn day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
 }
 
 /// The settings that decide access or write rows (view `model_access_settings`).
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// Share of the listed, and of the active, rows that one run may take away, in percent.
+    /// Share of the active models that syncs may take from users within 24 hours, and of the listed ones that are not
+    /// active that one run may mark as missing, in percent.
     pub max_removal_percent: f64,
     /// How long a vanished model's decision waits for its return; in seconds on the way in.
     #[serde(deserialize_with = "seconds")]
@@ -53,8 +98,31 @@ pub struct Row {
     pub missing_since: Option<Timestamp>,
     /// What the status was when the model vanished; `None` = not inactive by vanishing.
     pub status_before_missing: Option<Status>,
-    /// The pricing at the last decision.
-    pub reviewed_pricing: Option<Value>,
+    /// What the model costs; `None` = its price cannot be read.
+    pub highest_prices: Option<Prices>,
+    /// When an admin last decided.
+    pub reviewed_at: Option<Timestamp>,
+    /// What the model cost at that decision.
+    pub reviewed_highest_prices: Option<Prices>,
+    /// Since when its removal is withheld.
+    pub absent_since: Option<Timestamp>,
+    /// Since when its price cannot be read any more; the stored one is older.
+    pub price_unreadable_since: Option<Timestamp>,
+    /// Since when the guard keeps a price from taking something.
+    pub price_withheld_since: Option<Timestamp>,
+    /// Since when a sync has taken it out of the free tier, with no decision since.
+    pub free_revoked_at: Option<Timestamp>,
+    /// When a sync sent it to review for its price, with no decision since.
+    pub price_guarded_at: Option<Timestamp>,
+}
+
+impl Row {
+    /// Whether a component of a price is above `factor` times what it was at the last decision.
+    #[must_use]
+    pub fn is_above_reviewed(&self, now: Option<&Prices>, factor: &BigDecimal) -> bool {
+        self.reviewed_at.is_some()
+            && crate::price::is_above(now, self.reviewed_highest_prices.as_ref(), factor)
+    }
 }
 
 /// `model_access.status`.

@@ -5,14 +5,28 @@
 use catalog::document::{Catalogue, parse};
 use catalog::lifecycle::Change;
 use catalog::plan::{Outcome, Plan, plan};
-use catalog::price;
 use catalog::state::{Row, Settings, State, Status};
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const PRICES: [&str; 5] = ["0", "0.000001", "0.000002", "0.000005", "-1"];
+/// Prices as the upstream may write them; the last two cannot be read.
+fn pricing(price: usize) -> Value {
+    match price {
+        0 => json!({"prompt": "0", "completion": "0"}),
+        1 => json!({"prompt": "0.000001", "completion": "0"}),
+        2 => json!({"prompt": "0.000002", "completion": "0"}),
+        3 => json!({"prompt": "0.000005", "completion": "0"}),
+        4 => json!({"prompt": "-1", "completion": "0"}),
+        5 => json!({"prompt": "0", "completion": "0", "web_search": "0.01"}),
+        6 => json!({"prompt": {"usd": "0"}, "completion": "0"}),
+        _ => json!({"input": "0"}),
+    }
+}
+
+const PRICES: usize = 8;
 
 /// What the upstream does with one model on one day.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,61 +43,88 @@ enum Step {
 }
 
 /// The table, as the SQL side would hold it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Table {
-    rows: BTreeMap<String, (Row, Value)>,
+    rows: BTreeMap<String, Row>,
+    complete_days: Vec<Date>,
+}
+
+fn new_row(model_id: &str) -> Row {
+    serde_json::from_value(json!({
+        "model_id": model_id, "status": "new", "is_free": false, "is_pro": false, "is_enterprise": false,
+        "fingerprint": null, "missing_since": null, "status_before_missing": null, "highest_prices": null,
+        "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null, "price_unreadable_since": null,
+        "price_withheld_since": null, "free_revoked_at": null, "price_guarded_at": null}))
+    .unwrap()
 }
 
 impl Table {
     fn state(&self, now: Timestamp, settings: &Settings) -> State {
-        let rows = self.rows.values().map(|(row, _)| row.clone()).collect();
-        State { now, settings: settings.clone(), rows }
+        State {
+            now,
+            settings: settings.clone(),
+            complete_days: self.complete_days.clone(),
+            rows: self.rows.values().cloned().collect(),
+            has_complete_list: false,
+        }
     }
 
     fn apply(&mut self, plan: &Plan) {
         for model in &plan.insert {
-            let row = Row {
-                model_id: model.model_id.clone(),
-                status: Status::New,
-                is_free: false,
-                is_pro: false,
-                is_enterprise: false,
-                fingerprint: Some(model.columns.fingerprint.clone()),
-                missing_since: None,
-                status_before_missing: None,
-                reviewed_pricing: None,
-            };
-            let pricing = model.columns.pricing.clone().unwrap();
-            assert!(self.rows.insert(model.model_id.clone(), (row, pricing)).is_none(), "inserted twice");
+            let mut row = new_row(&model.model_id);
+            row.fingerprint = Some(model.columns.fingerprint.clone());
+            row.highest_prices = model.columns.price.as_ref().unwrap().highest_prices.clone();
+            assert!(self.rows.insert(model.model_id.clone(), row).is_none(), "inserted twice");
         }
         for change in &plan.update {
-            let (row, pricing) = self.rows.get_mut(&change.model_id).expect("an update of an unknown row");
-            write(row, pricing, change);
+            write(self.rows.get_mut(&change.model_id).expect("an update of an unknown row"), change);
+        }
+        let today = plan.at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        if plan.complete && self.complete_days.last() != Some(&today) {
+            self.complete_days.push(today);
         }
     }
 
     /// As the decision trigger does it.
-    fn decide(&mut self, model_id: &str, status: Option<Status>, flags: Option<[bool; 3]>) {
-        let Some((row, pricing)) = self.rows.get_mut(model_id) else { return };
+    fn decide(&mut self, now: Timestamp, model_id: &str, status: Option<Status>, flags: Option<[bool; 3]>) {
+        let Some(row) = self.rows.get_mut(model_id) else { return };
+        if status.is_some_and(|status| status != row.status) {
+            row.status_before_missing = None;
+        }
         row.status = status.unwrap_or(row.status);
         [row.is_free, row.is_pro, row.is_enterprise] =
             flags.unwrap_or([row.is_free, row.is_pro, row.is_enterprise]);
-        row.reviewed_pricing = Some(pricing.clone());
-        row.status_before_missing = None;
+        row.reviewed_at = Some(now);
+        row.reviewed_highest_prices = row.highest_prices.clone();
+        (row.free_revoked_at, row.price_guarded_at) = (None, None);
+    }
+
+    fn decisions(&self) -> Vec<(&str, Status, [bool; 3])> {
+        let decision = |row: &Row| (row.status, [row.is_free, row.is_pro, row.is_enterprise]);
+        self.rows.iter().map(|(id, row)| (id.as_str(), decision(row))).map(|(id, (s, f))| (id, s, f)).collect()
     }
 }
 
-fn write(row: &mut Row, pricing: &mut Value, change: &Change) {
+fn write(row: &mut Row, change: &Change) {
     if let Some(columns) = &change.columns {
         row.fingerprint = Some(columns.fingerprint.clone());
-        *pricing = columns.pricing.clone().unwrap();
+        if let Some(price) = &columns.price {
+            row.highest_prices = price.highest_prices.clone();
+        }
     }
     row.status = change.status.unwrap_or(row.status);
+    let gives = change.is_free == Some(true) && !row.is_free;
+    assert!(!gives || row.free_revoked_at.is_some(), "only what a guard took is given back");
     row.is_free = change.is_free.unwrap_or(row.is_free);
     row.is_pro = change.is_pro.unwrap_or(row.is_pro);
     row.is_enterprise = change.is_enterprise.unwrap_or(row.is_enterprise);
     row.missing_since = change.missing_since.unwrap_or(row.missing_since);
     row.status_before_missing = change.status_before_missing.unwrap_or(row.status_before_missing);
+    row.free_revoked_at = change.free_revoked_at.unwrap_or(row.free_revoked_at);
+    row.price_guarded_at = change.price_guarded_at.unwrap_or(row.price_guarded_at);
+    row.absent_since = change.absent_since.unwrap_or(row.absent_since);
+    row.price_unreadable_since = change.price_unreadable_since.unwrap_or(row.price_unreadable_since);
+    row.price_withheld_since = change.price_withheld_since.unwrap_or(row.price_withheld_since);
 }
 
 fn model_id(model: usize) -> String {
@@ -98,8 +139,7 @@ fn catalogue(listings: &[Listing], incomplete: bool) -> Option<Catalogue> {
             Listing::Gone => None,
             Listing::Unusable => Some(json!({"id": model_id(model), "name": 7})),
             Listing::At(price) => {
-                let pricing = json!({"prompt": PRICES[*price], "completion": "0"});
-                Some(json!({"id": model_id(model), "name": "x", "pricing": pricing}))
+                Some(json!({"id": model_id(model), "name": "x", "pricing": pricing(*price)}))
             }
         })
         .collect();
@@ -108,53 +148,57 @@ fn catalogue(listings: &[Listing], incomplete: bool) -> Option<Catalogue> {
 }
 
 /// Everything that one run may do to one row, as the lifecycle table has it.
-fn check_row(
-    before: &Row,
-    after: &Row,
-    pricing: &Value,
-    listing: Listing,
-    now: Timestamp,
-    settings: &Settings,
-    held: bool,
-) {
-    let was_missing = before.missing_since.is_some();
+fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: bool) {
     let listed = matches!(listing, Listing::At(_));
-    let vanished = !was_missing && after.missing_since.is_some();
-    let returned = was_missing && listed;
-    let late = returned && now.duration_since(before.missing_since.unwrap()) > settings.return_window;
-    let above = |factor: &Option<bigdecimal::BigDecimal>| match (factor, &before.reviewed_pricing) {
-        (Some(factor), Some(reviewed)) => listed && price::is_above(pricing, reviewed, factor),
-        _ => false,
+    let vanished = before.missing_since.is_none() && after.missing_since.is_some();
+    assert!(!vanished || listing == Listing::Gone, "only an absent row vanishes");
+    assert!(!vanished || planned.complete || planned.problem.is_some(), "an incomplete list proves nothing");
+    assert!(before.missing_since.is_none() || after.missing_since.is_none() == listed, "presence follows the list");
+    assert_eq!(after.reviewed_at, before.reviewed_at, "a review is an admin's");
+    let returned = before.missing_since.is_some() && listed;
+    let may_be: &[Status] = match before.status {
+        Status::Disabled => &[Status::Disabled],
+        Status::New | Status::Active if vanished => &[Status::Inactive],
+        Status::New if before.price_guarded_at.is_some() => &[Status::New, Status::Active],
+        Status::New => &[Status::New],
+        Status::Active => &[Status::Active, Status::New],
+        Status::Inactive if returned && before.status_before_missing.is_some() && late => &[Status::New],
+        Status::Inactive if returned && before.status_before_missing.is_some() => &[Status::New, Status::Active],
+        Status::Inactive => &[Status::Inactive],
     };
-    assert!(
-        !vanished || (listing == Listing::Gone && !held),
-        "only an absent row vanishes, and never when held"
-    );
-    assert_eq!(
-        after.missing_since.is_none(),
-        if was_missing { listed } else { !vanished },
-        "presence follows the list"
-    );
-
-    let expected = match (before.status, before.status_before_missing) {
-        (Status::Disabled, _) => Status::Disabled,
-        (Status::New | Status::Active, _) if vanished => Status::Inactive,
-        (Status::Inactive, Some(_)) if late || (returned && above(&settings.price_alert)) => Status::New,
-        (Status::Inactive, Some(was)) if returned => was,
-        (status, _) => status,
-    };
-    let guarded = expected == Status::Active && above(&settings.price_guard);
-    assert_eq!(after.status, if guarded { Status::New } else { expected });
-    assert_eq!(after.reviewed_pricing, before.reviewed_pricing, "a review is an admin's");
-
-    let flags_reset = late && before.status == Status::Inactive && before.status_before_missing.is_some();
-    let was_free = before.reviewed_pricing.as_ref().is_some_and(price::is_free);
-    let revoked = settings.free_guard && listed && was_free && !price::is_free(pricing);
-    assert_eq!(after.is_free, before.is_free && !revoked && !flags_reset);
-    assert_eq!(after.is_pro, before.is_pro && !flags_reset);
-    assert_eq!(after.is_enterprise, before.is_enterprise && !flags_reset);
+    assert!(may_be.contains(&after.status), "{:?} became {:?}", before.status, after.status);
+    let reset = late && listed && before.status == Status::Inactive && before.status_before_missing.is_some();
+    assert_eq!(after.is_pro, before.is_pro && !reset);
+    assert_eq!(after.is_enterprise, before.is_enterprise && !reset);
+    assert!(!(reset && after.is_free));
     let waiting = after.status_before_missing.is_some();
     assert!(!waiting || (after.status == Status::Inactive && after.missing_since.is_some()));
+    let has_read = after.highest_prices.is_some() || before.highest_prices.is_none();
+    assert!(has_read || before.price_unreadable_since.is_some(), "a price is not lost with one list");
+}
+
+/// What users have lost by syncs within a day, as they were before each run, and what they still have.
+fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Settings) {
+    let users_have = |row: &Row| row.status == Status::Active && row.missing_since.is_none();
+    let day = SignedDuration::from_hours(24);
+    let young = |at: Option<Timestamp>| at.is_some_and(|at| planned.at.duration_since(at) < day);
+    let (mut taken, mut now, mut lost) = (0, 0, 0);
+    for (id, row) in &after.rows {
+        let was = before.rows.get(id);
+        let gone = (row.status_before_missing == Some(Status::Active) && young(row.missing_since))
+            || young(row.price_guarded_at);
+        let out_of_free = users_have(row) && young(row.free_revoked_at);
+        let is_fact = was.is_some_and(|was| {
+            let held = was.absent_since.or(was.price_withheld_since);
+            held.is_some_and(|at| planned.at.duration_since(at) >= day * 2 || was.reviewed_at >= Some(at))
+        });
+        let had = was.is_some_and(users_have);
+        taken += usize::from(had && (gone || (out_of_free && was.is_some_and(|was| was.is_free))) && !is_fact);
+        lost += usize::from(gone || out_of_free);
+        now += usize::from(users_have(row) || gone);
+    }
+    let share = settings.max_removal_percent / 100.0 * now as f64;
+    assert!(taken == 0 || lost <= 2 || lost as f64 <= share, "{taken} taken, {lost} lost of {now} within a day");
 }
 
 fn sync(
@@ -166,14 +210,15 @@ fn sync(
     incomplete: bool,
 ) {
     let Some(catalogue) = catalogue(listings, incomplete) else { return };
-    let planned = plan(&table.state(now, settings), catalogue.clone(), max);
+    let state = table.state(now, settings);
+    let planned = plan(state.clone(), catalogue.clone(), max);
     let before = table.clone();
     table.apply(&planned);
     let held = planned.outcome == Outcome::Held;
     for (model, listing) in listings.iter().enumerate() {
         match (before.rows.get(&model_id(model)), table.rows.get(&model_id(model))) {
             (None, None) => assert!(!matches!(listing, Listing::At(_)), "a listed model has a row"),
-            (None, Some((row, _))) => {
+            (None, Some(row)) => {
                 assert!(matches!(listing, Listing::At(_)));
                 assert_eq!(
                     (row.status, row.is_free || row.is_pro || row.is_enterprise),
@@ -181,18 +226,20 @@ fn sync(
                 );
             }
             (Some(_), None) => panic!("a row disappeared"),
-            (Some((before, _)), Some((after, pricing))) => {
-                check_row(before, after, pricing, *listing, now, settings, held);
+            (Some(before), Some(after)) => {
+                let late = before.missing_since.is_some_and(|since| state.was_out_of_window(since));
+                check_row(before, after, *listing, &planned, late);
             }
         }
     }
-    let count = |wanted: fn(&Row) -> bool| table.rows.values().filter(|(row, _)| wanted(row)).count();
+    if max.is_none() {
+        check_guard(&before, table, &planned, settings);
+    }
     assert_eq!(planned.added, table.rows.len() - before.rows.len());
     assert!(planned.withheld == 0 || held);
-    assert!(count(|row| row.missing_since.is_some()) + planned.returned >= planned.missing);
 
-    let again = plan(&table.state(now, settings), catalogue, max);
-    assert_eq!((again.insert.len(), again.update.len()), (0, 0), "a second run writes nothing");
+    let again = plan(table.state(now, settings), catalogue, max);
+    assert_eq!((&again.insert[..], &again.update[..]), (&[][..], &[][..]), "a second run writes nothing: {:?}", planned.problem);
     assert_eq!(again.outcome, if held { Outcome::Held } else { Outcome::Unchanged });
 }
 
@@ -200,7 +247,7 @@ fn any_listing() -> impl Strategy<Value = Listing> {
     prop_oneof![
         2 => Just(Listing::Gone),
         1 => Just(Listing::Unusable),
-        9 => (0..PRICES.len()).prop_map(Listing::At),
+        9 => (0..PRICES).prop_map(Listing::At),
     ]
 }
 
@@ -234,7 +281,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn decisions_move_only_as_the_lifecycle_says(
@@ -243,16 +290,45 @@ proptest! {
         })
     ) {
         let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let mut table = Table { rows: BTreeMap::new() };
+        let mut table = Table::default();
         for step in steps {
             match step {
-                Step::Decide { model, status, flags } => table.decide(&model_id(model), status, flags),
+                Step::Decide { model, status, flags } => table.decide(now, &model_id(model), status, flags),
                 Step::Sync { hours, listings, max_removals, incomplete } => {
                     now += SignedDuration::from_hours(hours);
                     sync(&mut table, now, &settings, &listings, max_removals, incomplete);
                 }
             }
         }
+    }
+
+    #[test]
+    fn lists_that_end_where_they_began_change_no_decision(
+        (settings, first, decisions, between) in (1_usize..12).prop_flat_map(|models| (
+            any_settings(),
+            prop::collection::vec((0..6_usize).prop_map(Listing::At), models),
+            prop::collection::vec((any_status(), any::<[bool; 3]>()), models),
+            prop::collection::vec((1..20_i64, prop::collection::vec(any_listing(), models), any::<bool>()), 1..9),
+        ))
+    ) {
+        let settings = Settings { return_window: SignedDuration::from_hours(24 * 7), ..settings };
+        let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut table = Table::default();
+        sync(&mut table, now, &settings, &first, None, false);
+        for (model, (status, flags)) in decisions.into_iter().enumerate() {
+            table.decide(now, &model_id(model), Some(status), Some(flags));
+        }
+        let decided = table.clone();
+        // in a list that cannot be read at all, nothing is done
+        for (hours, listings, incomplete) in between {
+            now += SignedDuration::from_hours(hours);
+            sync(&mut table, now, &settings, &listings, None, incomplete);
+        }
+        now += SignedDuration::from_hours(1);
+        sync(&mut table, now, &settings, &first, None, false);
+        let ids: Vec<_> = decided.rows.keys().collect();
+        table.rows.retain(|id, _| ids.contains(&id));
+        assert_eq!(table.decisions(), decided.decisions());
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn every_era_parses_whole() {
         assert_eq!(catalogue.next, None, "{name}");
         for model in &catalogue.models {
             let columns = &model.columns;
-            assert!(columns.provider.is_some() && columns.pricing.is_some(), "{name} {}", model.model_id);
+            assert!(columns.provider.is_some() && columns.price.as_ref().unwrap().highest_prices.is_some(), "{name} {}", model.model_id);
             assert!(columns.context_length.is_some(), "{name} {}", model.model_id);
             assert!(!columns.fingerprint.is_empty() && columns.upstream.get("benchmarks").is_none());
         }
@@ -75,12 +75,13 @@ fn modalities_are_known_since_they_were_first_told() {
 fn peculiar_rows_are_read_as_they_are() {
     assert_eq!(peculiar_rows().len(), 21);
     let router = peculiar("router with variable price");
-    assert_eq!((router.prompt_usd_per_million, router.max_completion_tokens), (None, None));
+    assert_eq!((router.price.unwrap().prompt_usd_per_million, router.max_completion_tokens), (None, None));
     let alias = peculiar("tilde alias");
     assert_eq!(alias.provider.as_deref(), Some("anthropic"));
     assert_eq!(alias.upstream["alias_target"]["slug"], "anthropic/claude-opus-5");
     let noise = peculiar("a double cannot");
-    let prices = [noise.prompt_usd_per_million.unwrap(), noise.completion_usd_per_million.unwrap()];
+    let price = noise.price.unwrap();
+    let prices = [price.prompt_usd_per_million.unwrap(), price.completion_usd_per_million.unwrap()];
     assert!(prices.contains(&"1.00000000000000015".to_owned()), "{prices:?}");
     assert!(peculiar("trailing blank").name.ends_with(' '));
     assert_eq!(peculiar("empty description").description.as_deref(), Some(""));

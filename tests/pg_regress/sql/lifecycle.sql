@@ -10,30 +10,30 @@ SELECT outcome, added FROM model_access_load(pg_temp.listing(:all));
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'openai/gpt-5';
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5-mini';
 UPDATE model_access SET status = 'disabled', is_pro = true, note = 'leaks' WHERE model_id = 'openai/gpt-5-nano';
--- Only gpt-4o stays: what was new or active becomes inactive, the others only missing.
-SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+-- max_removals, since the guard has a test of its own. Only gpt-4o stays: what was new or active becomes inactive, the others only missing.
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'), max_removals => 4);
 SELECT * FROM pg_temp.show();
 -- Absent again: nothing is written.
-SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'), max_removals => 4);
 -- All return in time: each is what it was. The ban survived.
 SELECT outcome, returned, changed FROM model_access_load(pg_temp.listing(:all));
 SELECT * FROM pg_temp.show();
 -- They go once more, and return after the window: approved and unreviewed ones wait for review, without tiers.
-SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
-UPDATE model_access SET missing_since = missing_since - interval '7 days 1 minute';
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'), max_removals => 4);
+SELECT pg_temp.days_pass(8);
 SELECT outcome, returned FROM model_access_load(pg_temp.listing(:all));
 SELECT * FROM pg_temp.show();
 SELECT model_id, returned_at IS NOT NULL AS returned, tiers_before FROM model_access WHERE returned_at IS NOT NULL ORDER BY model_id COLLATE "C";
 -- A decision on a missing model stands when it returns, even one that changes nothing.
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
-SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'), max_removals => 4);
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5';
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5-pro';
 SELECT outcome, returned FROM model_access_load(pg_temp.listing(:all));
 SELECT * FROM pg_temp.show() WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
 -- A model that returns in time at more than price_alert times its reviewed price waits for review, with its tiers.
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
-SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'));
+SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-4o'), max_removals => 4);
 SELECT pg_temp.reprice('openai/gpt-5', '0.0000025', '0.00001'), pg_temp.reprice('openai/gpt-5-pro', '0.0000301', '0.00024');
 SELECT outcome, returned, changed FROM model_access_load(pg_temp.listing(:all));
 SELECT * FROM pg_temp.show() WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pro');
@@ -47,6 +47,16 @@ SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-5';
 SELECT model_access_set('price_guard', '1.5');
 SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
 SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-5';
+-- What it took comes back when the price is again as reviewed, unless an admin has decided meanwhile.
+SELECT pg_temp.reprice('openai/gpt-5', '0.00000126', '0.00001');
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-5';
+SELECT pg_temp.reprice('openai/gpt-5', '0.000002', '0.00001');
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5';
+SELECT pg_temp.reprice('openai/gpt-5', '0.00000126', '0.00001');
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-5';
 -- free_guard: what was free at its review leaves the free tier when it is not free; what cost money stays.
 SELECT pg_temp.reprice('openai/gpt-4o', '0', '0');
 UPDATE recorded SET entry = entry #- '{pricing,input_cache_read}' WHERE model_id = 'openai/gpt-4o';
@@ -55,6 +65,17 @@ UPDATE model_access SET status = 'active', is_free = true, is_pro = true WHERE m
 SELECT pg_temp.reprice('openai/gpt-4o', '0', '0.000001'), pg_temp.reprice('openai/gpt-5-mini', '0.0000003', '0.000002');
 SELECT outcome, changed, free_revoked FROM model_access_load(pg_temp.listing(:all));
 SELECT * FROM pg_temp.show() WHERE model_id IN ('openai/gpt-4o', 'openai/gpt-5-mini');
+SELECT model_id FROM model_access WHERE free_revoked_at IS NOT NULL;
+-- It is free again within the window, and so back; then it charges for a search, and is free again too late.
+SELECT pg_temp.reprice('openai/gpt-4o', '0', '0');
+SELECT outcome, changed, free_revoked FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-4o';
+UPDATE recorded SET entry = jsonb_set(entry, '{pricing,web_search}', '"0.01"') WHERE model_id = 'openai/gpt-4o';
+SELECT outcome, changed, free_revoked FROM model_access_load(pg_temp.listing(:all));
+SELECT pg_temp.days_pass(8);
+UPDATE recorded SET entry = entry #- '{pricing,web_search}' WHERE model_id = 'openai/gpt-4o';
+SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
+SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-4o';
 SELECT model_id FROM model_access WHERE free_revoked_at IS NOT NULL;
 -- An admin who puts it back knows what it costs.
 UPDATE model_access SET is_free = true WHERE model_id = 'openai/gpt-4o';
