@@ -66,7 +66,8 @@ UPDATE model_access SET note = 'fine' WHERE model_id = 'acme/one';
 SELECT model_access_confirm('acme/one');
 CREATE OR REPLACE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO public.events VALUES (NEW.model_id, NEW.status); RETURN NULL; END $$;
-GRANT INSERT ON events TO PUBLIC;
+SELECT model_access_confirm('acme/one');
+ALTER FUNCTION note_change() SECURITY DEFINER SET search_path = public, pg_temp;
 SELECT model_access_confirm('acme/one');
 SELECT count(*) FROM events;
 SELECT ok, detail FROM model_access_health() WHERE "check" = 'privileges';
