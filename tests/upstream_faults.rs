@@ -289,4 +289,16 @@ fn a_standby_says_where_to_sync() {
         .batch_execute("UPDATE model_access SET status = 'active', is_free = true WHERE provider = 'qwen'")
         .unwrap();
     tests::wait_until(&mut standby.connect(), "(SELECT count(*) FROM models_for_tier('free')) = 51");
+    // users and dry runs too
+    cluster
+        .connect()
+        .batch_execute(
+            "CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text, allowed_models text[]);
+             INSERT INTO profiles VALUES ('alice', 'free', '{openai/gpt-5}'); SELECT model_access_bind_profiles('profiles')",
+        )
+        .unwrap();
+    tests::wait_until(&mut standby.connect(), "(SELECT count(*) FROM models_for_user('alice')) = 51");
+    let lost =
+        "SELECT lose FROM model_access_import_allowed_models('profiles') WHERE model_id = 'openai/gpt-5'";
+    assert_eq!(standby.connect().query_one(lost, &[]).unwrap().get::<_, i64>(0), 1);
 }

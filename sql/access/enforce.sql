@@ -28,7 +28,7 @@ BEGIN
     IF coalesce(cardinality(columns), 0) <> 2 OR event !~ '^(BEFORE|AFTER) (INSERT|UPDATE) ROW$' THEN
         RAISE EXCEPTION 'trigger "%" of % calls model_access_enforce wrongly', name, relation::regclass
             USING ERRCODE = 'trigger_protocol_violated',
-                  HINT = 'CREATE TRIGGER … BEFORE INSERT OR UPDATE OF user_id, model_id ON … FOR EACH ROW EXECUTE FUNCTION model_access_enforce(''user_id'', ''model_id'')';
+                  HINT = 'CREATE TRIGGER … AFTER INSERT OR UPDATE OF user_id, model_id ON … FOR EACH ROW EXECUTE FUNCTION model_access_enforce(''user_id'', ''model_id'')';
     ELSIF (SELECT count(*) <> cardinality(columns) FROM unnest(columns) AS c(name)
            JOIN pg_attribute AS a ON a.attrelid = relation AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped) THEN
         RAISE EXCEPTION '% has no column "%" or none "%"', relation::regclass, columns[0], columns[1] -- as TG_ARGV counts

@@ -270,12 +270,23 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_tier_map(jsonb) IS 'Internal. Error 22023 for what maps no names to tiers; NULL passes.';
 
+CREATE FUNCTION @extschema@._model_access_enum_without_tier() RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
+    FROM @extschema@._model_access_bound AS b
+    JOIN pg_enum AS e ON e.enumtypid = @extschema@._model_access_column_type(b.profiles::oid, b.tier_number)
+    HAVING NOT bool_or(CASE WHEN b.tier_map IS NULL THEN e.enumlabel IN ('free', 'pro', 'enterprise') ELSE b.tier_map ? e.enumlabel::text END);
+END;
+COMMENT ON FUNCTION @extschema@._model_access_enum_without_tier() IS 'Internal. The labels of the enum in the bound tier column where none of them is a tier; NULL where one is, or the column is no enum.';
+
 CREATE FUNCTION @extschema@._model_access_warn_of_profiles() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     bound   record;
     writers text := @extschema@._model_access_tier_writers();
     unknown text := @extschema@._model_access_users_without_tier();
+    labels  text := @extschema@._model_access_enum_without_tier();
 BEGIN
     SELECT b.profiles, a.attname AS tier_column INTO bound
     FROM @extschema@._model_access_bound AS b JOIN pg_attribute AS a ON a.attrelid = b.profiles AND a.attnum = b.tier_number;
@@ -287,10 +298,15 @@ BEGIN
     IF unknown IS NOT NULL THEN
         RAISE WARNING 'users of % in a tier that does not exist: %', bound.profiles, unknown
             USING DETAIL = 'An unknown tier grants nothing.', HINT = 'Correct the tiers, or say what they mean with tier_map.';
+    -- with users the count says it; a table without users would pass unheard
+    ELSIF labels IS NOT NULL THEN
+        RAISE WARNING 'no value of column "%" of % is a tier', bound.tier_column, bound.profiles
+            USING DETAIL = format('Its type is an enum of %s. An unknown tier grants nothing.', labels),
+                  HINT = 'Say what they mean with tier_map, as in tier_map => ''{"MAX": "pro"}''.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_warn_of_profiles() IS 'Internal. Warns of roles that may change tiers, and of users in tiers that do not exist.';
+COMMENT ON FUNCTION @extschema@._model_access_warn_of_profiles() IS 'Internal. Warns of roles that may change tiers, of users in tiers that do not exist, and of an enum none of whose labels is a tier.';
 
 CREATE FUNCTION @extschema@._model_access_check_reader(profiles regclass) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -340,4 +356,4 @@ BEGIN
     PERFORM @extschema@._model_access_warn_of_profiles();
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS 'Names the table that knows the users; a second call replaces the first. id_column: uuid, text, varchar or integer, with an index; tier_column: text, varchar, char or enum. tier_map: what the tier column calls the tiers, such as {"MAX": "pro"}; with it only its names count. notify: whether triggers on the table tell listeners of channel model_access of changed tiers. Warns when others than its owner and admins may UPDATE the tier, and of users in tiers that do not exist. Errors: 42809 not a table, 42703 no such column, 42804 a type that is no key or tier, 55000 no index, 22023 a tier_map that is none, 42501 not the owner. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS 'Names the table that knows the users; a second call replaces the first. id_column: uuid, text, varchar or integer, with an index; tier_column: text, varchar, char or enum. tier_map: what the tier column calls the tiers, such as {"MAX": "pro"}; with it only its names count. notify: whether triggers on the table tell listeners of channel model_access of changed tiers. Warns when others than its owner and admins may UPDATE the tier, of users in tiers that do not exist, and of an enum none of whose labels is a tier. Errors: 42809 not a table, 42703 no such column, 42804 a type that is no key or tier, 55000 no index, 22023 a tier_map that is none, 42501 not the owner. Owner only.';

@@ -52,8 +52,8 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_health_of_profiles() IS 'Internal. The part of model_access_health about the bound table.';
 
-CREATE FUNCTION @extschema@.model_access_health() RETURNS TABLE ("check" text, ok boolean, detail text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET jit = off AS $$
+CREATE FUNCTION @extschema@._model_access_health_checks() RETURNS TABLE ("check" text, ok boolean, detail text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH review AS (SELECT * FROM @extschema@.model_access_review),
     size AS (
         SELECT pg_total_relation_size('@extschema@.model_access_history'::regclass) AS history,
@@ -75,4 +75,20 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET d
     UNION ALL
     SELECT 'size', history + log < 1024 ^ 3, format('history %s, log %s', pg_size_pretty(history), pg_size_pretty(log)) FROM size
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: last_success (not older than sync_interval, with 90 minutes to spare), last_run, withheld, tiers (none has lost its last model to syncs), review (nothing waits for more than 7 days), free_revoked, expiring, profiles (no unknown tiers in the bound table), tier_column (nobody but its owner and admins may update it), privileges (roles hold what model_access_grant gave and nothing else, owners, members, triggers, rules and policies are the install''s own, nobody else may create in the schema), size (below 1 GB).';
+COMMENT ON FUNCTION @extschema@._model_access_health_checks() IS 'Internal. Every check of model_access_health but that of the schema.';
+
+CREATE FUNCTION @extschema@.model_access_health() RETURNS TABLE ("check" text, ok boolean, detail text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET jit = off
+BEGIN ATOMIC
+    -- this body knows what it calls by number, and so still answers when the names in the others are wrong
+    WITH schema AS (
+        SELECT n.nspname AS is_now, (parse_ident('@extschema@'))[1] AS was
+        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = '@extschema@.model_access'::regclass)
+    SELECT 'schema', s.is_now = s.was, CASE WHEN s.is_now = s.was THEN format('the schema is %I, as at the install', s.is_now)
+        ELSE format('the schema was %I at the install, and functions look for it there: ALTER SCHEMA %I RENAME TO %1$I', s.was, s.is_now) END
+    FROM schema AS s
+    UNION ALL
+    SELECT h."check", h.ok, h.detail FROM @extschema@._model_access_health_checks() AS h
+    WHERE (SELECT s.is_now = s.was FROM schema AS s);
+END;
+COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: schema (it has the name it had at the install; if not, there is no other row), last_success (not older than sync_interval, with 90 minutes to spare), last_run, withheld, tiers (none has lost its last model to syncs), review (nothing waits for more than 7 days), free_revoked, expiring, profiles (no unknown tiers in the bound table), tier_column (nobody but its owner and admins may update it), privileges (roles hold what model_access_grant gave and nothing else, owners, members, triggers, rules and policies are the install''s own, nobody else may create in the schema), size (below 1 GB).';

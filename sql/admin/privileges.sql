@@ -177,7 +177,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     numbered AS (SELECT f.*, row_number() OVER (ORDER BY f.rank, f.what) AS n, count(*) OVER () AS total FROM finding AS f)
     SELECT 'privileges', count(*) = 0, coalesce(
         string_agg(n.what, '; ' ORDER BY n.n) FILTER (WHERE n.n <= 5) || CASE WHEN max(n.total) > 5 THEN format('; and %s more', max(n.total) - 5) ELSE '' END
-            || CASE WHEN bool_or(n.rank = 3) THEN '; model_access_repair_privileges() puts back what is lacking' ELSE '' END,
+            || coalesce('; model_access_repair_privileges() ' || nullif(concat_ws(' and ', CASE WHEN bool_or(n.what LIKE 'PUBLIC holds %') THEN 'takes what PUBLIC holds' END,
+                CASE WHEN bool_or(n.rank = 3) THEN 'puts back what is lacking' END), ''), ''),
         'roles hold what model_access_grant gave, and nothing else')
     FROM numbered AS n
 $$;

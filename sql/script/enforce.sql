@@ -44,4 +44,4 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_enforce() IS 'Trigger function, BEFORE or AFTER INSERT OR UPDATE FOR EACH ROW, with the names of the column that holds the user and of the one that holds the model: refuses with 42501 a row whose user may not use its model, with the reason as DETAIL. A NULL model passes, and so does an UPDATE that changes neither. Costs one lookup of the user and one of the model a row.';
+COMMENT ON FUNCTION @extschema@.model_access_enforce() IS 'Trigger function, AFTER (or BEFORE) INSERT OR UPDATE FOR EACH ROW, with the names of the column that holds the user and of the one that holds the model: refuses with 42501 a row whose user may not use its model, with the reason as DETAIL. A NULL model passes, and so does an UPDATE that changes neither. BEFORE judges an upsert of a row that was let in earlier as a new row, and may refuse it; AFTER judges it as the UPDATE that it is. Costs one lookup of the user and one of the model a row.';

@@ -59,6 +59,23 @@ DROP TRIGGER model_access_enforce ON generated;
 CREATE TRIGGER model_access_enforce AFTER INSERT ON generated FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
 INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5-nano"}');
 INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5"}');
+-- An upsert is an INSERT to a BEFORE trigger, whatever becomes of it; an AFTER trigger sees what it became.
+CREATE TABLE upserted (message_id integer PRIMARY KEY, u text, m text, body text);
+CREATE TRIGGER model_access_enforce BEFORE INSERT OR UPDATE OF u, m ON upserted FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
+INSERT INTO upserted VALUES (1, '1', 'openai/gpt-5-nano', 'hello');
+UPDATE model_access SET is_free = false WHERE model_id = 'openai/gpt-5-nano';
+INSERT INTO upserted VALUES (1, '1', 'openai/gpt-5-nano', 'edited')
+ON CONFLICT (message_id) DO UPDATE SET u = excluded.u, m = excluded.m, body = excluded.body;
+INSERT INTO upserted VALUES (1, '1', 'openai/gpt-5-nano', 'again') ON CONFLICT DO NOTHING;
+CREATE OR REPLACE TRIGGER model_access_enforce AFTER INSERT OR UPDATE OF u, m ON upserted FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
+INSERT INTO upserted VALUES (1, '1', 'openai/gpt-5-nano', 'edited')
+ON CONFLICT (message_id) DO UPDATE SET u = excluded.u, m = excluded.m, body = excluded.body RETURNING body;
+INSERT INTO upserted VALUES (1, '1', 'openai/gpt-5-nano', 'again') ON CONFLICT DO NOTHING;
+INSERT INTO upserted VALUES (1, '1', 'openai/gpt-5', 'other')
+ON CONFLICT (message_id) DO UPDATE SET u = excluded.u, m = excluded.m, body = excluded.body;
+INSERT INTO upserted VALUES (2, '1', 'openai/gpt-5-nano', 'new');
+SELECT * FROM upserted;
+UPDATE model_access SET is_free = true WHERE model_id = 'openai/gpt-5-nano';
 -- Wrong calls.
 CREATE TYPE mood AS ENUM ('openai/gpt-5-nano');
 CREATE TABLE wrong (u bigint, m mood, j jsonb);
