@@ -14,7 +14,7 @@ use tests::{Cluster, Random, daily_catalogues, days, push_program};
 type Flags = [bool; 3];
 
 /// What the replay knows of a row, kept by a second reading of the lifecycle table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Row {
     status: String,
     before: Option<String>,
@@ -22,6 +22,9 @@ struct Row {
     missing_since: Option<usize>,
     price: Value,
     reviewed: Option<Value>,
+    /// The days on which a sync took the free tier or, because of its price, the approval.
+    revoked: Option<usize>,
+    guarded: Option<usize>,
 }
 
 /// The models of one day: id and pricing, straight from the file.
@@ -32,23 +35,30 @@ fn read_day(folder: &Path, day: &str) -> BTreeMap<String, Value> {
     models.map(|model| (model["id"].as_str().unwrap().to_owned(), model["pricing"].clone())).collect()
 }
 
-fn usd(pricing: &Value, key: &str) -> f64 {
-    pricing[key].as_str().unwrap().parse().unwrap()
+/// The prices of a pricing that cost something, or are variable (`None`). On these days there are no overrides.
+fn costs(pricing: &Value) -> BTreeMap<&str, Option<f64>> {
+    let prices = pricing.as_object().unwrap().iter().filter_map(|(key, price)| Some((key.as_str(), price.as_str()?)));
+    let prices = prices.map(|(key, price)| (key, price.parse::<f64>().unwrap()));
+    prices.filter(|(_, usd)| *usd != 0.0).map(|(key, usd)| (key, (usd > 0.0).then_some(usd))).collect()
 }
 
-fn is_free(pricing: &Value) -> bool {
-    pricing
-        .as_object()
-        .unwrap()
-        .values()
-        .all(|price| price.as_str().is_none_or(|p| p.parse::<f64>().unwrap() == 0.0))
-}
-
-fn above_twice(now: &Value, reviewed: &Value) -> bool {
-    ["prompt", "completion"].iter().any(|key| {
-        let then = usd(reviewed, key);
-        then >= 0.0 && (usd(now, key) < 0.0 || usd(now, key) > then * 2.0)
+fn is_above(now: &Value, reviewed: &Value, factor: f64) -> bool {
+    let (now, reviewed) = (costs(now), costs(reviewed));
+    now.iter().any(|(key, usd)| match (usd, reviewed.get(key)) {
+        (Some(usd), Some(Some(then))) => *usd > then * factor,
+        (None, Some(None)) => false,
+        _ => true,
     })
+}
+
+/// A model leaves the free tier that was free when reviewed, or of unknown price, unless it is still so.
+fn stopped_being_free(now: &Value, reviewed: &Value) -> bool {
+    let (now, reviewed) = (costs(now), costs(reviewed));
+    match reviewed.values().any(Option::is_some) {
+        true => false,
+        false if reviewed.is_empty() => !now.is_empty(),
+        false => now.values().any(Option::is_some),
+    }
 }
 
 /// One day on the second reading; gives how many rows were added, went missing and returned.
@@ -63,24 +73,9 @@ fn advance(rows: &mut BTreeMap<String, Row>, listed: &BTreeMap<String, Value>, d
                     row.before = Some(std::mem::replace(&mut row.status, "inactive".into()));
                 }
             }
-            (Some(price), since) => {
-                if let Some(since) = since {
-                    returned += 1;
-                    row.missing_since = None;
-                    if let Some(before) = row.before.take() {
-                        let late = day - since > 7;
-                        let dearer =
-                            row.reviewed.as_ref().is_some_and(|reviewed| above_twice(price, reviewed));
-                        row.status = if late || dearer { "new".into() } else { before };
-                        if late {
-                            row.flags = [false; 3];
-                        }
-                    }
-                }
-                row.price = price.clone();
-                if row.flags[0] && row.reviewed.as_ref().is_some_and(is_free) && !is_free(price) {
-                    row.flags[0] = false;
-                }
+            (Some(price), _) => {
+                returned += usize::from(row.missing_since.is_some());
+                list(row, price, day);
             }
             (None, Some(_)) => {}
         }
@@ -88,18 +83,41 @@ fn advance(rows: &mut BTreeMap<String, Row>, listed: &BTreeMap<String, Value>, d
     for (id, price) in listed {
         rows.entry(id.clone()).or_insert_with(|| {
             added += 1;
-            let (before, reviewed) = (None, None);
-            Row {
-                status: "new".into(),
-                before,
-                flags: [false; 3],
-                missing_since: None,
-                price: price.clone(),
-                reviewed,
-            }
+            Row { status: "new".into(), price: price.clone(), ..Row::default() }
         });
     }
     [added, missing, returned]
+}
+
+fn list(row: &mut Row, price: &Value, day: usize) {
+    let is_late = |since: Option<usize>| since.is_some_and(|since| day - since > 7);
+    let late = is_late(row.missing_since);
+    let above = |row: &Row, factor| row.reviewed.as_ref().is_some_and(|reviewed| is_above(price, reviewed, factor));
+    if row.missing_since.take().is_some()
+        && let Some(before) = row.before.take()
+    {
+        if late {
+            row.flags = [false; 3];
+        } else if above(row, 2.0) && before == "active" {
+            row.guarded = Some(day);
+        }
+        row.status = if late || above(row, 2.0) { "new".into() } else { before };
+    }
+    row.price = price.clone();
+    if !late && !above(row, 1.0) {
+        if row.revoked.is_some() && !is_late(row.revoked) {
+            row.flags[0] = true;
+            row.revoked = None;
+        }
+        if row.guarded.is_some() && !is_late(row.guarded) && row.status == "new" {
+            row.status = "active".into();
+            row.guarded = None;
+        }
+    }
+    if row.flags[0] && row.reviewed.as_ref().is_some_and(|reviewed| stopped_being_free(price, reviewed)) {
+        row.flags[0] = false;
+        row.revoked = Some(day);
+    }
 }
 
 /// A few decisions, on missing rows too, in SQL and on the second reading.
@@ -112,29 +130,44 @@ fn decide(client: &mut Client, rows: &mut BTreeMap<String, Row>, random: &mut Ra
         let update = "UPDATE model_access SET status = $2, is_free = $3, is_pro = $4, is_enterprise = $5 WHERE model_id = $1";
         assert_eq!(client.execute(update, &[id, &status, &flags[0], &flags[1], &flags[2]]).unwrap(), 1);
         let row = rows.get_mut(id).unwrap();
-        row.status = status.into();
-        row.flags = flags;
-        row.before = None;
+        let is_same = row.status == status && row.flags == flags;
+        if is_same && row.before.is_none() {
+            continue; // nothing was changed, so nothing was decided
+        }
+        if row.status != status || is_same {
+            row.before = None;
+        }
+        (row.status, row.flags) = (status.into(), flags);
         row.reviewed = Some(row.price.clone());
+        (row.revoked, row.guarded) = (None, None);
     }
 }
 
 /// The rows of the table in the form of the second reading.
 fn table(client: &mut Client, day: usize) -> BTreeMap<String, Row> {
     let query = "SELECT model_id, status, status_before_missing, is_free, is_pro, is_enterprise, pricing::text, reviewed_pricing::text,
-                        round(extract(epoch FROM clock_timestamp() - missing_since) / 86400)::integer
+                        round(extract(epoch FROM clock_timestamp() - missing_since) / 86400)::integer,
+                        round(extract(epoch FROM clock_timestamp() - free_revoked_at) / 86400)::integer,
+                        round(extract(epoch FROM clock_timestamp() - price_guarded_at) / 86400)::integer
                  FROM model_access";
     let json = |text: Option<&str>| text.map(|text| serde_json::from_str(text).unwrap());
     let rows = client.query(query, &[]).unwrap();
     let read = rows.iter().map(|row| {
-        let ago: Option<i32> = row.get(8);
-        let missing_since = ago.map(|ago| day - usize::try_from(ago).unwrap());
+        let day_of = |column: usize| row.get::<_, Option<i32>>(column).map(|ago| day - usize::try_from(ago).unwrap());
+        let [missing_since, revoked, guarded] = [8, 9, 10].map(day_of);
         let flags = [row.get(3), row.get(4), row.get(5)];
         let (price, reviewed) = (json(row.get(6)).unwrap(), json(row.get(7)));
-        (row.get(0), Row { status: row.get(1), before: row.get(2), flags, missing_since, price, reviewed })
+        (row.get(0), Row { status: row.get(1), before: row.get(2), flags, missing_since, price, reviewed, revoked, guarded })
     });
     read.collect()
 }
+
+const A_DAY_PASSES: &str = "
+    UPDATE model_access SET missing_since = missing_since - interval '1 day', reviewed_at = reviewed_at - interval '1 day',
+        free_revoked_at = free_revoked_at - interval '1 day', price_guarded_at = price_guarded_at - interval '1 day',
+        last_run_id = last_run_id + 1;
+    UPDATE model_access_sync_log SET started_at = started_at - interval '1 day';
+    SELECT nextval('model_access_sync_log_run_id_seq')";
 
 /// Replays every day; `run` syncs one day and gives the outcome and the counts of its run row.
 fn replay(
@@ -147,16 +180,18 @@ fn replay(
     let mut rows = BTreeMap::new();
     for (number, day) in days(folder).iter().enumerate() {
         // a day passes
-        client
-            .batch_execute("UPDATE model_access SET missing_since = missing_since - interval '1 day'")
-            .unwrap();
+        client.batch_execute(A_DAY_PASSES).unwrap();
         let expected = advance(&mut rows, &read_day(folder, day), number);
         let (outcome, counts) = run(client, day);
         assert!(outcome == "applied" || outcome == "unchanged", "{day}: {outcome}");
         assert_eq!(counts, expected, "{day}: added, missing, returned");
         let (outcome, counts) = run(client, day);
         assert_eq!((outcome.as_str(), counts), ("unchanged", [0; 3]), "{day}, again");
-        assert_eq!(table(client, number), rows, "{day}");
+        let stored = table(client, number);
+        assert_eq!(stored.len(), rows.len(), "{day}");
+        for (id, row) in &rows {
+            assert_eq!(stored.get(id), Some(row), "{day}: {id}");
+        }
         // much on the first day, then a little every day
         decide(client, &mut rows, &mut random, if number == 0 { 200 } else { 6 });
     }

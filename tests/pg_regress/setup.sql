@@ -19,7 +19,7 @@ CREATE FUNCTION pg_temp.all_but(VARIADIC ids text[]) RETURNS text LANGUAGE sql A
 CREATE FUNCTION pg_temp.reprice(id text, prompt text, completion text) RETURNS void LANGUAGE sql AS
     $$ UPDATE recorded SET entry = jsonb_set(entry, '{pricing}', entry -> 'pricing' || jsonb_build_object('prompt', prompt, 'completion', completion)) WHERE model_id = id $$;
 -- As if that many days had passed, with a complete list on each.
-CREATE FUNCTION pg_temp.days_pass(days integer) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION pg_temp.days_pass(days integer) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     UPDATE model_access_sync_log SET started_at = started_at - days * interval '1 day';
     INSERT INTO model_access_sync_log (started_at, duration_ms, outcome, complete, run_by)
         SELECT clock_timestamp() - d * interval '1 day', 0, 'unchanged', true, 'test' FROM generate_series(1, days) AS d;
@@ -28,6 +28,6 @@ CREATE FUNCTION pg_temp.days_pass(days integer) RETURNS void LANGUAGE sql AS $$
         price_unreadable_since = price_unreadable_since - days * interval '1 day',
         free_revoked_at = free_revoked_at - days * interval '1 day', price_guarded_at = price_guarded_at - days * interval '1 day',
         reviewed_at = reviewed_at - days * interval '1 day', last_run_id = last_run_id + 1000;
-    SELECT setval('model_access_sync_log_run_id_seq', (SELECT max(last_run_id) FROM model_access));
-$$;
+    PERFORM setval('model_access_sync_log_run_id_seq', (SELECT max(last_run_id) FROM model_access));
+END $$;
 \set ECHO all
