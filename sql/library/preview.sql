@@ -3,7 +3,7 @@
 CREATE FUNCTION @extschema@._model_access_preview(plan jsonb) RETURNS TABLE (action text, model_id text, detail jsonb)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT 'failed', NULL::text, plan -> 'problem' WHERE plan ->> 'outcome' = 'failed'
+    SELECT plan ->> 'outcome', NULL::text, plan -> 'problem' WHERE plan ->> 'outcome' IN ('failed', 'held')
     UNION ALL
     SELECT 'add', n.model ->> 'model_id', n.model - '{model_id,upstream,fingerprint}'::text[]
     FROM jsonb_array_elements(plan -> 'insert') AS n(model)
@@ -79,4 +79,4 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), give_back (the price is as reviewed again), withhold or failed; detail: {column: {"old", "new"}}, or the new columns, or the reason. Error 42501 for a document from anybody but the owner.';
+COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), give_back (the price is as reviewed again), withhold, and held or failed for the run; detail: {column: {"old", "new"}}, or the new columns, or the reason. Error 42501 for a document from anybody but the owner.';
