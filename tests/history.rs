@@ -212,6 +212,23 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
         )
         .unwrap();
     assert_eq!(heard(&mut listener).len(), 1);
+    // what upstream measures is in no column of its own
+    let load = "SELECT outcome, changed FROM model_access_load((
+        SELECT jsonb_agg(upstream || jsonb_build_object('endpoints', $1::text))::text FROM model_access))";
+    let history = "SELECT count(*) FROM model_access_history";
+    let recorded: i64 = client.query_one(history, &[]).unwrap().get(0);
+    for uptime in ["99.1", "99.2"] {
+        let run = client.query_one(load, &[&uptime]).unwrap();
+        assert_eq!((run.get(0), run.get(1)), ("applied", 421));
+    }
+    assert!(heard(&mut listener).is_empty());
+    assert_eq!(client.query_one(history, &[]).unwrap().get::<_, i64>(0), recorded);
+    // bookkeeping alone is silent, what waits is not
+    let write = "UPDATE model_access SET last_run_id = last_run_id + 1";
+    client.batch_execute(&format!("{write}, changed_at = now()")).unwrap();
+    assert!(heard(&mut listener).is_empty());
+    client.batch_execute(&format!("{write}, absent_since = now() WHERE model_id = 'openai/gpt-5'")).unwrap();
+    assert_eq!(heard(&mut listener).len(), 1);
 }
 
 #[test]

@@ -21,7 +21,8 @@ CREATE TABLE @extschema@.model_access_sync_log (
     error        text,
     error_code   text,
     max_removals integer,
-    run_by       text NOT NULL
+    run_by       text NOT NULL,
+    changed_key  text
 );
 ALTER SEQUENCE @extschema@.model_access_sync_log_run_id_seq OWNED BY @extschema@.model_access_sync_log.run_id;
 
@@ -44,3 +45,4 @@ COMMENT ON COLUMN @extschema@.model_access_sync_log.error IS 'What went wrong or
 COMMENT ON COLUMN @extschema@.model_access_sync_log.error_code IS 'SQLSTATE of error: 08001 not reached, 08004 TLS, 08006 answer incomplete or too late, 58000 HTTP status, 54000 too large, 22032 not JSON, 22000 not a catalogue, 02000 no usable model, 55P03 or 40P01 table locked, 55006 another sync running, 01000 removals withheld.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.max_removals IS 'The argument of the call: how many removals it let through.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.run_by IS 'The role in effect that ran it.';
+COMMENT ON COLUMN @extschema@.model_access_sync_log.changed_key IS 'The top-level key of the entries that changed in more than half of the known models, where more than ten changed; NULL where there is none.';
