@@ -6,7 +6,7 @@ use postgres::Client;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tests::{Cluster, Run, eras, snapshot, sync};
+use tests::{Cluster, Run, daily_catalogues, eras, snapshot, sync};
 
 /// Syncs a scenario; the run must have one row, and a WARNING with a hint that names the URL.
 fn faulty_sync(cluster: &Cluster, scenario: &str) -> Run {
@@ -264,6 +264,21 @@ fn a_catalogue_in_another_dress_is_read() {
             false => assert_eq!((run.outcome.as_str(), run.error), ("unchanged", None), "{scenario}"),
         }
         assert_eq!(snapshot(&mut client), before, "{scenario}");
+    }
+}
+
+#[test]
+fn a_day_that_brings_every_model_a_key_is_applied_and_names_it() {
+    let cluster = Cluster::start_serving(&daily_catalogues());
+    for (before, day, key) in
+        [("2026-01-15", "2026-01-16", "expiration_date"), ("2026-03-25", "2026-03-26", "knowledge_cutoff")]
+    {
+        sync(&mut cluster.fetching(&format!("catalogue={before}"))).unwrap();
+        let run = faulty_sync(&cluster, &format!("catalogue={day}"));
+        assert_eq!((run.outcome.as_str(), run.error), ("applied", None), "{day}");
+        let query = "SELECT changed_key FROM model_access_sync_log ORDER BY run_id DESC LIMIT 1";
+        let named: Option<String> = cluster.connect().query_one(query, &[]).unwrap().get(0);
+        assert_eq!(named.as_deref(), Some(key), "{day}");
     }
 }
 

@@ -242,7 +242,7 @@ impl Body {
     }
 }
 
-/// Bytes up to a maximum.
+/// Bytes up to a maximum; what is too much is an error.
 struct Capped {
     bytes: Vec<u8>,
     max: usize,
@@ -251,12 +251,10 @@ struct Capped {
 
 impl Write for Capped {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        if self.is_full || part.len() > self.max - self.bytes.len() {
-            self.is_full = true;
-            return Err(io::Error::other("it is too large"));
-        }
-        self.bytes.extend_from_slice(part);
-        Ok(part.len())
+        let room = self.max - self.bytes.len();
+        self.is_full |= part.len() > room;
+        self.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
+        if self.is_full { Err(io::Error::other("it is too large")) } else { Ok(part.len()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -270,8 +268,12 @@ async fn refused(url: &Url, mut response: Response) -> Failure {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let location = header(LOCATION).map(|location| excerpt(&location, MAX_QUOTED));
     let retry_after = header(RETRY_AFTER).and_then(|value| retry_after(&value));
-    let said = match response.chunk().await {
-        Ok(Some(chunk)) => excerpt(&String::from_utf8_lossy(chunk.get(..4096).unwrap_or(&chunk)), MAX_QUOTED),
+    let said = match (Body::new(&response, 4096), response.chunk().await) {
+        (Ok(mut body), Ok(Some(chunk))) => {
+            // as much of it as there is
+            drop(body.write(&chunk).and_then(|()| body.end()));
+            excerpt(&String::from_utf8_lossy(&body.read().bytes), MAX_QUOTED)
+        }
         _ => String::new(),
     };
     let mut problem = Problem::new(code::HTTP_STATUS, format!("{url} answered with HTTP status {status}"));
@@ -415,5 +417,37 @@ mod tests {
         assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert_eq!(retry_after("soon"), None);
+    }
+
+    fn read(encoding: &str, parts: &[&[u8]], max: usize) -> Result<Vec<u8>, String> {
+        let answer = http::Response::builder().header(CONTENT_ENCODING, encoding).body("").unwrap();
+        let mut body = Body::new(&Response::from(answer), max)?;
+        for part in parts {
+            body.write(part).map_err(|error| error.to_string())?;
+        }
+        body.end().map_err(|error| error.to_string())?;
+        Ok(std::mem::take(&mut body.read_mut().bytes))
+    }
+
+    #[test]
+    fn a_body_is_decoded_by_any_name_of_gzip_and_capped() {
+        let text = "model ".repeat(1000).into_bytes();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&text).unwrap();
+        let gzip = encoder.finish().unwrap();
+        for encoding in ["gzip", "x-gzip", "X-GZip", " gzip "] {
+            let by_byte: Vec<&[u8]> = gzip.chunks(1).collect();
+            assert_eq!(read(encoding, &[&gzip], 6000), Ok(text.clone()), "{encoding}");
+            assert_eq!(read(encoding, &by_byte, 6000), Ok(text.clone()), "{encoding}");
+            assert_eq!(read(encoding, &[&gzip], 5999).unwrap_err(), "it is too large");
+            assert!(read(encoding, &[&gzip[..gzip.len() - 1]], 6000).is_err(), "it is cut");
+            assert!(read(encoding, &[&text], 6000).is_err(), "it is not gzip");
+        }
+        for encoding in ["", "identity"] {
+            assert_eq!(read(encoding, &[&text[..10], &text[10..]], 6000), Ok(text.clone()));
+            assert_eq!(read(encoding, &[&text[..10], &text[10..]], 5999).unwrap_err(), "it is too large");
+        }
+        assert_eq!(read("br", &[], 6000).unwrap_err(), "br");
+        assert_eq!(read("gzip, br", &[], 6000).unwrap_err(), "gzip, br");
     }
 }
