@@ -1,5 +1,6 @@
 //! From a document and the state of the table to a plan: JSON in, JSON out.
 
+use crate::settings;
 use catalog::plan::from_json;
 use pgrx::check_for_interrupts;
 use pgrx::prelude::*;
@@ -15,5 +16,5 @@ fn _model_access_plan(
     let poll = || {
         check_for_interrupts!();
     };
-    serde_json::to_string(&from_json(document, state, max_removals, &poll)?)
+    serde_json::to_string(&from_json(document, state, max_removals, settings::limits(), &poll)?)
 }

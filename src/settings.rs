@@ -1,6 +1,7 @@
-//! The parameters of the library: `model_access.url`, `timeout`, `max_body` and `proxy` steer the fetch, `on_behalf_of`
-//! is a claim for the history.
+//! The parameters of the library: `model_access.url`, `timeout`, `max_body`, `max_entry`, `max_entry_values` and `proxy` steer
+//! the fetch, `on_behalf_of` is a claim for the history.
 
+use catalog::entry::{Limits, MAX_ENTRY_BYTES, MAX_VALUES};
 use catalog::fetch::{Config, check_proxy, check_url};
 use catalog::problem::Problem;
 use pgrx::pg_sys;
@@ -12,6 +13,8 @@ static URL: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://openrouter.ai/api/v1/models"));
 static TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static MAX_BODY: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
+static MAX_ENTRY: GucSetting<i32> = GucSetting::<i32>::new((MAX_ENTRY_BYTES / 1024) as i32);
+static MAX_ENTRY_VALUES: GucSetting<i32> = GucSetting::<i32>::new(MAX_VALUES as i32);
 static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 /// Read by the history in SQL; defined here because the prefix is reserved.
 static ON_BEHALF_OF: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -26,6 +29,14 @@ pub fn fetch_config() -> Config {
         timeout: Duration::from_millis(TIMEOUT.get().unsigned_abs().into()),
         max_body: MAX_BODY.get().unsigned_abs() as usize * 1024,
         proxy: text(&PROXY),
+    }
+}
+
+/// What an entry of the catalogue may hold.
+pub fn limits() -> Limits {
+    Limits {
+        max_bytes: MAX_ENTRY.get().unsigned_abs() as usize * 1024,
+        max_values: MAX_ENTRY_VALUES.get().unsigned_abs() as usize,
     }
 }
 
@@ -77,6 +88,26 @@ pub fn register() {
         64 * 1024,
         GucContext::Suset,
         GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"model_access.max_entry",
+        c"The largest entry of a catalogue that is read, without its ignored_keys.",
+        c"A larger entry is named in unusable; its row stays as it is.",
+        &MAX_ENTRY,
+        1,
+        16 * 1024,
+        GucContext::Suset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"model_access.max_entry_values",
+        c"The most JSON values within an entry of a catalogue that is read, without its ignored_keys.",
+        c"An entry with more is named in unusable; its row stays as it is.",
+        &MAX_ENTRY_VALUES,
+        100,
+        1_000_000,
+        GucContext::Suset,
+        GucFlags::default(),
     );
     GucRegistry::define_string_guc(
         c"model_access.on_behalf_of",

@@ -74,7 +74,7 @@ fn keep(client: &mut Client) {
     client
         .batch_execute(
             "INSERT INTO moment (at, last_change) SELECT clock_timestamp(), coalesce(max(history_id), 0) FROM model_access_history;
-             INSERT INTO kept SELECT (SELECT max(moment) FROM moment), model_id, to_jsonb(m) - '{upstream,fingerprint}'::text[] FROM model_access AS m;
+             INSERT INTO kept SELECT (SELECT max(moment) FROM moment), model_id, to_jsonb(m) - '{upstream,fingerprint,changed_at,last_run_id}'::text[] FROM model_access AS m;
              INSERT INTO seen SELECT (SELECT max(moment) FROM moment), t.tier, v FROM unnest('{free,pro,enterprise}'::text[]) AS t(tier), models_for_tier(t.tier) AS v",
         )
         .unwrap();
@@ -130,7 +130,7 @@ fn walking_the_history_back_gives_every_earlier_moment() {
                 SELECT DISTINCT ON (o.key) o.key, o.value FROM model_access_history AS h, jsonb_each(h.old) AS o
                 WHERE h.model_id = m.model_id AND h.history_id > t.last_change ORDER BY o.key, h.history_id) AS f) AS past
         WHERE m.first_seen_at <= t.at
-          AND (to_jsonb(m) - '{upstream,fingerprint}'::text[]) || past.columns IS DISTINCT FROM k.columns";
+          AND (to_jsonb(m) - '{upstream,fingerprint,changed_at,last_run_id}'::text[]) || past.columns IS DISTINCT FROM k.columns";
     assert_eq!(client.query_one(walked, &[]).unwrap().get::<_, i64>(0), 0, "rows that differ");
     let kept: i64 = client.query_one("SELECT count(*) FROM kept", &[]).unwrap().get(0);
     assert!(kept > 20_000);
@@ -211,6 +211,23 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
             "BEGIN; UPDATE model_access SET note = 'a'; UPDATE model_access SET note = 'b'; COMMIT",
         )
         .unwrap();
+    assert_eq!(heard(&mut listener).len(), 1);
+    // what upstream measures is in no column of its own
+    let load = "SELECT outcome, changed FROM model_access_load((
+        SELECT jsonb_agg(upstream || jsonb_build_object('endpoints', $1::text))::text FROM model_access))";
+    let history = "SELECT count(*) FROM model_access_history";
+    let recorded: i64 = client.query_one(history, &[]).unwrap().get(0);
+    for uptime in ["99.1", "99.2"] {
+        let run = client.query_one(load, &[&uptime]).unwrap();
+        assert_eq!((run.get(0), run.get(1)), ("applied", 421));
+    }
+    assert!(heard(&mut listener).is_empty());
+    assert_eq!(client.query_one(history, &[]).unwrap().get::<_, i64>(0), recorded);
+    // bookkeeping alone is silent, what waits is not
+    let write = "UPDATE model_access SET last_run_id = last_run_id + 1";
+    client.batch_execute(&format!("{write}, changed_at = now()")).unwrap();
+    assert!(heard(&mut listener).is_empty());
+    client.batch_execute(&format!("{write}, absent_since = now() WHERE model_id = 'openai/gpt-5'")).unwrap();
     assert_eq!(heard(&mut listener).len(), 1);
 }
 

@@ -87,6 +87,9 @@ fn arguments_are_checked_before_anything_is_touched() {
         &["--timeout", "18446744073709551615"],
         &["--max-removals", "4294967295"],
         &["--max-removals", "-1"],
+        &["--max-entry", "0"],
+        &["--max-entry", "16385"],
+        &["--max-entry-values", "99"],
     ] {
         assert_eq!(push(&cluster, arguments).status.code(), Some(2), "{arguments:?}");
     }
@@ -95,6 +98,23 @@ fn arguments_are_checked_before_anything_is_touched() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("larger than --max-body"), "{}", text(&output.stderr));
     std::fs::remove_file(big).unwrap();
+    // what an entry may hold; what it is ignored for does not count
+    let values = "0,".repeat(5000);
+    let large = scratch(
+        "large",
+        &format!(
+            r#"[{{"id":"a/b","name":"x","list":[{values}0],"benchmarks":[{values}0]}},{{"id":"a/c","name":"x"}}]"#
+        ),
+    );
+    for (options, said) in [
+        (&[][..], "listed 1,"),
+        (&["--max-entry-values", "5004"], "listed 2,"),
+        (&["--max-entry-values", "5004", "--max-entry", "9"], "listed 1,"),
+    ] {
+        let output = push(&cluster, &[&["--dry-run", "--file", &large], options].concat());
+        assert!(text(&output.stdout).contains(said), "{options:?}: {}", text(&output.stdout));
+    }
+    std::fs::remove_file(large).unwrap();
     assert_eq!(push(&cluster, &["--file", "/nonexistent"]).status.code(), Some(1));
     // a database by its name, a URL, or words; and one that is not there
     let empty = scratch("empty", "");

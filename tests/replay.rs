@@ -37,7 +37,8 @@ fn read_day(folder: &Path, day: &str) -> BTreeMap<String, Value> {
 
 /// The prices of a pricing that cost something, or are variable (`None`). On these days there are no overrides.
 fn costs(pricing: &Value) -> BTreeMap<&str, Option<f64>> {
-    let prices = pricing.as_object().unwrap().iter().filter_map(|(key, price)| Some((key.as_str(), price.as_str()?)));
+    let prices =
+        pricing.as_object().unwrap().iter().filter_map(|(key, price)| Some((key.as_str(), price.as_str()?)));
     let prices = prices.map(|(key, price)| (key, price.parse::<f64>().unwrap()));
     prices.filter(|(_, usd)| *usd != 0.0).map(|(key, usd)| (key, (usd > 0.0).then_some(usd))).collect()
 }
@@ -92,7 +93,8 @@ fn advance(rows: &mut BTreeMap<String, Row>, listed: &BTreeMap<String, Value>, d
 fn list(row: &mut Row, price: &Value, day: usize) {
     let is_late = |since: Option<usize>| since.is_some_and(|since| day - since > 7);
     let late = is_late(row.missing_since);
-    let above = |row: &Row, factor| row.reviewed.as_ref().is_some_and(|reviewed| is_above(price, reviewed, factor));
+    let above =
+        |row: &Row, factor| row.reviewed.as_ref().is_some_and(|reviewed| is_above(price, reviewed, factor));
     if row.missing_since.take().is_some()
         && let Some(before) = row.before.take()
     {
@@ -153,11 +155,24 @@ fn table(client: &mut Client, day: usize) -> BTreeMap<String, Row> {
     let json = |text: Option<&str>| text.map(|text| serde_json::from_str(text).unwrap());
     let rows = client.query(query, &[]).unwrap();
     let read = rows.iter().map(|row| {
-        let day_of = |column: usize| row.get::<_, Option<i32>>(column).map(|ago| day - usize::try_from(ago).unwrap());
+        let day_of =
+            |column: usize| row.get::<_, Option<i32>>(column).map(|ago| day - usize::try_from(ago).unwrap());
         let [missing_since, revoked, guarded] = [8, 9, 10].map(day_of);
         let flags = [row.get(3), row.get(4), row.get(5)];
         let (price, reviewed) = (json(row.get(6)).unwrap(), json(row.get(7)));
-        (row.get(0), Row { status: row.get(1), before: row.get(2), flags, missing_since, price, reviewed, revoked, guarded })
+        (
+            row.get(0),
+            Row {
+                status: row.get(1),
+                before: row.get(2),
+                flags,
+                missing_since,
+                price,
+                reviewed,
+                revoked,
+                guarded,
+            },
+        )
     });
     read.collect()
 }

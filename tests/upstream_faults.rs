@@ -6,7 +6,7 @@ use postgres::Client;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tests::{Cluster, Run, eras, snapshot, sync};
+use tests::{Cluster, Run, daily_catalogues, eras, snapshot, sync};
 
 /// Syncs a scenario; the run must have one row, and a WARNING with a hint that names the URL.
 fn faulty_sync(cluster: &Cluster, scenario: &str) -> Run {
@@ -63,6 +63,9 @@ fn a_bad_answer_touches_no_row() {
             "[] (ZodError)",
         ),
         ("cut=1000", "08006", 200, "broke off"),
+        ("cut=1000&plain=1", "08006", 200, "broke off"),
+        ("encoding=br", "22032", 200, "encoded as br, which was not asked for"),
+        ("encoding=identity", "22032", 200, "not valid UTF-8"),
         ("bytes=16777217&plain=1", "54000", 200, "larger than 16777216 bytes"),
         ("bytes=300000000", "54000", 200, "larger than 16777216 bytes"),
         ("catalogue=none", "58000", 404, "No such file"),
@@ -129,6 +132,8 @@ fn an_unreadable_document_touches_no_row() {
         .altered("all-unusable", |entries| entries.iter_mut().for_each(|entry| entry["name"] = json!(7)));
     let deep = format!("{{\"data\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     documents.write("deep", deep.as_bytes());
+    let utf16: Vec<u8> = "\u{feff}{\"data\":[]}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    documents.write("utf-16", &utf16);
     documents.write("invalid-utf8", b"{\"data\":[{\"id\":\"a/b\",\"name\":\"\xff\"}]}");
     let (cluster, mut client) = serving(&documents.folder);
     let before = snapshot(&mut client);
@@ -136,6 +141,7 @@ fn an_unreadable_document_touches_no_row() {
         ("all-unusable", "02000", "none of the 421 entries"),
         ("deep", "02000", "none of the 1 entries"),
         ("invalid-utf8", "22032", "not valid UTF-8"),
+        ("utf-16", "22032", "the document is UTF-16, not UTF-8"),
     ] {
         let run = faulty_sync(&cluster, &format!("catalogue={name}"));
         let error = run.error.unwrap_or_default();
@@ -236,6 +242,44 @@ fn odd_values_are_stored_exactly_or_as_unknown() {
         assert_eq!((row.get::<_, &str>(0), row.get::<_, Option<&str>>(1)), (name, *expected), "{price}");
     }
     assert_eq!(client.query(row, &[&"o'brien/\"quoted\"\\é:free"]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_catalogue_in_another_dress_is_read() {
+    let documents = Documents::new("dressed");
+    documents.write("marked", format!("\u{feff}{}", documents.recorded).as_bytes());
+    let (cluster, mut client) = serving(&documents.folder);
+    let before = snapshot(&mut client);
+    for scenario in [
+        "encoding=x-gzip",
+        "encoding=X-GZIP",
+        "encoding=GZip",
+        "plain=1",
+        "drip=1&body={}",
+        "catalogue=marked",
+    ] {
+        let run = sync(&mut cluster.fetching(scenario)).unwrap();
+        match scenario.contains("body") {
+            true => assert_eq!(run.error_code.as_deref(), Some("22000"), "{scenario}: {:?}", run.error),
+            false => assert_eq!((run.outcome.as_str(), run.error), ("unchanged", None), "{scenario}"),
+        }
+        assert_eq!(snapshot(&mut client), before, "{scenario}");
+    }
+}
+
+#[test]
+fn a_day_that_brings_every_model_a_key_is_applied_and_names_it() {
+    let cluster = Cluster::start_serving(&daily_catalogues());
+    for (before, day, key) in
+        [("2026-01-15", "2026-01-16", "expiration_date"), ("2026-03-25", "2026-03-26", "knowledge_cutoff")]
+    {
+        sync(&mut cluster.fetching(&format!("catalogue={before}"))).unwrap();
+        let run = faulty_sync(&cluster, &format!("catalogue={day}"));
+        assert_eq!((run.outcome.as_str(), run.error), ("applied", None), "{day}");
+        let query = "SELECT changed_key FROM model_access_sync_log ORDER BY run_id DESC LIMIT 1";
+        let named: Option<String> = cluster.connect().query_one(query, &[]).unwrap().get(0);
+        assert_eq!(named.as_deref(), Some(key), "{day}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ BEGIN ATOMIC
         GROUP BY f.model_id) AS past ON past.model_id = m.model_id
     CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(past.columns, '{}')) AS r;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS 'Internal. The rows as they were, those that came later as they began; upstream and fingerprint are those of today.';
+COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS 'Internal. The rows as they were, those that came later as they began; upstream, fingerprint, changed_at and last_run_id are those of today.';
 
 CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RETURNS SETOF @extschema@.model_access_visible
 -- jit: compiling costs several times what a walk through 100,000 changes does

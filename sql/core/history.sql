@@ -31,7 +31,7 @@ COMMENT ON COLUMN @extschema@.model_access_history.at IS 'When the statement ran
 COMMENT ON COLUMN @extschema@.model_access_history.actor IS 'Who had logged in (session_user).';
 COMMENT ON COLUMN @extschema@.model_access_history.actor_role IS 'The role set with SET ROLE; NULL where none was.';
 COMMENT ON COLUMN @extschema@.model_access_history.run_id IS 'The sync that changed it; NULL for an admin. Its run row may have been pruned.';
-COMMENT ON COLUMN @extschema@.model_access_history.old IS 'The columns that changed, as they were. upstream and fingerprint are not recorded.';
+COMMENT ON COLUMN @extschema@.model_access_history.old IS 'The columns that changed, as they were. upstream, fingerprint, changed_at and last_run_id are not recorded.';
 COMMENT ON COLUMN @extschema@.model_access_history.new IS 'The same columns, as they became.';
 COMMENT ON COLUMN @extschema@.model_access_history.user_id IS 'Whose override changed: old and new hold it whole under the key override, or nothing where it was not there. NULL for a change of the model.';
 COMMENT ON COLUMN @extschema@.model_access_history.on_behalf_of IS 'For whom, as actor claims by SET LOCAL model_access.on_behalf_of; NULL where nothing was claimed.';
@@ -60,7 +60,7 @@ BEGIN
     JOIN new_rows AS n ON n.model_id = o.model_id
     CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(was.key, was.value), jsonb_object_agg(is_now.key, is_now.value)
-        FROM jsonb_each(to_jsonb(o) - '{upstream,fingerprint}'::text[]) AS was
+        FROM jsonb_each(to_jsonb(o) - '{upstream,fingerprint,changed_at,last_run_id}'::text[]) AS was
         JOIN jsonb_each(to_jsonb(n)) AS is_now ON is_now.key = was.key
         WHERE is_now.value <> was.value) AS d(old, new)
     WHERE d.old IS NOT NULL
@@ -71,7 +71,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_record() IS 'Internal. Trigger function: records what a statement changed.';
+COMMENT ON FUNCTION @extschema@._model_access_record() IS 'Internal. Trigger function: records what a statement changed, and notifies; a row of which only upstream, fingerprint and bookkeeping moved is no change.';
 
 CREATE FUNCTION @extschema@._model_access_notify() RETURNS void
 LANGUAGE sql VOLATILE

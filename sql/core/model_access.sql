@@ -65,7 +65,7 @@ COMMENT ON COLUMN @extschema@.model_access.input_modalities IS 'What the model r
 COMMENT ON COLUMN @extschema@.model_access.output_modalities IS 'What the model writes, such as {text}.';
 COMMENT ON COLUMN @extschema@.model_access.supported_parameters IS 'Request parameters that at least one host supports.';
 COMMENT ON COLUMN @extschema@.model_access.expires_on IS 'Upstream expiration_date: after it the model may leave the list.';
-COMMENT ON COLUMN @extschema@.model_access.upstream IS 'The whole upstream entry except volatile keys (benchmarks).';
+COMMENT ON COLUMN @extschema@.model_access.upstream IS 'The whole upstream entry except its ignored_keys (see model_access_settings).';
 COMMENT ON COLUMN @extschema@.model_access.status IS 'new (waits for review), active (approved), inactive (not offered) or disabled (banned).';
 COMMENT ON COLUMN @extschema@.model_access.is_free IS 'In the free tier, and so in pro and enterprise.';
 COMMENT ON COLUMN @extschema@.model_access.is_pro IS 'In the pro tier, and so in enterprise.';

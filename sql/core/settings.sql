@@ -18,7 +18,8 @@ FROM (VALUES
     ('price_alert', '2', 'factor or off', 'a price above this times the reviewed one is shown for review, and is not restored on return'),
     ('expiry_notice', '30 days', 'interval', 'how long before it expires a model is shown for review'),
     ('log_retention', '90 days', 'interval', 'how long rows of the run log are kept'),
-    ('sync_interval', '1 day', 'interval', 'how often a sync is due; health alarms when the last success is older, with 90 minutes to spare')
+    ('sync_interval', '1 day', 'interval', 'how often a sync is due; health alarms when the last success is older, with 90 minutes to spare'),
+    ('ignored_keys', 'benchmarks', 'list of keys', 'keys of an entry that upstream fills with measurements: neither kept nor compared')
 ) AS d(name, "default", unit, meaning)
 LEFT JOIN @extschema@.model_access_setting AS s USING (name);
 COMMENT ON VIEW @extschema@.model_access_settings IS 'Every setting with its value in force, default, unit and meaning; change one with model_access_set.';
@@ -27,6 +28,24 @@ COMMENT ON COLUMN @extschema@.model_access_settings.value IS 'The value in force
 COMMENT ON COLUMN @extschema@.model_access_settings."default" IS 'The value unless changed.';
 COMMENT ON COLUMN @extschema@.model_access_settings.unit IS 'What a value looks like.';
 COMMENT ON COLUMN @extschema@.model_access_settings.meaning IS 'What the setting decides.';
+
+CREATE FUNCTION @extschema@._model_access_keys(list text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE
+        WHEN btrim(list, E' \t\r\n') = '' THEN ''
+        -- these decide: who a model is, what it costs, and which model an alias stands for
+        WHEN bool_and(k.key <> '' AND octet_length(k.key) <= 100 AND k.key !~ '[[:cntrl:]]'
+                      AND k.key <> ALL ('{id,name,pricing,alias_target}'))
+             AND count(DISTINCT k.key) <= 50
+        THEN string_agg(k.key, ', ' ORDER BY k.position) FILTER (WHERE k.is_first)
+    END
+    FROM (
+        SELECT p.key, p.position, row_number() OVER (PARTITION BY p.key ORDER BY p.position) = 1 AS is_first
+        FROM (
+            SELECT btrim(t.part, E' \t\r\n'), t.position
+            FROM string_to_table(list, ',') WITH ORDINALITY AS t(part, position)) AS p(key, position)) AS k
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_keys(text) IS 'Internal. A list of keys in its usual form, each once, separated by a comma and a blank; NULL where it is none: an empty name, one of more than 100 bytes, more than 50 names, or a name that decides.';
 
 CREATE FUNCTION @extschema@._model_access_setting_value(unit text, value text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
@@ -37,6 +56,7 @@ BEGIN
         WHEN unit = 'factor or off' AND value::numeric BETWEEN 1 AND 1000000 THEN value::numeric::text
         WHEN unit = 'percent' AND value::numeric BETWEEN 0 AND 100 THEN value::numeric::text
         WHEN unit = 'interval' AND value::interval BETWEEN '0' AND '100 years' THEN value::interval::text
+        WHEN unit = 'list of keys' THEN @extschema@._model_access_keys(value)
     END;
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;
@@ -63,7 +83,8 @@ BEGIN
     IF usual IS NULL THEN
         RAISE EXCEPTION 'invalid value for setting "%": "%"', name, value
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = format('The unit of this setting is: %s.', setting.unit),
+                  DETAIL = format('The unit of this setting is: %s.', setting.unit) || CASE setting.unit WHEN 'list of keys'
+                      THEN ' At most 50 names, separated by commas; not id, name, pricing and alias_target, which decide.' ELSE '' END,
                   HINT = format('The default is %s; NULL sets it.', quote_literal(setting."default"));
     END IF;
     INSERT INTO @extschema@.model_access_setting AS s VALUES (setting.name, usual)

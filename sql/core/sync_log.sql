@@ -22,7 +22,8 @@ CREATE TABLE @extschema@.model_access_sync_log (
     error_code   text,
     max_removals integer,
     run_by       text NOT NULL,
-    complete     boolean NOT NULL DEFAULT false
+    complete     boolean NOT NULL DEFAULT false,
+    changed_key  text
 );
 ALTER SEQUENCE @extschema@.model_access_sync_log_run_id_seq OWNED BY @extschema@.model_access_sync_log.run_id;
 
@@ -46,3 +47,4 @@ COMMENT ON COLUMN @extschema@.model_access_sync_log.error_code IS 'SQLSTATE of e
 COMMENT ON COLUMN @extschema@.model_access_sync_log.max_removals IS 'The argument of the call: how many removals and withdrawals it let through.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.run_by IS 'The role in effect that ran it.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.complete IS 'Whether a list arrived that is known to be whole: only such a list says what is absent.';
+COMMENT ON COLUMN @extschema@.model_access_sync_log.changed_key IS 'The top-level key of the entries that changed in more than half of the known models, where more than ten changed; NULL where there is none.';

@@ -10,8 +10,8 @@ LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_primary_w
 COMMENT ON FUNCTION @extschema@._model_access_primary() IS 'Internal. Host and port of the primary, on a standby that receives WAL from it.';
 
 CREATE FUNCTION @extschema@._model_access_plan(document bytea, state text, max_removals integer) RETURNS text
-LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS 'Internal. The plan for a document on a state, as JSON; a document that is no catalogue gives a plan with outcome failed.';
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
+COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS 'Internal. The plan for a document on a state, as JSON, within model_access.max_entry and max_entry_values; a document that is no catalogue gives a plan with outcome failed.';
 
 CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -44,7 +44,7 @@ BEGIN
         run := run || @extschema@._model_access_locked(SQLSTATE, SQLERRM);
         written := @extschema@.model_access_apply(run);
     END;
-    PERFORM @extschema@._model_access_warn(run);
+    PERFORM @extschema@._model_access_warn(run || jsonb_build_object('changed_key', written.changed_key));
     RETURN written;
 END
 $$;

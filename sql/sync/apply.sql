@@ -10,6 +10,7 @@ BEGIN ATOMIC
                 WHEN 'percent' THEN to_json(s.value::numeric)
                 WHEN 'interval' THEN to_json(extract(epoch FROM s.value::interval)::bigint)
                 WHEN 'on or off' THEN to_json(s.value::boolean)
+                WHEN 'list of keys' THEN to_json(string_to_array(s.value, ', '))
                 ELSE to_json(nullif(s.value, 'off')::numeric)
             END)
             FROM @extschema@.model_access_settings AS s),
@@ -75,6 +76,30 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS 'Internal. One INSERT for the new rows of a plan, one UPDATE for all others.';
 
+CREATE FUNCTION @extschema@._model_access_changed_key(plan jsonb, changed integer, known integer) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF changed <= 10 OR 2 * changed <= known THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        -- as it is repeated in messages
+        SELECT regexp_replace(left(k.key, 100), '[[:cntrl:]]', ' ', 'g')
+        FROM jsonb_array_elements(plan -> 'update') AS c(change)
+        JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
+        CROSS JOIN LATERAL (
+            SELECT key FROM jsonb_each(m.upstream) AS was FULL JOIN jsonb_each(c.change -> 'upstream') AS is_now USING (key)
+            WHERE was.value IS DISTINCT FROM is_now.value) AS k
+        WHERE c.change ? 'upstream'
+          -- it went because it is ignored from now on
+          AND k.key <> ALL (string_to_array(
+              (SELECT s.value FROM @extschema@.model_access_settings AS s WHERE s.name = 'ignored_keys'), ', '))
+        GROUP BY k.key HAVING 2 * count(*) > known
+        ORDER BY count(*) DESC, k.key LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_changed_key(jsonb, integer, integer) IS 'Internal. Before a plan is written that changes so many of the models that are known and listed: the key that changed in most of them, and in more than half; NULL where there is none. Looks only at a plan that changes more than half, and more than ten.';
+
 CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -93,6 +118,7 @@ BEGIN
             run.run_id := setval('@extschema@.model_access_sync_log_run_id_seq',
                 (SELECT max(last_run_id) + 1 FROM @extschema@.model_access));
         END IF;
+        run.changed_key := @extschema@._model_access_changed_key(plan, run.changed, run.listed - run.added);
         PERFORM @extschema@._model_access_write(plan, run.run_id);
     END IF;
     PERFORM @extschema@._model_access_refresh_binding();

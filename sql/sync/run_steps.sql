@@ -80,6 +80,15 @@ BEGIN
                 coalesce(unusable #>> '{0,id}', 'without a usable id'), unusable #>> '{0,reason}'), source),
             HINT = 'Their rows stay as they are; column unusable of the run row names them.';
     END IF;
+    IF run ->> 'changed_key' IS NOT NULL THEN
+        RAISE WARNING USING
+            MESSAGE = format('model_access sync: the key "%s" changed in most entries of the list', run ->> 'changed_key'),
+            DETAIL = concat_ws(' ', format('The run changed %s of %s known models.', run ->> 'changed',
+                (run ->> 'listed')::integer - (run ->> 'added')::integer), source),
+            HINT = CASE WHEN @extschema@._model_access_keys(run ->> 'changed_key') IS NULL
+                THEN 'Compare a few models with what their authors say before you approve anything.'
+                ELSE 'If upstream fills it with measurements, add it to the setting ignored_keys (model_access_set).' END;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_warn(jsonb) IS 'Internal. Raises a WARNING for what a run could not do.';

@@ -1,6 +1,6 @@
 //! One document, as it came, read into a catalogue: what is listed, and what could not be read.
 
-use crate::entry::{self, Model};
+use crate::entry::{self, Model, Reading};
 use crate::problem::{Problem, code, excerpt};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
@@ -40,28 +40,42 @@ pub struct Unusable {
 
 /// Reads a document: `{"data": [entry, …], …}`, or only the list.
 ///
-/// An entry that cannot be used costs no other entry. `poll` is called between entries, so that a backend
+/// A byte order mark before it is skipped. An entry that cannot be used costs no other entry. `poll` is called between entries, so that a backend
 /// can serve its interrupts there.
 ///
 /// # Errors
 /// Anything that is not a list of entries with at least one usable, in words for the run log.
-pub fn parse(document: &[u8], poll: &dyn Fn()) -> Result<Catalogue, Problem> {
-    let text = std::str::from_utf8(document).map_err(|error| {
-        Problem::new(
-            code::NOT_JSON,
-            format!("the document is not valid UTF-8 after byte {}", error.valid_up_to()),
-        )
-    })?;
+pub fn parse(document: &[u8], reading: &Reading, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
+    let text = text(document)?;
     let envelope = envelope(text)?;
     let Some(data) = envelope.data else { return Err(no_data(&envelope)) };
     let entries: Entries = serde_json::from_str(data.get()).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => not_a_list(data.get(), &error),
         _ => not_json(text, &error),
     })?;
-    let mut catalogue = catalogue(&entries.0, poll);
-    catalogue.total_count = envelope.total_count.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    catalogue.next = envelope.links.and_then(next);
+    let mut catalogue = catalogue(&entries.0, reading, poll);
+    catalogue.total_count = value(envelope.total_count).as_ref().and_then(entry::whole);
+    catalogue.next = next(&value(envelope.links).unwrap_or_default())
+        .or_else(|| has_more(&value(envelope.has_more)?).then(|| "the next page (has_more)".into()));
     if catalogue.models.is_empty() { Err(no_models(&catalogue)) } else { Ok(catalogue) }
+}
+
+/// The document as text, without a byte order mark.
+fn text(document: &[u8]) -> Result<&str, Problem> {
+    let encoding = match document {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => "UTF-32",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => "UTF-16",
+        _ => {
+            let text = std::str::from_utf8(document).map_err(|error| {
+                let at = error.valid_up_to();
+                Problem::new(code::NOT_JSON, format!("the document is not valid UTF-8 after byte {at}"))
+            })?;
+            return Ok(text.trim_start_matches('\u{feff}'));
+        }
+    };
+    Err(Problem::new(code::NOT_JSON, format!("the document is {encoding}, not UTF-8"))
+        .detail("Its first bytes say so; JSON is exchanged in UTF-8.")
+        .hint("Convert the document to UTF-8, or look at what changed it on the way."))
 }
 
 /// The top level of a document. Each part is a slice of it, read later or not at all.
@@ -73,6 +87,8 @@ struct Envelope<'a> {
     total_count: Option<&'a RawValue>,
     #[serde(borrow)]
     links: Option<&'a RawValue>,
+    #[serde(borrow)]
+    has_more: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
@@ -120,12 +136,12 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-fn catalogue(entries: &[&RawValue], poll: &dyn Fn()) -> Catalogue {
+fn catalogue(entries: &[&RawValue], reading: &Reading, poll: &dyn Fn()) -> Catalogue {
     let mut catalogue = Catalogue { arrived: entries.len(), ..Catalogue::default() };
     let mut seen = HashSet::new();
     for raw in entries {
         poll();
-        match entry::read(raw) {
+        match entry::read(raw, reading) {
             Ok(model) if seen.insert(model.model_id.clone()) => catalogue.models.push(model),
             Ok(model) => catalogue.unusable.push(Unusable {
                 id: Some(model.model_id),
@@ -140,12 +156,25 @@ fn catalogue(entries: &[&RawValue], poll: &dyn Fn()) -> Catalogue {
     catalogue
 }
 
-fn next(links: &RawValue) -> Option<String> {
-    let links: Value = serde_json::from_str(links.get()).ok()?;
+fn value(raw: Option<&RawValue>) -> Option<Value> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// Where the next page is; an empty text and `false` say that there is none.
+fn next(links: &Value) -> Option<String> {
     match links.get("next")? {
-        Value::Null => None,
+        Value::Null | Value::Bool(false) => None,
+        Value::String(next) if next.trim().is_empty() => None,
         Value::String(next) => Some(excerpt(next, MAX_QUOTED)),
         other => Some(excerpt(&other.to_string(), MAX_QUOTED)),
+    }
+}
+
+fn has_more(value: &Value) -> bool {
+    match value {
+        Value::Bool(more) => *more,
+        Value::String(text) => text.trim().eq_ignore_ascii_case("true"),
+        _ => false,
     }
 }
 
@@ -170,8 +199,7 @@ fn not_a_list(data: &str, error: &serde_json::Error) -> Problem {
 
 /// An object without a list: perhaps an error body, in either of the two shapes on record.
 fn no_data(envelope: &Envelope) -> Problem {
-    let error: Option<Value> = envelope.error.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let Some(error) = error.filter(|error| !error.is_null()) else {
+    let Some(error) = value(envelope.error).filter(|error| !error.is_null()) else {
         return Problem::new(code::NOT_A_CATALOGUE, "the document has no \"data\" list");
     };
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| excerpt(text, MAX_QUOTED));
@@ -204,7 +232,7 @@ mod tests {
     use super::*;
 
     fn parse(document: &[u8]) -> Result<Catalogue, Problem> {
-        super::parse(document, &|| ())
+        super::parse(document, &Reading::default(), &|| ())
     }
 
     fn refused(document: &str) -> String {
@@ -242,6 +270,8 @@ mod tests {
         ] {
             assert_eq!(refused(document), expected, "{document}");
         }
+        assert_eq!(refused("\u{feff}"), "22032 the document is empty");
+        assert_eq!(refused("\u{feff}<html>"), "22032 the document is a web page, not JSON");
         let invalid = parse(b"{\"data\":\"\xff\"}").unwrap_err();
         assert_eq!(invalid.message, "the document is not valid UTF-8 after byte 9");
     }
@@ -270,5 +300,81 @@ mod tests {
         assert_eq!(ids, [Some("a/b"), Some("c/d"), None]);
         assert_eq!((catalogue.arrived, catalogue.total_count), (4, Some(4)));
         assert_eq!(catalogue.next.as_deref(), Some("/api/v1/models?offset=500"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        for document in [r#"[{"id":"a/b","name":"x"}]"#, "\n{\"data\":[{\"id\":\"a/b\",\"name\":\"x\"}]}"] {
+            for mark in ["\u{feff}", "\u{feff}\u{feff}"] {
+                let catalogue = parse(format!("{mark}{document}").as_bytes()).unwrap();
+                assert_eq!(catalogue.models[0].model_id, "a/b");
+            }
+        }
+    }
+
+    #[test]
+    fn another_encoding_is_named() {
+        let json = "{\"data\":[]}";
+        let mark_and_json = format!("\u{feff}{json}");
+        for text in [json, &mark_and_json] {
+            let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+            for document in [little, big] {
+                let problem = parse(&document).unwrap_err();
+                assert_eq!((problem.code, &*problem.message), ("22032", "the document is UTF-16, not UTF-8"));
+                assert!(problem.hint.is_some());
+            }
+            let little: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+            let big: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+            for document in [little, big] {
+                assert_eq!(parse(&document).unwrap_err().message, "the document is UTF-32, not UTF-8");
+            }
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_read_in_every_usual_form() {
+        let read = |beside: &str| {
+            let catalogue = parse(format!(r#"{{"data":[{{"id":"a/b","name":"x"}}],{beside}}}"#).as_bytes());
+            catalogue.map(|catalogue| (catalogue.total_count, catalogue.next)).unwrap()
+        };
+        for (count, expected) in [
+            ("421", Some(421)),
+            ("421.0", Some(421)),
+            ("\"421\"", Some(421)),
+            ("\" 421 \"", Some(421)),
+            ("4.21e2", Some(421)),
+            ("\"many\"", None),
+            ("421.5", None),
+            ("-1", None),
+            ("1e999999999", None),
+            ("null", None),
+            ("[421]", None),
+        ] {
+            assert_eq!(read(&format!("\"total_count\":{count}")).0, expected, "{count}");
+        }
+        let more = Some("the next page (has_more)");
+        for (beside, expected) in [
+            (r#""links":{"next":"/more"}"#, Some("/more")),
+            (r#""links":{"next":7}"#, Some("7")),
+            (r#""links":{"next":true}"#, Some("true")),
+            (r#""links":{"next":""}"#, None),
+            (r#""links":{"next":" "}"#, None),
+            (r#""links":{"next":false}"#, None),
+            (r#""links":{"next":null}"#, None),
+            (r#""links":{}"#, None),
+            (r#""links":[]"#, None),
+            (r#""links":null"#, None),
+            (r#""has_more":true"#, more),
+            (r#""has_more":"true""#, more),
+            (r#""has_more":true,"links":{"next":""}"#, more),
+            (r#""has_more":true,"links":{"next":"/more"}"#, Some("/more")),
+            (r#""has_more":false,"links":{"next":"/more"}"#, Some("/more")),
+            (r#""has_more":false"#, None),
+            (r#""has_more":"false""#, None),
+            (r#""has_more":null"#, None),
+        ] {
+            assert_eq!(read(beside).1.as_deref(), expected, "{beside}");
+        }
     }
 }

@@ -1,30 +1,60 @@
 //! One entry of a catalogue, read into the columns that the sync owns.
 
 use crate::price::{self, Prices};
+use bigdecimal::{BigDecimal, ToPrimitive};
 use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// Longest model id, in bytes: it is a primary key. The longest on record has 61.
 pub const MAX_ID_BYTES: usize = 256;
 /// Longest name, in bytes. The longest on record has 58 characters.
 pub const MAX_NAME_BYTES: usize = 1024;
-/// Largest entry, in bytes of JSON. The largest on record has some 8 kB.
+/// Largest entry unless set otherwise, in bytes of JSON. The largest on record has some 8 kB.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
-/// Most values within an entry. The most on record is some 150.
+/// Most values within an entry unless set otherwise. The most on record is some 150.
 pub const MAX_VALUES: usize = 5_000;
 /// Deepest nesting within an entry. The deepest on record is 4.
 pub const MAX_DEPTH: usize = 32;
 /// Longest JSON number, in characters; and the largest power of ten: jsonb holds numbers as numeric.
 const MAX_NUMBER_CHARS: usize = 64;
 const MAX_NUMBER_EXPONENT: u32 = 300;
-/// Keys that change daily and say nothing about the model; neither kept nor compared.
-const VOLATILE: [&str; 1] = ["benchmarks"];
 /// Part of every fingerprint. Raise it when [`Columns`] are derived in another way, so that the next
 /// sync refreshes every row.
 const READING: &str = "2";
+
+/// How entries are read: what the settings say about it.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Top-level keys that upstream fills with measurements: neither kept, nor compared, nor counted.
+    pub ignored_keys: Vec<String>,
+    /// What an entry may hold.
+    pub limits: Limits,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { ignored_keys: vec!["benchmarks".into()], limits: Limits::default() }
+    }
+}
+
+/// What an entry may hold, beside its ignored keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of JSON.
+    pub max_bytes: usize,
+    /// Values, at any depth.
+    pub max_values: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_bytes: MAX_ENTRY_BYTES, max_values: MAX_VALUES }
+    }
+}
 
 /// A usable entry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,7 +104,8 @@ pub struct Price {
 impl Price {
     fn of(pricing: Option<&Value>) -> Self {
         let pricing = pricing.filter(|pricing| pricing.is_object());
-        let usd_per_million = |key: &str| pricing?.get(key).and_then(price::parse).as_ref().map(price::per_million);
+        let usd_per_million =
+            |key: &str| pricing?.get(key).and_then(price::parse).as_ref().map(price::per_million);
         let highest = pricing.and_then(Prices::read);
         Self {
             prompt_usd_per_million: usd_per_million("prompt"),
@@ -89,17 +120,11 @@ impl Price {
 }
 
 /// Reads one entry, or says why it cannot be used.
-pub fn read(raw: &RawValue) -> Result<Model, String> {
-    let text = raw.get();
-    if text.len() > MAX_ENTRY_BYTES {
-        return Err(format!("the entry has {} bytes, more than {MAX_ENTRY_BYTES}", text.len()));
-    }
-    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let Value::Object(mut upstream) = value else { return Err("the entry is not a JSON object".into()) };
-    VOLATILE.iter().for_each(|key| drop(upstream.remove(*key)));
+pub fn read(raw: &RawValue, reading: &Reading) -> Result<Model, String> {
+    let upstream = kept(raw.get(), reading)?;
     check_keys(&upstream)?;
-    let mut values = 0;
-    upstream.values().try_for_each(|value| check(value, 1, &mut values))?;
+    let mut count = Count { values: 0, max: reading.limits.max_values };
+    upstream.values().try_for_each(|value| check(value, 1, &mut count))?;
 
     let model_id = id(upstream.get("id"))?;
     let Some(Value::String(name)) = upstream.get("name") else { return Err("name is not a string".into()) };
@@ -108,6 +133,27 @@ pub fn read(raw: &RawValue) -> Result<Model, String> {
     }
     let columns = columns(&model_id, name.clone(), upstream);
     Ok(Model { model_id, columns })
+}
+
+/// The entry without its ignored keys, whatever stands in them.
+fn kept(text: &str, reading: &Reading) -> Result<Map<String, Value>, String> {
+    if !text.starts_with('{') {
+        return Err("the entry is not a JSON object".into());
+    }
+    // slices of the entry: no value is read before its size is known
+    let mut parts: BTreeMap<String, &RawValue> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let ignored: usize =
+        reading.ignored_keys.iter().filter_map(|key| parts.remove(key)).map(|raw| raw.get().len()).sum();
+    let (bytes, max) = (text.len() - ignored, reading.limits.max_bytes);
+    if bytes > max {
+        return Err(format!("the entry has {bytes} bytes, more than {max} (max_entry)"));
+    }
+    let read = |(key, raw): (String, &RawValue)| match serde_json::from_str(raw.get()) {
+        Ok(value) => Ok((key, value)),
+        Err(error) => Err(format!("{key}: {error}")),
+    };
+    parts.into_iter().map(read).collect()
 }
 
 /// The id of an entry that cannot be used for another reason, if it has a usable one.
@@ -138,11 +184,17 @@ fn id(value: Option<&Value>) -> Result<String, String> {
     }
 }
 
+/// The values of an entry, as they are counted.
+struct Count {
+    values: usize,
+    max: usize,
+}
+
 /// Refuses what jsonb cannot hold, wherever it stands in the entry, and what no model needs.
-fn check(value: &Value, depth: usize, values: &mut usize) -> Result<(), String> {
-    *values += 1;
-    if *values > MAX_VALUES {
-        return Err(format!("the entry holds more than {MAX_VALUES} values"));
+fn check(value: &Value, depth: usize, count: &mut Count) -> Result<(), String> {
+    count.values += 1;
+    if count.values > count.max {
+        return Err(format!("the entry holds more than {} values (max_entry_values)", count.max));
     }
     if depth > MAX_DEPTH {
         return Err(format!("the entry is nested deeper than {MAX_DEPTH}"));
@@ -150,10 +202,10 @@ fn check(value: &Value, depth: usize, values: &mut usize) -> Result<(), String> 
     match value {
         Value::String(text) if text.contains('\0') => Err("a string holds a NUL character".into()),
         Value::Number(number) => check_number(number),
-        Value::Array(list) => list.iter().try_for_each(|value| check(value, depth + 1, values)),
+        Value::Array(list) => list.iter().try_for_each(|value| check(value, depth + 1, count)),
         Value::Object(map) => {
             check_keys(map)?;
-            map.values().try_for_each(|value| check(value, depth + 1, values))
+            map.values().try_for_each(|value| check(value, depth + 1, count))
         }
         _ => Ok(()),
     }
@@ -192,11 +244,12 @@ fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Column
         input_modalities: modalities(architecture, "input_modalities", Side::Input),
         output_modalities: modalities(architecture, "output_modalities", Side::Output),
         supported_parameters: strings(upstream.get("supported_parameters")),
-        expires_on: text("expiration_date")
-            .and_then(|date| date.parse().ok())
-            // years before 1 are written in a way that PostgreSQL does not read
-            .filter(|date: &Date| date.year() > 0),
-        alias_of: upstream.get("alias_target").and_then(|target| target.get("slug")).and_then(Value::as_str).map(str::to_owned),
+        expires_on: upstream.get("expiration_date").and_then(Value::as_str).and_then(day),
+        alias_of: upstream
+            .get("alias_target")
+            .and_then(|target| target.get("slug"))
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         fingerprint: fingerprint(&upstream),
         upstream: Value::Object(upstream),
     }
@@ -210,11 +263,35 @@ fn provider(model_id: &str) -> Option<String> {
 }
 
 fn integer(value: Option<&Value>) -> Option<i32> {
-    value?.as_i64().and_then(|n| i32::try_from(n).ok()).filter(|n| *n >= 0)
+    i32::try_from(whole(value?)?).ok()
 }
 
+/// A whole number that is not negative, however it is written: `131072`, `131072.0`, `1.31072e5`, `"131072"`.
+pub(crate) fn whole(value: &Value) -> Option<u64> {
+    let number = match value {
+        Value::Number(number) => number.clone(),
+        Value::String(text) => serde_json::from_str(text.trim()).ok()?,
+        _ => return None,
+    };
+    // otherwise a few characters could make a number that fills the memory
+    check_number(&number).ok()?;
+    let number: BigDecimal = number.as_str().parse().ok()?;
+    number.is_integer().then(|| number.to_u64()).flatten()
+}
+
+/// The day that a date names, or a time on that day as it is written, whatever its zone.
+fn day(text: &str) -> Option<Date> {
+    let text = text.trim();
+    // a plain date or time, as this is read, has no Z
+    let day: Date = text.strip_suffix(['Z', 'z']).unwrap_or(text).parse().ok()?;
+    // years before 1 are written in a way that PostgreSQL does not read
+    (day.year() > 0).then_some(day)
+}
+
+/// The texts of a list; `None` where it holds anything else but nulls, which are left out.
 fn strings(value: Option<&Value>) -> Option<Vec<String>> {
-    value?.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+    let items = value?.as_array()?.iter().filter(|item| !item.is_null());
+    items.map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 #[derive(Clone, Copy)]
@@ -256,17 +333,53 @@ mod tests {
     use super::*;
 
     fn entry(json: &str) -> Result<Model, String> {
-        read(serde_json::from_str(json).unwrap())
+        read(serde_json::from_str(json).unwrap(), &Reading::default())
     }
 
     #[test]
-    fn a_fingerprint_does_not_see_key_order_or_benchmarks() {
+    fn a_fingerprint_does_not_see_key_order_or_ignored_keys() {
         let one = entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1"},"benchmarks":1}"#);
         let two =
             entry(r#"{"pricing":{"image":"1", "prompt":"0"},"benchmarks":{"rank":2},"name":"x","id":"a/b"}"#);
         assert_eq!(one, two);
         let three = entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1.0"}}"#);
         assert_ne!(one.unwrap().columns.fingerprint, three.unwrap().columns.fingerprint);
+    }
+
+    fn ignoring(json: &str, keys: &[&str]) -> Result<Model, String> {
+        let ignored_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let limits = Limits { max_bytes: 100, max_values: 5 };
+        read(serde_json::from_str(json).unwrap(), &Reading { ignored_keys, limits })
+    }
+
+    #[test]
+    fn ignored_keys_are_neither_kept_nor_compared_nor_counted() {
+        let json = r#"{"id":"a/b","name":"x","endpoints":[{"uptime":99.5}],"benchmarks":{"endpoints":1}}"#;
+        let plain = ignoring(r#"{"id":"a/b","name":"x"}"#, &[]).unwrap();
+        assert_eq!(ignoring(json, &["benchmarks", "endpoints", "no_such_key"]), Ok(plain.clone()));
+        // one that is ignored no more is another entry, and kept
+        let kept = ignoring(json, &["endpoints"]).unwrap();
+        assert_eq!(kept.columns.upstream["benchmarks"]["endpoints"], Value::from(1));
+        assert_ne!(kept.columns.fingerprint, plain.columns.fingerprint);
+        // within an ignored key there may be more than an entry may hold, and what jsonb cannot
+        for large in
+            [format!("[{}0]", "0,".repeat(100)), "[".repeat(200) + &"]".repeat(200), r#""\u0000""#.into()]
+        {
+            let json = format!(r#"{{"id":"a/b","name":"x","endpoints":{large}}}"#);
+            assert_eq!(ignoring(&json, &["endpoints"]).unwrap(), plain);
+            assert!(ignoring(&json, &[]).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_limits_of_an_entry_are_settings() {
+        let of = |list: &str| ignoring(&format!(r#"{{"id":"a/b","name":"x","list":{list}}}"#), &[]).err();
+        assert_eq!(of("[1,2]"), None);
+        assert_eq!(of("[1,2,3]").unwrap(), "the entry holds more than 5 values (max_entry_values)");
+        let long = format!("\"{}\"", "x".repeat(67));
+        assert_eq!(of(&long), None);
+        let longer = format!("\"{}\"", "x".repeat(68));
+        assert_eq!(of(&longer).unwrap(), "the entry has 101 bytes, more than 100 (max_entry)");
     }
 
     #[test]
@@ -291,6 +404,92 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_may_be_written_as_a_float() {
+        for (json, expected) in [
+            ("131072", Some(131_072)),
+            ("131072.0", Some(131_072)),
+            ("131072.000", Some(131_072)),
+            ("1.31072e5", Some(131_072)),
+            ("1.31072E+5", Some(131_072)),
+            ("1310720e-1", Some(131_072)),
+            ("\"131072\"", Some(131_072)),
+            ("\" 131072.0 \"", Some(131_072)),
+            ("0.0", Some(0)),
+            ("-0.0", Some(0)),
+            ("2147483647.0", Some(i32::MAX)),
+            ("2147483648.0", None),
+            ("1e300", None),
+            ("131072.5", None),
+            ("1e-300", None),
+            ("-1.0", None),
+            ("\"many\"", None),
+            ("\"\"", None),
+            ("null", None),
+            ("true", None),
+            ("[131072]", None),
+        ] {
+            let json = format!(
+                r#"{{"id":"a/b","name":"x","context_length":{json},"top_provider":{{"max_completion_tokens":{json}}}}}"#
+            );
+            let columns = entry(&json).unwrap().columns;
+            assert_eq!(
+                (columns.context_length, columns.max_completion_tokens),
+                (expected, expected),
+                "{json}"
+            );
+        }
+        assert_eq!(whole(&Value::from("1e999999999")), None);
+    }
+
+    #[test]
+    fn a_time_is_on_the_day_that_it_names() {
+        for text in [
+            "2026-12-06",
+            "2026-12-06T00:00:00Z",
+            "2026-12-06T00:00:00z",
+            "2026-12-06T00:00:00.000Z",
+            "2026-12-06T00:00:00.123456789Z",
+            "2026-12-06T00:00Z",
+            "2026-12-06 00:00:00Z",
+            "2026-12-06T00:00:00",
+            "2026-12-06 00:00:00",
+            "2026-12-06T00:00:00+00:00",
+            "2026-12-06T00:00:00+14:00",
+            "2026-12-06T23:59:59-08:00",
+            "2026-12-06T23:59:59.999+0530",
+            "20261206",
+            "20261206T000000Z",
+            " 2026-12-06 ",
+        ] {
+            assert_eq!(day(text), Some(Date::constant(2026, 12, 6)), "{text}");
+        }
+        for text in
+            ["", "Z", "soon", "2026-02-30", "2026-02-30T00:00:00Z", "2026-12-06T25:00:00Z", "06.12.2026"]
+        {
+            assert_eq!(day(text), None, "{text}");
+        }
+        assert_eq!(day("0000-12-06T00:00:00Z"), None);
+        for value in ["1796515200", "{\"date\":\"2026-12-06\"}", "null"] {
+            let json = format!(r#"{{"id":"a/b","name":"x","expiration_date":{value}}}"#);
+            assert_eq!(entry(&json).unwrap().columns.expires_on, None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_null_in_a_list_is_left_out() {
+        let columns = entry(
+            r#"{"id":"a/b","name":"x","supported_parameters":["tools",null,"seed"],
+                "architecture":{"input_modalities":[null,"text"],"output_modalities":[null]}}"#,
+        )
+        .unwrap()
+        .columns;
+        assert_eq!(columns.supported_parameters.unwrap(), ["tools", "seed"]);
+        assert_eq!(columns.input_modalities.unwrap(), ["text"]);
+        assert_eq!(columns.output_modalities, Some(vec![]));
+        assert_eq!(columns.upstream["supported_parameters"].to_string(), r#"["tools",null,"seed"]"#);
+    }
+
+    #[test]
     fn unusable_entries_say_why_and_still_have_an_id() {
         let deep = format!(r#"{{"id":"a/b","name":"x","x":{}{}}}"#, "[".repeat(40), "]".repeat(40));
         let deeper = format!(r#"{{"id":"a/b","name":"x","x":{}{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
@@ -300,19 +499,19 @@ mod tests {
         for (json, reason) in [
             (r#"{"id":"a/b","name":"x\u0000"}"#, "a string holds a NUL character"),
             (r#"{"id":"a/b","name":"x","k":{"\u0000":1}}"#, "a key holds a NUL character"),
-            (r#"{"id":"a/b","name":"\ud800"}"#, "unexpected end of hex escape at line 1 column 27"),
+            (r#"{"id":"a/b","name":"\ud800"}"#, "name: unexpected end of hex escape at line 1 column 8"),
             (r#"{"id":"a/b","name":null}"#, "name is not a string"),
             (r#"{"id":"a/b"}"#, "name is not a string"),
             (r#"{"id":"a/b","name":"x","n":1e301}"#, "a number is out of range"),
             (r#"{"id":"a/b","name":"x","n":1e-99999999999}"#, "a number is out of range"),
             (&deep, "the entry is nested deeper than 32"),
-            (&deeper, "recursion limit exceeded at line 1 column 154"),
+            (&deeper, "x: recursion limit exceeded at line 1 column 128"),
             (&long, "name has 1025 bytes, more than 1024"),
-            (&wide, "the entry holds more than 5000 values"),
-            (&large, "the entry has 65566 bytes, more than 65536"),
+            (&wide, "the entry holds more than 5000 values (max_entry_values)"),
+            (&large, "the entry has 65566 bytes, more than 65536 (max_entry)"),
         ] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(read(raw), Err(reason.to_owned()));
+            assert_eq!(read(raw, &Reading::default()), Err(reason.to_owned()));
             assert_eq!(read_id(raw).as_deref(), Some("a/b"));
         }
     }
@@ -331,7 +530,7 @@ mod tests {
             ("null", "the entry is not a JSON object"),
         ] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(read(raw), Err(reason.to_owned()));
+            assert_eq!(read(raw, &Reading::default()), Err(reason.to_owned()));
             assert_eq!(read_id(raw), None);
         }
         let quoted = entry(r#"{"id":"a'b\"c/\\$tag$é😀","name":"'; DROP TABLE"}"#).unwrap();

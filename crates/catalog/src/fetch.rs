@@ -2,9 +2,11 @@
 //! except to this machine itself. The future holds plain data only, so that a backend can drop it.
 
 use crate::problem::{Problem, code, excerpt};
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use flate2::write::MultiGzDecoder;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use std::error::Error;
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -141,7 +143,12 @@ fn client(config: &Config, url: &Url) -> Result<Client, Problem> {
 }
 
 async fn get(client: &Client, url: &Url, max_body: usize) -> Result<Vec<u8>, Failure> {
-    let response = client.get(url.clone()).send().await.map_err(|error| transport(url, error))?;
+    let response = client
+        .get(url.clone())
+        .header(ACCEPT_ENCODING, "gzip")
+        .send()
+        .await
+        .map_err(|error| transport(url, error))?;
     if response.status() != StatusCode::OK {
         return Err(refused(url, response).await);
     }
@@ -150,28 +157,108 @@ async fn get(client: &Client, url: &Url, max_body: usize) -> Result<Vec<u8>, Fai
 
 /// The body, counted after decompression, so that neither a large nor a compressed one fills the memory.
 async fn body(url: &Url, mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    loop {
-        let chunk = response.chunk().await.map_err(|error| Failure {
-            http_status: Some(StatusCode::OK.as_u16()),
-            problem: Problem::new(code::INCOMPLETE, format!("the answer of {url} broke off"))
-                .detail(format!("It ended after {} bytes with: {}.", body.len(), causes(&error)))
-                .hint("The next run tries again."),
-            retry: Some(Duration::ZERO),
-        })?;
-        let Some(chunk) = chunk else { return Ok(body) };
-        if body.len() + chunk.len() > max {
-            return Err(Failure {
-                http_status: Some(StatusCode::OK.as_u16()),
-                problem: Problem::new(
-                    code::TOO_LARGE,
-                    format!("the answer of {url} is larger than {max} bytes"),
-                )
-                .hint("If that is a catalogue, raise model_access.max_body."),
-                retry: None,
-            });
+    let failed = |problem, retry| Failure { http_status: Some(StatusCode::OK.as_u16()), problem, retry };
+    let broke_off = |bytes: usize, cause: String| {
+        let problem = Problem::new(code::INCOMPLETE, format!("the answer of {url} broke off"))
+            .detail(format!("It ended after {bytes} bytes with: {cause}."))
+            .hint("The next run tries again.");
+        failed(problem, Some(Duration::ZERO))
+    };
+    let too_large = || {
+        let what = format!("the answer of {url} is larger than {max} bytes");
+        let problem =
+            Problem::new(code::TOO_LARGE, what).hint("If that is a catalogue, raise model_access.max_body.");
+        failed(problem, None)
+    };
+    let mut body = Body::new(&response, max).map_err(|encoding| {
+        let what = format!("the answer of {url} is encoded as {encoding}, which was not asked for");
+        let problem = Problem::new(code::NOT_JSON, what)
+            .hint("Look at what stands between the server and the upstream.");
+        failed(problem, None)
+    })?;
+    let mut is_whole = false;
+    while !is_whole {
+        let chunk = response.chunk().await;
+        let chunk = chunk.map_err(|error| broke_off(body.read().bytes.len(), causes(&error)))?;
+        is_whole = chunk.is_none();
+        let read = match chunk {
+            Some(chunk) => body.write(&chunk),
+            None => body.end(),
+        };
+        if body.read().is_full {
+            return Err(too_large());
         }
-        body.extend_from_slice(&chunk);
+        read.map_err(|error| broke_off(body.read().bytes.len(), error.to_string()))?;
+    }
+    Ok(std::mem::take(&mut body.read_mut().bytes))
+}
+
+/// A body as it arrives.
+enum Body {
+    Plain(Capped),
+    Gzip(Box<MultiGzDecoder<Capped>>),
+}
+
+impl Body {
+    /// As the answer says that it is encoded; the name of an encoding that is not known here.
+    fn new(response: &Response, max: usize) -> Result<Self, String> {
+        let encoding = response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes());
+        let encoding = String::from_utf8_lossy(encoding.unwrap_or_default()).trim().to_ascii_lowercase();
+        let body = Capped { bytes: Vec::new(), max, is_full: false };
+        match encoding.as_str() {
+            "" | "identity" => Ok(Self::Plain(body)),
+            "gzip" | "x-gzip" => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(body)))),
+            other => Err(excerpt(other, MAX_QUOTED)),
+        }
+    }
+
+    fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(body) => body.write_all(chunk),
+            Self::Gzip(decoder) => decoder.write_all(chunk),
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Gzip(decoder) => decoder.try_finish(),
+        }
+    }
+
+    /// What has been read, decoded.
+    fn read(&self) -> &Capped {
+        match self {
+            Self::Plain(body) => body,
+            Self::Gzip(decoder) => decoder.get_ref(),
+        }
+    }
+
+    fn read_mut(&mut self) -> &mut Capped {
+        match self {
+            Self::Plain(body) => body,
+            Self::Gzip(decoder) => decoder.get_mut(),
+        }
+    }
+}
+
+/// Bytes up to a maximum; what is too much is an error.
+struct Capped {
+    bytes: Vec<u8>,
+    max: usize,
+    is_full: bool,
+}
+
+impl Write for Capped {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        let room = self.max - self.bytes.len();
+        self.is_full |= part.len() > room;
+        self.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
+        if self.is_full { Err(io::Error::other("it is too large")) } else { Ok(part.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -181,8 +268,12 @@ async fn refused(url: &Url, mut response: Response) -> Failure {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let location = header(LOCATION).map(|location| excerpt(&location, MAX_QUOTED));
     let retry_after = header(RETRY_AFTER).and_then(|value| retry_after(&value));
-    let said = match response.chunk().await {
-        Ok(Some(chunk)) => excerpt(&String::from_utf8_lossy(chunk.get(..4096).unwrap_or(&chunk)), MAX_QUOTED),
+    let said = match (Body::new(&response, 4096), response.chunk().await) {
+        (Ok(mut body), Ok(Some(chunk))) => {
+            // as much of it as there is
+            drop(body.write(&chunk).and_then(|()| body.end()));
+            excerpt(&String::from_utf8_lossy(&body.read().bytes), MAX_QUOTED)
+        }
         _ => String::new(),
     };
     let mut problem = Problem::new(code::HTTP_STATUS, format!("{url} answered with HTTP status {status}"));
@@ -326,5 +417,37 @@ mod tests {
         assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert_eq!(retry_after("soon"), None);
+    }
+
+    fn read(encoding: &str, parts: &[&[u8]], max: usize) -> Result<Vec<u8>, String> {
+        let answer = http::Response::builder().header(CONTENT_ENCODING, encoding).body("").unwrap();
+        let mut body = Body::new(&Response::from(answer), max)?;
+        for part in parts {
+            body.write(part).map_err(|error| error.to_string())?;
+        }
+        body.end().map_err(|error| error.to_string())?;
+        Ok(std::mem::take(&mut body.read_mut().bytes))
+    }
+
+    #[test]
+    fn a_body_is_decoded_by_any_name_of_gzip_and_capped() {
+        let text = "model ".repeat(1000).into_bytes();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&text).unwrap();
+        let gzip = encoder.finish().unwrap();
+        for encoding in ["gzip", "x-gzip", "X-GZip", " gzip "] {
+            let by_byte: Vec<&[u8]> = gzip.chunks(1).collect();
+            assert_eq!(read(encoding, &[&gzip], 6000), Ok(text.clone()), "{encoding}");
+            assert_eq!(read(encoding, &by_byte, 6000), Ok(text.clone()), "{encoding}");
+            assert_eq!(read(encoding, &[&gzip], 5999).unwrap_err(), "it is too large");
+            assert!(read(encoding, &[&gzip[..gzip.len() - 1]], 6000).is_err(), "it is cut");
+            assert!(read(encoding, &[&text], 6000).is_err(), "it is not gzip");
+        }
+        for encoding in ["", "identity"] {
+            assert_eq!(read(encoding, &[&text[..10], &text[10..]], 6000), Ok(text.clone()));
+            assert_eq!(read(encoding, &[&text[..10], &text[10..]], 5999).unwrap_err(), "it is too large");
+        }
+        assert_eq!(read("br", &[], 6000).unwrap_err(), "br");
+        assert_eq!(read("gzip, br", &[], 6000).unwrap_err(), "gzip, br");
     }
 }

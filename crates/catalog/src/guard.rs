@@ -157,7 +157,8 @@ pub fn judge<'a>(case: &Case<'a>, doubts: &Doubts, state: &State, max_removals: 
     let percent = state.settings.max_removal_percent;
     let unreadable = doubts.unreadable(percent);
     let mut verdict = Verdict { held: unreadable.is_some(), ..Verdict::default() };
-    let mut reasons: Vec<(String, String)> = doubts.incomplete.clone().into_iter().chain(unreadable).collect();
+    let mut reasons: Vec<(String, String)> =
+        doubts.incomplete.clone().into_iter().chain(unreadable).collect();
     if let Some(max) = max_removals {
         let count = case.removals.len() + case.takings.len();
         if count > max as usize {
@@ -286,13 +287,15 @@ fn withhold_last_of_a_tier<'a>(
     state: &State,
     verdict: &mut Verdict<'a>,
 ) -> bool {
-    let is_in = |row: &Row| [row.is_free, row.is_pro, row.is_enterprise].get(tier).is_some_and(|is_in| *is_in);
+    let is_in =
+        |row: &Row| [row.is_free, row.is_pro, row.is_enterprise].get(tier).is_some_and(|is_in| *is_in);
     let flagged = |standing: &&Standing| standing.tiers.get(tier).is_some_and(|is_in| *is_in);
     let standing = || case.standing.iter().filter(flagged);
     let active = standing().filter(|standing| standing.is_active()).count();
     let gone = standing().filter(|standing| standing.has_left(state.now)).count();
     let removed = case.removals.iter().filter(|row| row.status == Status::Active && is_in(row)).count();
-    let taken = case.takings.iter().filter(|(row, taking)| is_in(row) && (taking.approval || tier == 0)).count();
+    let taken =
+        case.takings.iter().filter(|(row, taking)| is_in(row) && (taking.approval || tier == 0)).count();
     let going: Vec<&Row> = leaving.iter().copied().filter(|row| is_in(row)).collect();
     if going.is_empty() || going.len() + gone < 2 || active > removed + taken {
         return false;

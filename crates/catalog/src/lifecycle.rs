@@ -92,7 +92,8 @@ pub fn listed(row: &Row, mut model: Model, state: &State) -> Listed {
     if !late {
         give_back(&mut change, row, prices.as_ref(), state);
     }
-    let taking = Some(taking(&change, row, prices.as_ref(), state)).filter(|taking| *taking != Taking::default());
+    let taking =
+        Some(taking(&change, row, prices.as_ref(), state)).filter(|taking| *taking != Taking::default());
     if row.absent_since.is_some() {
         change.absent_since = Some(None);
     }
@@ -181,7 +182,8 @@ fn return_to_list(change: &mut Change, row: &Row, prices: Option<&Prices>, late:
     if row.status != Status::Inactive {
         return; // not inactive by vanishing: whatever it is, someone decided it
     }
-    let dearer = state.settings.price_alert.as_ref().is_some_and(|factor| row.is_above_reviewed(prices, factor));
+    let dearer =
+        state.settings.price_alert.as_ref().is_some_and(|factor| row.is_above_reviewed(prices, factor));
     if !late && !dearer {
         change.status = Some(before);
         return;
@@ -229,7 +231,8 @@ fn taking(change: &Change, row: &Row, prices: Option<&Prices>, state: &State) ->
             && change.is_free.unwrap_or(row.is_free)
             && row.reviewed_at.is_some()
             && stopped_being_free(row.reviewed_highest_prices.as_ref(), prices),
-        approval: status == Status::Active && guard.is_some_and(|factor| row.is_above_reviewed(prices, factor)),
+        approval: status == Status::Active
+            && guard.is_some_and(|factor| row.is_above_reviewed(prices, factor)),
     }
 }
 

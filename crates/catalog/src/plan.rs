@@ -1,7 +1,7 @@
 //! The difference between what is known and what is listed, and what is to be written of it.
 
 use crate::document::{self, Catalogue, Unusable};
-use crate::entry::Model;
+use crate::entry::{Limits, Model, Reading};
 use crate::guard;
 use crate::lifecycle::{self, Change};
 use crate::problem::Problem;
@@ -95,10 +95,12 @@ pub fn from_json(
     document: &[u8],
     state: &str,
     max_removals: Option<u32>,
+    limits: Limits,
     poll: &dyn Fn(),
 ) -> serde_json::Result<Plan> {
     let state: State = serde_json::from_str(state)?;
-    Ok(match document::parse(document, poll) {
+    let reading = Reading { ignored_keys: state.settings.ignored_keys.clone(), limits };
+    Ok(match document::parse(document, &reading, poll) {
         Ok(catalogue) => plan(state, catalogue, max_removals),
         Err(problem) => Plan::failed(state.now, problem),
     })
@@ -112,8 +114,10 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
     let state = &state;
     let listed = catalogue.models.len();
     let mut case = guard::Case { removals: removals(state, &catalogue), ..guard::Case::default() };
-    let mut models: HashMap<String, Model> =
-        std::mem::take(&mut catalogue.models).into_iter().map(|model| (model.model_id.clone(), model)).collect();
+    let mut models: HashMap<String, Model> = std::mem::take(&mut catalogue.models)
+        .into_iter()
+        .map(|model| (model.model_id.clone(), model))
+        .collect();
     let (mut update, mut unreadable, mut returned) = (Vec::new(), Vec::new(), 0);
     for row in &state.rows {
         let Some(model) = models.remove(&row.model_id) else {

@@ -90,8 +90,9 @@ impl Prices {
     }
 
     fn raise_all(&mut self, entry: &Map<String, Value>) -> Option<()> {
-        let mut prices =
-            entry.iter().filter(|(key, value)| !OVERRIDE_CONDITIONS.contains(&key.as_str()) && !value.is_null());
+        let mut prices = entry
+            .iter()
+            .filter(|(key, value)| !OVERRIDE_CONDITIONS.contains(&key.as_str()) && !value.is_null());
         prices.try_for_each(|(key, value)| self.raise(key, value))
     }
 
@@ -123,14 +124,16 @@ impl Prices {
     #[must_use]
     pub fn per_million_tokens(&self) -> Option<String> {
         let mut tokens = self.0.iter().filter(|(key, _)| !PER_USE.contains(&key.as_str()));
-        let highest = tokens.try_fold(BigDecimal::zero(), |highest, (_, price)| Some(highest.max(price.clone()?)));
+        let highest =
+            tokens.try_fold(BigDecimal::zero(), |highest, (_, price)| Some(highest.max(price.clone()?)));
         highest.map(|price| price.to_plain_string())
     }
 
     /// Whether anything is charged by the piece.
     #[must_use]
     pub fn charge_per_use(&self) -> bool {
-        let piece = |key: &&str| self.0.get(*key).is_some_and(|price| price.as_ref().is_none_or(|p| !p.is_zero()));
+        let piece =
+            |key: &&str| self.0.get(*key).is_some_and(|price| price.as_ref().is_none_or(|p| !p.is_zero()));
         PER_USE.iter().any(|key| piece(key))
     }
 }
@@ -195,7 +198,8 @@ mod tests {
         assert_eq!(million("-0").as_deref(), Some("0"));
         let forty = "0.0000001234567890123456789012345678901234";
         assert_eq!(million(forty).as_deref(), Some("0.1234567890123456789012345678901234"));
-        let stored = prices(json!({"prompt": forty, "completion": "0.5", "web_search": "0.005", "audio": "-1"}));
+        let stored =
+            prices(json!({"prompt": forty, "completion": "0.5", "web_search": "0.005", "audio": "-1"}));
         let text = serde_json::to_string(&stored).unwrap();
         assert_eq!(
             text,
@@ -280,8 +284,10 @@ mod tests {
         let peak = prices(json!({"prompt": "0.000001", "completion": "0", "image": "0.04", "overrides": [
             {"utc_start": 100, "utc_end": 900, "prompt": "0.000002"},
             {"min_prompt_tokens": 200_000, "prompt": "0.0000015", "audio": "0.000003"}]}));
-        let off_peak = prices(json!({"prompt": "0.000002", "completion": "0", "image": "0.04", "overrides": [
-            {"utc_start": 900, "utc_end": 100, "prompt": "0.000001"}, {"min_prompt_tokens": 1, "audio": "0.000003"}]}));
+        let off_peak = prices(
+            json!({"prompt": "0.000002", "completion": "0", "image": "0.04", "overrides": [
+            {"utc_start": 900, "utc_end": 100, "prompt": "0.000001"}, {"min_prompt_tokens": 1, "audio": "0.000003"}]}),
+        );
         assert_eq!(peak, off_peak);
         assert_eq!(peak.per_million_tokens().as_deref(), Some("3"));
         assert!(peak.charge_per_use() && peak.cost() && !peak.are_free());

@@ -77,6 +77,8 @@ pub struct Settings {
     /// Factor over the reviewed price above which a returning model is not restored; `None` = off.
     #[serde(deserialize_with = "factor")]
     pub price_alert: Option<BigDecimal>,
+    /// Top-level keys of an entry that are neither kept nor compared.
+    pub ignored_keys: Vec<String>,
 }
 
 /// What a plan needs to know of one row.

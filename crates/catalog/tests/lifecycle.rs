@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
 use catalog::document::{Catalogue, parse};
+use catalog::entry::Reading;
 use catalog::lifecycle::Change;
 use catalog::plan::{Outcome, Plan, plan};
 use catalog::state::{Row, Settings, State, Status};
@@ -101,7 +102,11 @@ impl Table {
 
     fn decisions(&self) -> Vec<(&str, Status, [bool; 3])> {
         let decision = |row: &Row| (row.status, [row.is_free, row.is_pro, row.is_enterprise]);
-        self.rows.iter().map(|(id, row)| (id.as_str(), decision(row))).map(|(id, (s, f))| (id, s, f)).collect()
+        self.rows
+            .iter()
+            .map(|(id, row)| (id.as_str(), decision(row)))
+            .map(|(id, (s, f))| (id, s, f))
+            .collect()
     }
 }
 
@@ -144,7 +149,12 @@ fn catalogue(listings: &[Listing], incomplete: bool) -> Option<Catalogue> {
         })
         .collect();
     let total_count = data.len() + usize::from(incomplete);
-    parse(json!({"data": data, "total_count": total_count}).to_string().as_bytes(), &|| ()).ok()
+    parse(
+        json!({"data": data, "total_count": total_count}).to_string().as_bytes(),
+        &Reading::default(),
+        &|| (),
+    )
+    .ok()
 }
 
 /// Everything that one run may do to one row, as the lifecycle table has it.
@@ -153,7 +163,10 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
     let vanished = before.missing_since.is_none() && after.missing_since.is_some();
     assert!(!vanished || listing == Listing::Gone, "only an absent row vanishes");
     assert!(!vanished || planned.complete || planned.problem.is_some(), "an incomplete list proves nothing");
-    assert!(before.missing_since.is_none() || after.missing_since.is_none() == listed, "presence follows the list");
+    assert!(
+        before.missing_since.is_none() || after.missing_since.is_none() == listed,
+        "presence follows the list"
+    );
     assert_eq!(after.reviewed_at, before.reviewed_at, "a review is an admin's");
     let returned = before.missing_since.is_some() && listed;
     let may_be: &[Status] = match before.status {
@@ -163,7 +176,9 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
         Status::New => &[Status::New],
         Status::Active => &[Status::Active, Status::New],
         Status::Inactive if returned && before.status_before_missing.is_some() && late => &[Status::New],
-        Status::Inactive if returned && before.status_before_missing.is_some() => &[Status::New, Status::Active],
+        Status::Inactive if returned && before.status_before_missing.is_some() => {
+            &[Status::New, Status::Active]
+        }
         Status::Inactive => &[Status::Inactive],
     };
     assert!(may_be.contains(&after.status), "{:?} became {:?}", before.status, after.status);
@@ -193,12 +208,16 @@ fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Setting
             held.is_some_and(|at| planned.at.duration_since(at) >= day * 2 || was.reviewed_at >= Some(at))
         });
         let had = was.is_some_and(users_have);
-        taken += usize::from(had && (gone || (out_of_free && was.is_some_and(|was| was.is_free))) && !is_fact);
+        taken +=
+            usize::from(had && (gone || (out_of_free && was.is_some_and(|was| was.is_free))) && !is_fact);
         lost += usize::from(gone || out_of_free);
         now += usize::from(users_have(row) || gone);
     }
     let share = settings.max_removal_percent / 100.0 * now as f64;
-    assert!(taken == 0 || lost <= 2 || lost as f64 <= share, "{taken} taken, {lost} lost of {now} within a day");
+    assert!(
+        taken == 0 || lost <= 2 || lost as f64 <= share,
+        "{taken} taken, {lost} lost of {now} within a day"
+    );
 }
 
 fn sync(
@@ -239,7 +258,12 @@ fn sync(
     assert!(planned.withheld == 0 || held);
 
     let again = plan(table.state(now, settings), catalogue, max);
-    assert_eq!((&again.insert[..], &again.update[..]), (&[][..], &[][..]), "a second run writes nothing: {:?}", planned.problem);
+    assert_eq!(
+        (&again.insert[..], &again.update[..]),
+        (&[][..], &[][..]),
+        "a second run writes nothing: {:?}",
+        planned.problem
+    );
     assert_eq!(again.outcome, if held { Outcome::Held } else { Outcome::Unchanged });
 }
 
@@ -276,6 +300,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             free_guard,
             price_guard,
             price_alert,
+            ignored_keys: Vec::new(),
         },
     )
 }
@@ -333,14 +358,14 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse(&bytes, &|| ());
+        let _ = parse(&bytes, &Reading::default(), &|| ());
     }
 
     #[test]
     fn no_value_in_an_entry_makes_the_parser_panic(key in "[a-z_]{1,12}", text in any::<String>(), number in any::<f64>()) {
         for value in [json!(text), json!(number), json!([text, number]), json!({ text.clone(): number })] {
             let entry = json!({"id": "a/b", "name": "x", "pricing": {"prompt": value}, key.clone(): value});
-            let _ = parse(json!({"data": [entry, value]}).to_string().as_bytes(), &|| ());
+            let _ = parse(json!({"data": [entry, value]}).to_string().as_bytes(), &Reading::default(), &|| ());
         }
     }
 }

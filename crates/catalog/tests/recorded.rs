@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
 use catalog::document::{Catalogue, parse};
-use catalog::entry::{Columns, Model, read};
+use catalog::entry::{Columns, Model, Reading, read};
 use serde_json::Value;
 use std::io::Read;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn era(name: &str) -> Catalogue {
     let mut document = Vec::new();
     let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     flate2::read::GzDecoder::new(file).read_to_end(&mut document).unwrap();
-    parse(&document, &|| ()).unwrap()
+    parse(&document, &Reading::default(), &|| ()).unwrap()
 }
 
 fn peculiar(why: &str) -> Columns {
@@ -30,7 +30,7 @@ fn peculiar_rows() -> Vec<(String, Model)> {
     rows.into_iter()
         .map(|row| {
             let raw = serde_json::value::to_raw_value(&row["row"]).unwrap();
-            (row["why"].as_str().unwrap().to_owned(), read(&raw).unwrap())
+            (row["why"].as_str().unwrap().to_owned(), read(&raw, &Reading::default()).unwrap())
         })
         .collect()
 }
@@ -54,7 +54,11 @@ fn every_era_parses_whole() {
         assert_eq!(catalogue.next, None, "{name}");
         for model in &catalogue.models {
             let columns = &model.columns;
-            assert!(columns.provider.is_some() && columns.price.as_ref().unwrap().highest_prices.is_some(), "{name} {}", model.model_id);
+            assert!(
+                columns.provider.is_some() && columns.price.as_ref().unwrap().highest_prices.is_some(),
+                "{name} {}",
+                model.model_id
+            );
             assert!(columns.context_length.is_some(), "{name} {}", model.model_id);
             assert!(!columns.fingerprint.is_empty() && columns.upstream.get("benchmarks").is_none());
         }

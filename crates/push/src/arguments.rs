@@ -1,5 +1,6 @@
 //! The command line.
 
+use catalog::entry::{Limits, MAX_ENTRY_BYTES, MAX_VALUES};
 use catalog::fetch::{Config, check_proxy, check_url};
 use catalog::problem::Problem;
 use clap::{Parser, Subcommand};
@@ -53,6 +54,12 @@ pub struct Push {
     /// Largest catalogue, in megabytes after decompression
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub max_body: u8,
+    /// Largest entry, in kilobytes of JSON without its ignored_keys; a larger one is left alone
+    #[arg(long, default_value_t = MAX_ENTRY_BYTES as u32 / 1024, value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    pub max_entry: u32,
+    /// Most JSON values within an entry
+    #[arg(long, default_value_t = MAX_VALUES as u32, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub max_entry_values: u32,
     /// Proxy URL, none, or empty for what HTTPS_PROXY says
     #[arg(long, default_value = "", value_parser = proxy)]
     pub proxy: String,
@@ -62,6 +69,11 @@ impl Push {
     /// The largest catalogue, in bytes.
     pub fn max_body(&self) -> usize {
         usize::from(self.max_body) << 20
+    }
+
+    /// What an entry may hold.
+    pub fn limits(&self) -> Limits {
+        Limits { max_bytes: (self.max_entry as usize) << 10, max_values: self.max_entry_values as usize }
     }
 
     /// The limits of the fetch.

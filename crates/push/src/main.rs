@@ -54,7 +54,7 @@ fn run(push: &Push) -> Result<String, String> {
     }
     if push.dry_run {
         if let Some(document) = document {
-            run.extend(planned(&database, &document, push.max_removals).map_err(text)?);
+            run.extend(planned(&database, &document, push).map_err(text)?);
         }
         database
             .call("_model_access_warn($1::jsonb)", &[Some(&Value::Object(run.clone()).to_string())])
@@ -63,18 +63,19 @@ fn run(push: &Push) -> Result<String, String> {
         return Ok(word(&run, "outcome").to_owned());
     }
     database.run("SAVEPOINT run").map_err(text)?;
-    let row = match write(&database, document.as_deref(), push.max_removals, &mut run) {
+    let row = match write(&database, document.as_deref(), push, &mut run) {
         Err(error) if ["55P03", "40P01"].contains(&error.code.as_str()) => {
             database.run("ROLLBACK TO SAVEPOINT run").map_err(text)?;
             let locked = database
                 .call("_model_access_locked($1::text, $2::text)", &[Some(&error.code), Some(&error.message)])
                 .map_err(text)?;
             run.extend(parsed(locked)?);
-            write(&database, None, None, &mut run)
+            write(&database, None, push, &mut run)
         }
         row => row,
     };
     let row = parsed(row.map_err(text)?)?;
+    run.insert("changed_key".into(), row.get("changed_key").cloned().unwrap_or_default());
     database.call("_model_access_warn($1::jsonb)", &[Some(&Value::Object(run).to_string())]).map_err(text)?;
     database.run("COMMIT").map_err(text)?;
     // committed: whatever else happens, this is how the run ended
@@ -93,24 +94,24 @@ fn parsed(json: Option<String>) -> Result<Run, String> {
 fn write(
     database: &Database,
     document: Option<&[u8]>,
-    max_removals: Option<u32>,
+    push: &Push,
     run: &mut Run,
 ) -> Result<Option<String>, Error> {
     if let Some(document) = document {
-        let mut plan = planned(database, document, max_removals)?;
+        let mut plan = planned(database, document, push)?;
         if !items(&plan, "insert").is_empty() || !items(&plan, "update").is_empty() {
             database.call("_model_access_lock()", &[])?;
             // again, on the rows as they are under the lock
-            plan = planned(database, document, max_removals)?;
+            plan = planned(database, document, push)?;
         }
         run.extend(plan);
     }
     database.call_row("model_access_apply($1::jsonb)", &[Some(&Value::Object(run.clone()).to_string())])
 }
 
-fn planned(database: &Database, document: &[u8], max_removals: Option<u32>) -> Result<Run, Error> {
+fn planned(database: &Database, document: &[u8], push: &Push) -> Result<Run, Error> {
     let state = database.call("_model_access_state()", &[])?.unwrap_or_default();
-    let plan = from_json(document, &state, max_removals, &|| ()).and_then(|plan| {
+    let plan = from_json(document, &state, push.max_removals, push.limits(), &|| ()).and_then(|plan| {
         let json = serde_json::to_value(plan)?;
         serde_json::from_value(json)
     });

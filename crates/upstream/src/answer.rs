@@ -34,7 +34,8 @@ pub(crate) fn write<S: Write>(
          vary: Accept-Encoding\r\nconnection: close\r\n"
     );
     if accepts_gzip {
-        head.push_str("content-encoding: gzip\r\n");
+        let encoding = scenario.encoding.as_deref().unwrap_or("gzip");
+        head.push_str(&format!("content-encoding: {encoding}\r\n"));
     }
     for (name, value) in [("location", &scenario.location), ("retry-after", &scenario.retry_after)] {
         if let Some(value) = value {

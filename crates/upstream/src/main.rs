@@ -62,6 +62,7 @@ fn record(url: String, file: &std::path::Path, timeout: Duration) -> io::Result<
         let problem = failure.problem;
         io::Error::other(format!("{} {}", problem.message, problem.detail.unwrap_or_default()))
     })?;
-    catalog::document::parse(&body, &|| ()).map_err(|problem| io::Error::other(problem.message))?;
+    let reading = catalog::entry::Reading::default();
+    catalog::document::parse(&body, &reading, &|| ()).map_err(|problem| io::Error::other(problem.message))?;
     std::fs::write(file, body)
 }

@@ -18,6 +18,7 @@
 /// | `stall=headers`, `stall=body` | nothing more after the request, or after half of the body |
 /// | `drip=1` | a byte every ten milliseconds |
 /// | `plain=1` | without compression, whatever the client accepts |
+/// | `encoding=NAME` | that content-encoding in place of gzip; the body is gzip all the same |
 /// | `gate=1` | waits for `Upstream::release` |
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)] // the table above
@@ -37,6 +38,7 @@ pub struct Scenario {
     pub stall: Option<String>,
     pub drip: bool,
     pub plain: bool,
+    pub encoding: Option<String>,
     pub gate: bool,
 }
 
@@ -64,6 +66,7 @@ impl Scenario {
                 "stall" => scenario.stall = Some(value),
                 "drip" => scenario.drip = true,
                 "plain" => scenario.plain = true,
+                "encoding" => scenario.encoding = Some(value),
                 "gate" => scenario.gate = true,
                 _ => {}
             }

@@ -25,6 +25,34 @@ SELECT outcome, listed, missing, withheld, unusable, error FROM model_access_loa
 -- One without an id could be any of those that are missing.
 UPDATE recorded SET entry = entry - 'id' WHERE model_id = 'openai/gpt-5';
 SELECT outcome, listed, missing, withheld, unusable, error FROM model_access_load(pg_temp.all_but(''));
+-- Read as it is meant: a mark before the document, times where dates are, numbers with a point, a null in a list.
+TRUNCATE model_access;
+SELECT outcome, listed, unusable FROM model_access_load(U&'\FEFF' || '{"total_count": "2", "links": {"next": ""}, "has_more": false, "data": [
+    {"id": "a/one", "name": "One", "expiration_date": "2026-12-06T00:00:00.000Z", "context_length": 131072.0,
+     "top_provider": {"max_completion_tokens": 1.6384e4}, "supported_parameters": ["seed", null, "tools"]},
+    {"id": "a/two", "name": "Two", "expiration_date": "2026-12-06T23:00:00-08:00", "context_length": "131072",
+     "top_provider": {"max_completion_tokens": 16384.5}}]}');
+SELECT model_id, expires_on, context_length, max_completion_tokens, supported_parameters FROM model_access ORDER BY model_id;
+-- More to come: nothing is taken away.
+SELECT outcome, missing, withheld, error FROM model_access_load('{"has_more": true, "data": [{"id": "a/three", "name": "Three"}]}');
+-- What an entry may hold is a setting of the fetch; ignored keys do not count.
+CREATE FUNCTION pg_temp.wide(key text, number integer) RETURNS text LANGUAGE sql AS $$
+    SELECT jsonb_build_array(jsonb_build_object('id', 'a/three', 'name', 'Three', key, (SELECT jsonb_agg(i) FROM generate_series(1, number) AS i)),
+                             '{"id": "a/one", "name": "One"}'::jsonb, '{"id": "a/two", "name": "Two"}'::jsonb)::text $$;
+SELECT unusable FROM model_access_load(pg_temp.wide('list', 5000));
+SET model_access.max_entry_values = 6000;
+SELECT unusable FROM model_access_load(pg_temp.wide('list', 5000));
+SET model_access.max_entry = '1kB';
+SELECT unusable FROM model_access_load(pg_temp.wide('list', 1000));
+SELECT unusable FROM model_access_load(pg_temp.wide('benchmarks', 10000));
+RESET model_access.max_entry;
+RESET model_access.max_entry_values;
+-- Noise is named once, where it is heard.
+SELECT outcome, missing FROM model_access_load(pg_temp.all_but('openai/gpt-5'), 10);
+UPDATE recorded SET entry = entry || '{"endpoints": {"uptime": 99.5}}';
+SELECT outcome, changed, changed_key FROM model_access_load(pg_temp.all_but('openai/gpt-5'));
+UPDATE recorded SET entry = jsonb_set(entry, '{name}', to_jsonb(model_id));
+SELECT outcome, changed, changed_key FROM model_access_load(pg_temp.all_but('openai/gpt-5'));
 -- Arguments.
 SELECT model_access_load(NULL);
 SELECT model_access_load('[]', -1);

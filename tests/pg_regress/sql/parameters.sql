@@ -8,6 +8,9 @@ SET model_access.url = 'https://user:secret@openrouter.ai/api/v1/models';
 \set VERBOSITY sqlstate
 SET model_access.timeout = '10ms';
 SET model_access.max_body = '1GB';
+SET model_access.max_entry = '1GB';
+SET model_access.max_entry_values = 99;
+SET model_access.max_entry_values = '64kB';
 \set VERBOSITY default
 SET model_access.proxy = 'proxy:3128';
 SET model_access.proxy = 'http://user:secret@proxy.example:3128';
