@@ -57,7 +57,9 @@ SELECT
             || coalesce(trim_scale(round(r.reviewed_completion_usd_per_million, 6))::text, '?')
     END AS was,
     CASE WHEN r.reviewed_at IS NOT NULL AND r.reviewed_highest_prices IS NOT NULL THEN (
-        SELECT round(max(CASE WHEN n.then > 0 THEN n.now / n.then WHEN n.then = 0 AND n.now > 0 THEN 'Infinity' END), 2)
+        -- nothing where one is known and the other is not
+        SELECT CASE WHEN bool_and((n.now IS NULL) = (n.then IS NULL)) THEN
+            round(max(CASE WHEN n.then > 0 THEN n.now / n.then WHEN n.then = 0 AND n.now > 0 THEN 'Infinity' END), 2) END
         FROM (
             SELECT p.value::numeric AS now,
                 CASE WHEN r.reviewed_highest_prices ? p.key THEN (r.reviewed_highest_prices ->> p.key)::numeric ELSE 0 END AS then
@@ -77,8 +79,13 @@ SELECT
     (SELECT CASE WHEN length(a.text) > 60 THEN left(a.text, 59) || '…' ELSE a.text END
      FROM (
         -- what is not counted in tokens first, then the dearest: the end may be cut off
-        SELECT string_agg(concat(p.key, ' ', coalesce(trim_scale(round(p.value::numeric, 6))::text, '?'), CASE WHEN NOT u.per_use THEN '/M' END),
-            ', ' ORDER BY u.per_use DESC, p.value::numeric DESC, p.key) AS text
+        SELECT nullif(concat_ws(', ',
+            CASE WHEN (r.highest_prices ->> 'prompt')::numeric > r.prompt_usd_per_million
+                    OR (r.highest_prices ->> 'completion')::numeric > r.completion_usd_per_million
+                 THEN concat('up to ', trim_scale(round((r.highest_prices ->> 'prompt')::numeric, 6)), ' / ',
+                    trim_scale(round((r.highest_prices ->> 'completion')::numeric, 6))) END,
+            string_agg(concat(p.key, ' ', coalesce(trim_scale(round(p.value::numeric, 6))::text, '?'), CASE WHEN NOT u.per_use THEN '/M' END),
+                ', ' ORDER BY u.per_use DESC, p.value::numeric DESC, p.key)), '') AS text
         FROM jsonb_each_text(r.highest_prices) AS p
         CROSS JOIN LATERAL (SELECT p.key IN ('request', 'image', 'web_search') AS per_use) AS u
         WHERE p.key NOT IN ('prompt', 'completion') AND (p.value IS NULL OR p.value::numeric > 0)) AS a) AS also,
@@ -95,13 +102,13 @@ COMMENT ON COLUMN @extschema@.model_access_review.since IS 'Since when it waits.
 COMMENT ON COLUMN @extschema@.model_access_review.model_id IS 'Which model: what UPDATE, model_access_confirm and model_access_accept name.';
 COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens, to six places; ? = variable or unknown.';
 COMMENT ON COLUMN @extschema@.model_access_review.was IS 'The same at the last decision; NULL where there was none.';
-COMMENT ON COLUMN @extschema@.model_access_review.factor IS 'The largest change of any price, as a factor; Infinity where one was 0. NULL where nothing can be compared.';
+COMMENT ON COLUMN @extschema@.model_access_review.factor IS 'The largest change of any price, as a factor; Infinity where one was 0. NULL where one is variable or unknown and was not, or the other way round.';
 COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens.';
 COMMENT ON COLUMN @extschema@.model_access_review.io IS 'What it reads > writes, by initials: text, image, file, audio, video.';
 COMMENT ON COLUMN @extschema@.model_access_review.provider IS 'Who made it.';
 COMMENT ON COLUMN @extschema@.model_access_review.reaches IS 'router: reaches other models; > id: an alias, and the model it stands for now, or stood for when it left; (was id): the one it stood for when it was approved.';
 COMMENT ON COLUMN @extschema@.model_access_review.proposed IS 'The tiers that the first matching rule proposes for a new or returned model, or disabled for a new or active one that a rule bans; model_access_accept applies it.';
-COMMENT ON COLUMN @extschema@.model_access_review.also IS 'What else it charges, at the most: request, image and web_search in USD each, the others in USD per million tokens (/M); ? = variable. Cut off after 60 characters.';
+COMMENT ON COLUMN @extschema@.model_access_review.also IS 'What else it charges: up to, where prompt / completion cost more at some hour or size; request, image and web_search in USD each, the others in USD per million tokens (/M), at the most; ? = variable. Cut off after 60 characters.';
 COMMENT ON COLUMN @extschema@.model_access_review.overrides IS 'How many users have an override in force that names the model.';
 
 CREATE FUNCTION @extschema@._model_access_check_ids(ids text[], known text[], what text, hint text) RETURNS void
