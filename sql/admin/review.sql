@@ -9,7 +9,7 @@ SELECT * FROM (
         WHEN m.status = 'active' AND p.tiers IS NOT NULL THEN 'ban_proposed'
         WHEN m.status = 'new' AND m.returned_at IS NOT NULL THEN 'returned'
         WHEN m.price_guarded_at IS NOT NULL THEN 'price_up'
-        WHEN m.reviewed_at IS NOT NULL AND s.price_alert IS NOT NULL
+        WHEN m.reviewed_at IS NOT NULL AND s.price_alert IS NOT NULL AND m.highest_prices IS DISTINCT FROM m.reviewed_highest_prices
             AND @extschema@._model_access_is_above(m.highest_prices, m.reviewed_highest_prices, s.price_alert) THEN 'price_up'
         WHEN m.status = 'new' THEN 'new'
         WHEN m.expires_on <= current_date + s.expiry_notice THEN 'expiring'
@@ -90,7 +90,8 @@ SELECT
         CROSS JOIN LATERAL (SELECT p.key IN ('request', 'image', 'web_search') AS per_use) AS u
         WHERE p.key NOT IN ('prompt', 'completion') AND (p.value IS NULL OR p.value::numeric > 0)) AS a) AS also,
     coalesce(v.users, 0) AS overrides
-FROM @extschema@._model_access_waiting AS r
+-- OFFSET: the reason is found once, and not wherever it is named
+FROM (SELECT * FROM @extschema@._model_access_waiting OFFSET 0) AS r
 LEFT JOIN (
     SELECT o.model_id, count(DISTINCT o.user_id) AS users FROM @extschema@._model_access_override_in_force AS o
     WHERE o.model_id IS NOT NULL GROUP BY o.model_id) AS v ON v.model_id = r.model_id
