@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
 
 use postgres::Client;
-use serde_json::Value;
+use std::collections::BTreeMap;
 use tests::{Cluster, Random, copy_database, daily_catalogues, days, heard, snapshot, sync, wait_until};
 
 const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
@@ -39,26 +39,35 @@ fn review(client: &mut Client) -> Vec<(String, String)> {
 /// What should wait and why, from the rows themselves, on a second reading.
 fn waiting(client: &mut Client) -> Vec<(String, String)> {
     let query = "SELECT model_id, status, is_free OR is_pro OR is_enterprise, free_revoked_at IS NOT NULL, returned_at IS NOT NULL,
-                        pricing::text, reviewed_pricing::text, (expires_on - current_date)::integer
-                 FROM model_access WHERE missing_since IS NULL ORDER BY model_id COLLATE \"C\"";
-    let price = |pricing: Option<&str>, key: &str| -> Option<f64> {
-        let pricing: Value = serde_json::from_str(pricing?).unwrap();
-        pricing[key].as_str().unwrap().parse().ok().filter(|price| *price >= 0.0)
+                        reviewed_highest_prices::text, highest_prices::text, (expires_on - current_date)::integer,
+                        reviewed_at IS NOT NULL, alias_of IS DISTINCT FROM reviewed_alias_of, price_guarded_at IS NOT NULL, missing_since IS NOT NULL
+                 FROM model_access
+                 WHERE missing_since IS NULL OR status_before_missing = 'active' AND (reviewed_at < missing_since OR reviewed_at IS NULL)
+                 ORDER BY model_id COLLATE \"C\"";
+    let prices = |text: Option<&str>| -> Option<BTreeMap<String, Option<f64>>> {
+        text.map(|text| serde_json::from_str(text).unwrap())
     };
     let mut waiting = Vec::new();
     for row in client.query(query, &[]).unwrap() {
         let (status, in_a_tier): (&str, bool) = (row.get(1), row.get(2));
-        let dearer = ["prompt", "completion"].iter().any(|key| {
-            match (price(row.get(6), key), price(row.get(5), key)) {
+        let is = |column: usize| row.get::<_, bool>(column);
+        let (then, now) = (prices(row.get(5)), prices(row.get(6)));
+        // what is not named costs nothing
+        let was = |key| then.as_ref().and_then(|then| then.get(key).copied().unwrap_or(Some(0.0)));
+        let dearer = match &now {
+            None => then.is_some(),
+            Some(now) => now.iter().any(|(key, now)| match (was(key), *now) {
                 (Some(then), Some(now)) => now > then * 2.0,
                 (Some(_), None) => true,
-                (None, _) => false,
-            }
-        });
+                (None, now) => now.is_some_and(|now| now > 0.0),
+            }),
+        };
         let reason = match status {
-            "new" | "active" if row.get(3) => "free_revoked",
-            "new" if row.get(4) => "returned",
-            "new" | "active" if dearer => "price_up",
+            _ if is(11) => "left",
+            "new" | "active" if is(3) => "free_revoked",
+            "active" if is(8) && is(9) => "alias_moved",
+            "new" if is(4) => "returned",
+            "new" | "active" if is(10) || is(8) && dearer => "price_up",
             "new" => "new",
             "active" if row.get::<_, Option<i32>>(7).is_some_and(|left| left <= 30) => "expiring",
             "active" if !in_a_tier => "active_without_tier",

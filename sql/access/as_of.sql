@@ -22,13 +22,15 @@ CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RET
 -- jit: compiling costs several times what a walk through 100,000 changes does
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 BEGIN ATOMIC
+    WITH past AS MATERIALIZED (SELECT * FROM @extschema@._model_access_as_of(models_for_tier_as_of.at))
     SELECT
         m.model_id, m.name, m.description, m.provider, m.context_length, m.max_completion_tokens, m.input_modalities,
         m.output_modalities, m.supported_parameters, m.pricing, m.prompt_usd_per_million, m.completion_usd_per_million,
         m.expires_on
-    FROM @extschema@._model_access_as_of(models_for_tier_as_of.at) AS m
+    FROM past AS m
     WHERE @extschema@._model_access_tier(models_for_tier_as_of.tier) IS NOT NULL
       AND m.first_seen_at <= models_for_tier_as_of.at AND m.status = 'active' AND m.missing_since IS NULL
+      AND NOT EXISTS (SELECT FROM past AS t WHERE t.model_id = m.alias_of AND t.status = 'disabled')
       AND @extschema@._model_access_in_tier(models_for_tier_as_of.tier, m.is_free, m.is_pro, m.is_enterprise);
 END;
 COMMENT ON FUNCTION @extschema@.models_for_tier_as_of(text, timestamptz) IS 'What models_for_tier gave at that moment, by the history; exact but for transactions that were open then. Error 22023 for a name that is no tier.';

@@ -1,4 +1,5 @@
--- Where callers read. One rule: a model is visible while it is active and listed, in the tiers that are flagged.
+-- Where callers read. One rule: a model is visible while it is active and listed, in the tiers that are flagged; an alias
+-- only while the model that it stands for is not banned.
 
 CREATE VIEW @extschema@._model_access_active AS
 SELECT
@@ -6,8 +7,8 @@ SELECT
     supported_parameters, pricing, prompt_usd_per_million, completion_usd_per_million, expires_on,
     is_free, is_pro, is_enterprise
 FROM @extschema@.model_access
-WHERE status = 'active' AND missing_since IS NULL;
-COMMENT ON VIEW @extschema@._model_access_active IS 'Internal. Every model that is active and listed, with its tier flags. It chooses rows for convenience, not for secrecy.';
+WHERE status = 'active' AND missing_since IS NULL AND NOT target_disabled;
+COMMENT ON VIEW @extschema@._model_access_active IS 'Internal. Every model that is active and listed, with its tier flags; no alias of a model that is disabled. It chooses rows for convenience, not for secrecy.';
 
 CREATE VIEW @extschema@.model_access_visible AS
 SELECT
@@ -66,7 +67,7 @@ BEGIN ATOMIC
     WHERE @extschema@._model_access_tier(models_for_tier.tier) IS NOT NULL
       AND @extschema@._model_access_in_tier(models_for_tier.tier, m.is_free, m.is_pro, m.is_enterprise);
 END;
-COMMENT ON FUNCTION @extschema@.models_for_tier(text) IS 'Every model visible in a tier: free, pro (free and pro) or enterprise (all three). NULL gives no row, another name error 22023. Inlines to the plain query.';
+COMMENT ON FUNCTION @extschema@.models_for_tier(text) IS 'Every model visible in a tier: free, pro (free and pro) or enterprise (all three); no alias of a model that is disabled. NULL gives no row, another name error 22023. Inlines to the plain query.';
 
 CREATE FUNCTION @extschema@.model_allowed(tier text, model_id text) RETURNS boolean
 -- PL/pgSQL for its cached plan; no SET, which would cost more than the probe
@@ -96,6 +97,7 @@ BEGIN ATOMIC
                  WHERE h.model_id = m.model_id AND h.new ->> 'status' = 'new'),
                 m.first_seen_at), 'YYYY-MM-DD')
             WHEN m.status = 'inactive' THEN concat_ws(' ', 'inactive', 'by ' || m.reviewed_by, 'since ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
+            WHEN m.target_disabled THEN format('its target %s is disabled', m.alias_of)
             WHEN _model_access_reason.tier IS NULL THEN 'no tier'
             WHEN @extschema@._model_access_in_tier(_model_access_reason.tier, m.is_free, m.is_pro, m.is_enterprise)
                 THEN 'in tier ' || _model_access_reason.tier

@@ -53,7 +53,7 @@ BEGIN
     RETURN @extschema@._model_access_ask('confirm'::text, jsonb_build_object('model_ids', model_ids))::bigint;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price as the reviewed one; gives how many models. Error P0002 for an unknown id, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price, and the model that an alias stands for, as the reviewed ones, and keeps an active model in spite of the rule that bans it; gives how many models. A model that left still waits for its return. Error P0002 for an unknown id, and nothing is changed.';
 
 CREATE FUNCTION @extschema@.model_access_accept(VARIADIC model_ids text[]) RETURNS TABLE (model_id text, tiers text, rule text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -63,7 +63,7 @@ BEGIN
         AS a(model_id text, tiers text, rule text);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, and records the rule in reviewed_rule; gives what was approved. Error P0002 for a model that does not wait or has no proposal, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, or bans them where it proposes disabled, with the tiers left as they are; records the rule in reviewed_rule; gives what was done. Error P0002 for a model that does not wait or has no proposal, and nothing is changed.';
 
 CREATE FUNCTION @extschema@.model_access_undo(
     since timestamptz, dry_run boolean DEFAULT true, model_ids text[] DEFAULT NULL,

@@ -44,6 +44,7 @@ SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.column
         ('viewer', 'TABLE',    'model_access_settings', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_rule', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_override', 'SELECT', NULL),
+        ('viewer', 'ROUTINE',  '_model_access_is_above(jsonb,jsonb,numeric)', 'EXECUTE', NULL),
         ('viewer', 'ROUTINE',  'models_for_tier_as_of(text,timestamptz)', 'EXECUTE', NULL),
         ('viewer', 'ROUTINE',  'model_access_health()', 'EXECUTE', NULL),
         ('admin',  'TABLE',    'model_access', 'UPDATE', '{status,is_free,is_pro,is_enterprise,note}'),

@@ -54,7 +54,7 @@ COMMENT ON FUNCTION @extschema@._model_access_health_of_profiles() IS 'Internal.
 
 CREATE FUNCTION @extschema@._model_access_health_checks() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH review AS (SELECT * FROM @extschema@.model_access_review),
+    WITH review AS (SELECT reason, since, model_id FROM @extschema@.model_access_review),
     size AS (
         SELECT pg_total_relation_size('@extschema@.model_access_history'::regclass) AS history,
                pg_total_relation_size('@extschema@.model_access_sync_log'::regclass) AS log)

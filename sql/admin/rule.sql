@@ -1,4 +1,4 @@
--- Rules propose, people approve: what a new model would be, by pattern, provider, price and modality.
+-- Rules propose, people approve: what a new model would be, and what is to be banned, by pattern, provider, price, modality.
 
 CREATE TABLE @extschema@.model_access_rule (
     position            integer PRIMARY KEY,
@@ -10,26 +10,42 @@ CREATE TABLE @extschema@.model_access_rule (
     is_pro              boolean NOT NULL DEFAULT false,
     is_enterprise       boolean NOT NULL DEFAULT false,
     note                text,
+    status              text CHECK (status IN ('active', 'disabled')),
+    per_use             boolean NOT NULL DEFAULT false,
+    changed_at          timestamptz NOT NULL DEFAULT now(),
     CHECK (max_usd_per_million >= 0),
-    CHECK (is_free OR is_pro OR is_enterprise)
+    CHECK ((status IS NOT DISTINCT FROM 'disabled') <> (is_free OR is_pro OR is_enterprise))
 );
-COMMENT ON TABLE @extschema@.model_access_rule IS 'Rules that propose tiers for models that wait for review; the first match by position counts. Plain DML. A rule never grants by itself: model_access_accept does.';
-COMMENT ON COLUMN @extschema@.model_access_rule.position IS 'Order of the rules, lowest first.';
-COMMENT ON COLUMN @extschema@.model_access_rule.pattern IS 'LIKE pattern of the model id, such as %:free; NULL = any.';
-COMMENT ON COLUMN @extschema@.model_access_rule.provider IS 'Who made the model; NULL = anyone.';
-COMMENT ON COLUMN @extschema@.model_access_rule.max_usd_per_million IS 'Ceiling for the prompt and the completion price in USD per million tokens; a variable or unknown price is above any ceiling. NULL = any price.';
+COMMENT ON TABLE @extschema@.model_access_rule IS 'Rules that propose tiers for models that wait for review, or a ban for new and active ones. Bans come before all others; of each kind the first match by position counts. Plain DML. A rule does nothing by itself: model_access_accept does.';
+COMMENT ON COLUMN @extschema@.model_access_rule.position IS 'Order of the rules, lowest first; bans come before the others whatever it is.';
+COMMENT ON COLUMN @extschema@.model_access_rule.pattern IS 'LIKE pattern of the model id, such as %:free, in a ban also of the id that an alias stands for; NULL = any.';
+COMMENT ON COLUMN @extschema@.model_access_rule.provider IS 'Who made the model, in a ban also who made the one that an alias stands for; NULL = anyone.';
+COMMENT ON COLUMN @extschema@.model_access_rule.max_usd_per_million IS 'Ceiling in USD per million for all that is counted in tokens, at any hour and size (highest_usd_per_million); a variable or unknown price is above any ceiling. See per_use for the rest. NULL = any price.';
 COMMENT ON COLUMN @extschema@.model_access_rule.modality IS 'What the model must read or write, such as image; NULL = anything.';
 COMMENT ON COLUMN @extschema@.model_access_rule.is_free IS 'Proposes the free tier.';
 COMMENT ON COLUMN @extschema@.model_access_rule.is_pro IS 'Proposes the pro tier.';
 COMMENT ON COLUMN @extschema@.model_access_rule.is_enterprise IS 'Proposes the enterprise tier.';
 COMMENT ON COLUMN @extschema@.model_access_rule.note IS 'The admin''s own words.';
+COMMENT ON COLUMN @extschema@.model_access_rule.status IS 'disabled = proposes a ban, for active models, routers and aliases too, and takes no tier and no ceiling; NULL or active = proposes the tiers.';
+COMMENT ON COLUMN @extschema@.model_access_rule.per_use IS 'Whether a rule with a ceiling also takes models that charge by request, image or search, whatever that costs.';
+COMMENT ON COLUMN @extschema@.model_access_rule.changed_at IS 'When the rule was made or last changed.';
 
 CREATE FUNCTION @extschema@._model_access_check_rule() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT (NEW.is_free OR NEW.is_pro OR NEW.is_enterprise) THEN
-        RAISE EXCEPTION 'rule % proposes no tier', NEW.position
-            USING ERRCODE = 'check_violation', HINT = 'Set is_free, is_pro or is_enterprise.';
+    IF NEW.status NOT IN ('active', 'disabled') THEN
+        RAISE EXCEPTION 'invalid status "%" of rule %', NEW.status, NEW.position
+            USING ERRCODE = 'check_violation', HINT = 'disabled proposes a ban; NULL or active proposes the tiers that are flagged.';
+    ELSIF NEW.status = 'disabled' AND (NEW.is_free OR NEW.is_pro OR NEW.is_enterprise) THEN
+        RAISE EXCEPTION 'rule % proposes a ban and a tier', NEW.position
+            USING ERRCODE = 'check_violation', HINT = 'A rule with status disabled takes no is_free, is_pro or is_enterprise.';
+    ELSIF NEW.status = 'disabled' AND NEW.max_usd_per_million IS NOT NULL THEN
+        RAISE EXCEPTION 'rule % proposes a ban up to a price', NEW.position
+            USING ERRCODE = 'check_violation', DETAIL = 'It would ban what is cheap, and leave what is dear or unknown.',
+                  HINT = 'Leave max_usd_per_million NULL where status is disabled.';
+    ELSIF NEW.status IS DISTINCT FROM 'disabled' AND NOT (NEW.is_free OR NEW.is_pro OR NEW.is_enterprise) THEN
+        RAISE EXCEPTION 'rule % proposes no tier and no ban', NEW.position
+            USING ERRCODE = 'check_violation', HINT = 'Set is_free, is_pro or is_enterprise; or status to disabled for a ban.';
     ELSIF NEW.max_usd_per_million < 0 OR NEW.max_usd_per_million IN ('NaN', 'Infinity') THEN
         RAISE EXCEPTION 'max_usd_per_million of rule % is not a price', NEW.position
             USING ERRCODE = 'check_violation', HINT = 'It is in US dollars per million tokens; NULL for any price.';
@@ -40,6 +56,10 @@ BEGIN
     ELSIF (length(NEW.pattern) - length(rtrim(NEW.pattern, chr(92)))) % 2 = 1 THEN
         RAISE EXCEPTION 'pattern of rule % ends with a backslash that escapes nothing', NEW.position
             USING ERRCODE = 'invalid_escape_sequence', HINT = 'Write two of them for one.';
+    END IF;
+    -- but an undo, which brings the moment with it
+    IF TG_OP = 'UPDATE' AND NEW.changed_at = OLD.changed_at THEN
+        NEW.changed_at := clock_timestamp();
     END IF;
     RETURN NEW;
 END
@@ -52,18 +72,25 @@ COMMENT ON TRIGGER model_access_check_rule ON @extschema@.model_access_rule IS '
 
 CREATE VIEW @extschema@._model_access_proposal AS
 SELECT DISTINCT ON (m.model_id)
-    m.model_id, r.is_free, r.is_pro, r.is_enterprise,
-    concat_ws(',', CASE WHEN r.is_free THEN 'free' END, CASE WHEN r.is_pro THEN 'pro' END,
-        CASE WHEN r.is_enterprise THEN 'enterprise' END) AS tiers,
-    concat_ws(' ', r.position, r.pattern, r.provider, '<= ' || r.max_usd_per_million, r.modality) AS rule
+    m.model_id, coalesce(r.status, 'active') AS status, r.is_free, r.is_pro, r.is_enterprise,
+    CASE WHEN r.status = 'disabled' THEN 'disabled' ELSE concat_ws(',', CASE WHEN r.is_free THEN 'free' END,
+        CASE WHEN r.is_pro THEN 'pro' END, CASE WHEN r.is_enterprise THEN 'enterprise' END) END AS tiers,
+    concat_ws(' ', r.position, r.pattern, r.provider, '<= ' || r.max_usd_per_million,
+        CASE WHEN r.per_use AND r.max_usd_per_million IS NOT NULL THEN 'per use' END, r.modality) AS rule, r.changed_at
 FROM @extschema@.model_access AS m
 JOIN @extschema@.model_access_rule AS r
-  ON (r.pattern IS NULL OR m.model_id LIKE r.pattern)
- AND (r.provider IS NULL OR m.provider = r.provider)
- AND (r.max_usd_per_million IS NULL OR (m.prompt_usd_per_million <= r.max_usd_per_million
-                                    AND m.completion_usd_per_million <= r.max_usd_per_million))
- AND (r.modality IS NULL OR r.modality = ANY (m.input_modalities || m.output_modalities))
--- a router or an alias reaches other models, so nobody knows what would be approved
-WHERE m.upstream #>> '{architecture,tokenizer}' IS DISTINCT FROM 'Router' AND m.model_id NOT LIKE '~%'
-ORDER BY m.model_id, r.position;
-COMMENT ON VIEW @extschema@._model_access_proposal IS 'Internal. For each model the first rule that matches; never for a router or an alias.';
+  ON (r.modality IS NULL OR r.modality = ANY (m.input_modalities || m.output_modalities))
+ AND CASE
+    WHEN r.status = 'disabled' THEN m.status IN ('new', 'active') AND (
+        (r.pattern IS NULL OR m.model_id LIKE r.pattern) AND (r.provider IS NULL OR m.provider = r.provider)
+        -- what an alias stands for: its author as in column provider
+        OR (r.pattern IS NULL OR m.alias_of LIKE r.pattern)
+            AND (r.provider IS NULL OR ltrim(split_part(m.alias_of, '/', 1), '~') = r.provider))
+    ELSE m.status = 'new' AND (r.pattern IS NULL OR m.model_id LIKE r.pattern) AND (r.provider IS NULL OR m.provider = r.provider)
+        AND (r.max_usd_per_million IS NULL
+            OR m.highest_usd_per_million <= r.max_usd_per_million AND (r.per_use OR m.charges_per_use IS FALSE))
+        -- a router or an alias reaches other models, so nobody knows what would be approved
+        AND m.upstream #>> '{architecture,tokenizer}' IS DISTINCT FROM 'Router' AND m.model_id NOT LIKE '~%' AND m.alias_of IS NULL
+    END
+ORDER BY m.model_id, coalesce(r.status, 'active') <> 'disabled', r.position;
+COMMENT ON VIEW @extschema@._model_access_proposal IS 'Internal. For each new model the first rule that matches, a ban before all others, and for each active one a ban; tiers never for a router or an alias.';

@@ -1,4 +1,4 @@
--- A plain UPDATE of status or a tier flag is a decision; this records who took it, when, and at which price.
+-- A plain UPDATE that changes status or a tier flag is a decision; this records who took it, when, and at which price.
 
 CREATE FUNCTION @extschema@._model_access_actor() RETURNS text
 LANGUAGE sql STABLE
@@ -18,12 +18,14 @@ BEGIN
         RAISE EXCEPTION 'invalid status "%" for model "%"', NEW.status, NEW.model_id
             USING ERRCODE = 'check_violation', HINT = 'A status is new, active, inactive or disabled.';
     END IF;
-    -- accept and undo write reviewed_at and what belongs to it themselves; nobody else may
-    IF NEW.reviewed_at IS DISTINCT FROM OLD.reviewed_at THEN
+    IF NEW.reviewed_at IS NOT DISTINCT FROM OLD.reviewed_at THEN
+        NEW.reviewed_at := clock_timestamp();
+        NEW.reviewed_rule := NULL;
+    ELSIF NEW.reviewed_at IS NULL OR NEW.reviewed_by IS NOT NULL THEN
+        -- undo writes the whole stamp as it was; only the owner of the table can
         RETURN NEW;
     END IF;
-    NEW.reviewed_rule := NULL;
-    NEW.reviewed_at := clock_timestamp();
+    -- confirm and accept come here with their reviewed_at and reviewed_rule, and leave the rest of the stamp to this
     NEW.reviewed_by := @extschema@._model_access_actor();
     NEW.reviewed_pricing := NEW.pricing;
     NEW.reviewed_prompt_usd_per_million := NEW.prompt_usd_per_million;
@@ -31,21 +33,110 @@ BEGIN
     NEW.reviewed_is_free_of_charge := NEW.is_free_of_charge;
     NEW.reviewed_highest_prices := NEW.highest_prices;
     NEW.reviewed_alias_of := NEW.alias_of;
-    NEW.price_guarded_at := NULL;
-    -- a decision on a missing model stands when the model returns
-    NEW.status_before_missing := NULL;
     NEW.returned_at := NULL;
     NEW.free_revoked_at := NULL;
     NEW.tiers_before := NULL;
+    NEW.price_guarded_at := NULL;
+    -- a status given to a missing model stands when it returns; flags alone, or a confirmation, do not end its wait
+    IF TG_NAME = 'model_access_keep' OR NEW.status <> OLD.status THEN
+        NEW.status_before_missing := NULL;
+    END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_decide() IS 'Internal. Trigger function: stamps an admin''s decision.';
+COMMENT ON FUNCTION @extschema@._model_access_decide() IS 'Internal. Trigger function: stamps a decision. A reviewed_at that is given without reviewed_by asks for the stamp; one with reviewed_by, or NULL, is left as it is given.';
 
-CREATE TRIGGER model_access_decide
-    BEFORE UPDATE OF status, is_free, is_pro, is_enterprise ON @extschema@.model_access
+CREATE TRIGGER model_access_decide BEFORE UPDATE ON @extschema@.model_access
     FOR EACH ROW
     -- a sync writes each row with a new last_run_id, an admin never does
-    WHEN (NEW.last_run_id IS NOT DISTINCT FROM OLD.last_run_id)
+    WHEN (NEW.last_run_id IS NOT DISTINCT FROM OLD.last_run_id
+        AND (NEW.status IS DISTINCT FROM OLD.status OR NEW.is_free IS DISTINCT FROM OLD.is_free
+            OR NEW.is_pro IS DISTINCT FROM OLD.is_pro OR NEW.is_enterprise IS DISTINCT FROM OLD.is_enterprise
+            OR NEW.reviewed_at IS DISTINCT FROM OLD.reviewed_at))
     EXECUTE FUNCTION @extschema@._model_access_decide();
-COMMENT ON TRIGGER model_access_decide ON @extschema@.model_access IS 'Stamps an admin''s decision: reviewed_at, reviewed_by, reviewed_pricing.';
+COMMENT ON TRIGGER model_access_decide ON @extschema@.model_access IS 'Stamps the decision of an admin: when, who, at which price.';
+
+CREATE TRIGGER model_access_keep BEFORE UPDATE OF status ON @extschema@.model_access
+    FOR EACH ROW
+    WHEN (OLD.status_before_missing IS NOT NULL AND OLD.* IS NOT DISTINCT FROM NEW.*)
+    EXECUTE FUNCTION @extschema@._model_access_decide();
+COMMENT ON TRIGGER model_access_keep ON @extschema@.model_access IS 'Naming the status of a vanished model and leaving it as it is decides that it stays inactive.';
+
+CREATE FUNCTION @extschema@._model_access_named() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- transition tables cannot be had for a list of columns; the depth tells a statement from one inside its triggers
+    PERFORM set_config('_model_access.named', CASE TG_ARGV[0] WHEN 'decision' THEN pg_trigger_depth()::text ELSE '' END, true);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_named() IS 'Internal. Trigger function: notes for _model_access_settle that a statement names status or a flag, and no reviewed_at. Whoever forges the note gets a wrong notice at most.';
+
+CREATE TRIGGER model_access_named BEFORE UPDATE OF status, is_free, is_pro, is_enterprise ON @extschema@.model_access
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_named('decision');
+COMMENT ON TRIGGER model_access_named ON @extschema@.model_access IS 'Notes that the statement names status or a flag.';
+-- after the other one, by the order of their names
+CREATE TRIGGER model_access_named_stamp BEFORE UPDATE OF reviewed_at ON @extschema@.model_access
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_named('stamp');
+COMMENT ON TRIGGER model_access_named_stamp ON @extschema@.model_access IS 'Notes that the statement brings its own stamp.';
+
+CREATE FUNCTION @extschema@._model_access_settle() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    named    CONSTANT boolean := current_setting('_model_access.named', true) IS NOT DISTINCT FROM pg_trigger_depth()::text;
+    unstamped text[];
+    reverted  text[];
+    untouched text[];
+    waiting   bigint;
+BEGIN
+    PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access'::regclass);
+    SELECT array_agg(n.model_id) FILTER (WHERE d.changed AND NOT d.stamped),
+        array_agg(n.model_id) FILTER (WHERE NOT d.changed AND d.stamped AND NOT d.kept),
+        array_agg(n.model_id) FILTER (WHERE NOT d.changed AND NOT d.kept)
+    INTO unstamped, reverted, untouched
+    FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id CROSS JOIN LATERAL (SELECT
+        (n.status, n.is_free, n.is_pro, n.is_enterprise) IS DISTINCT FROM (o.status, o.is_free, o.is_pro, o.is_enterprise),
+        n.reviewed_at IS DISTINCT FROM o.reviewed_at,
+        n.status_before_missing IS DISTINCT FROM o.status_before_missing) AS d(changed, stamped, kept)
+    WHERE n.last_run_id IS NOT DISTINCT FROM o.last_run_id;
+    -- a trigger of the application that comes after the stamp changed its mind, or that of the admin
+    IF unstamped IS NOT NULL THEN
+        UPDATE @extschema@.model_access AS m
+        SET reviewed_at = clock_timestamp(), reviewed_by = NULL, reviewed_rule = NULL,
+            status_before_missing = CASE WHEN m.status = o.status THEN m.status_before_missing END
+        FROM old_rows AS o WHERE m.model_id = o.model_id AND o.model_id = ANY (unstamped);
+    END IF;
+    IF NOT named THEN
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('_model_access.named', '', true);
+    IF reverted IS NOT NULL THEN
+        UPDATE @extschema@.model_access AS m
+        SET reviewed_at = o.reviewed_at, reviewed_by = o.reviewed_by, reviewed_rule = o.reviewed_rule,
+            reviewed_pricing = o.reviewed_pricing, reviewed_prompt_usd_per_million = o.reviewed_prompt_usd_per_million,
+            reviewed_completion_usd_per_million = o.reviewed_completion_usd_per_million,
+            reviewed_is_free_of_charge = o.reviewed_is_free_of_charge, reviewed_highest_prices = o.reviewed_highest_prices,
+            reviewed_alias_of = o.reviewed_alias_of, returned_at = o.returned_at, free_revoked_at = o.free_revoked_at,
+            tiers_before = o.tiers_before, price_guarded_at = o.price_guarded_at
+        FROM old_rows AS o WHERE m.model_id = o.model_id AND o.model_id = ANY (reverted);
+    END IF;
+    IF untouched IS NOT NULL THEN
+        waiting := (SELECT count(*) FROM @extschema@._model_access_waiting AS w WHERE w.model_id = ANY (untouched));
+    END IF;
+    IF waiting > 0 THEN
+        RAISE NOTICE USING
+            MESSAGE = format(CASE waiting WHEN 1 THEN '%s model still waits for review: nothing about it was decided'
+                ELSE '%s models still wait for review: nothing about them was decided' END, waiting),
+            DETAIL = 'An UPDATE that leaves status and tiers as they are is no decision.',
+            HINT = 'model_access_confirm(model_id) keeps a model as it is, at its present price.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_settle() IS 'Internal. Trigger function: stamps what later triggers of the application changed, takes back the stamp of what they put back, and says how many models that wait were named and not decided.';
+
+-- after model_access_record, by the order of their names: what it writes comes later in the history
+CREATE TRIGGER model_access_settle AFTER UPDATE ON @extschema@.model_access
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_settle();
+COMMENT ON TRIGGER model_access_settle ON @extschema@.model_access IS 'Judges decisions after all BEFORE triggers, and says what was named and not decided.';

@@ -20,6 +20,8 @@ CREATE TABLE @extschema@.model_access (
     is_free                    boolean NOT NULL DEFAULT false,
     is_pro                     boolean NOT NULL DEFAULT false,
     is_enterprise              boolean NOT NULL DEFAULT false,
+    -- here, and not at the end: readers ask for it, and need not unpack the columns in between
+    target_disabled            boolean NOT NULL DEFAULT false,
     note                       text,
     first_seen_at              timestamptz NOT NULL DEFAULT now(),
     changed_at                 timestamptz NOT NULL DEFAULT now(),
@@ -70,6 +72,7 @@ COMMENT ON COLUMN @extschema@.model_access.status IS 'new (waits for review), ac
 COMMENT ON COLUMN @extschema@.model_access.is_free IS 'In the free tier, and so in pro and enterprise.';
 COMMENT ON COLUMN @extschema@.model_access.is_pro IS 'In the pro tier, and so in enterprise.';
 COMMENT ON COLUMN @extschema@.model_access.is_enterprise IS 'In the enterprise tier.';
+COMMENT ON COLUMN @extschema@.model_access.target_disabled IS 'Whether the model that this alias stands for is disabled: then nobody sees the alias.';
 COMMENT ON COLUMN @extschema@.model_access.note IS 'The admin''s own words.';
 COMMENT ON COLUMN @extschema@.model_access.first_seen_at IS 'When a sync first saw the model.';
 COMMENT ON COLUMN @extschema@.model_access.changed_at IS 'When an upstream value last moved.';
@@ -80,7 +83,7 @@ COMMENT ON COLUMN @extschema@.model_access.reviewed_by IS 'Who decided: the role
 COMMENT ON COLUMN @extschema@.model_access.reviewed_pricing IS 'The pricing that the decision saw.';
 COMMENT ON COLUMN @extschema@.model_access.reviewed_prompt_usd_per_million IS 'prompt_usd_per_million that the decision saw.';
 COMMENT ON COLUMN @extschema@.model_access.reviewed_completion_usd_per_million IS 'completion_usd_per_million that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_rule IS 'The rule whose proposal model_access_accept applied; NULL for any other decision.';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_rule IS 'The rule whose proposal model_access_accept applied; not and the rule: a ban that model_access_confirm turned down. NULL for any other decision.';
 COMMENT ON COLUMN @extschema@.model_access.returned_at IS 'When the model came back and needed a new decision; NULL once decided.';
 COMMENT ON COLUMN @extschema@.model_access.free_revoked_at IS 'When the sync took is_free because the model stopped being free; NULL once decided.';
 COMMENT ON COLUMN @extschema@.model_access.tiers_before IS 'The tiers that a late return took; NULL once decided.';

@@ -1,5 +1,6 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
+\i :abs_srcdir/prices.sql
 SELECT outcome FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano', 'openai/gpt-5-pro', 'openai/gpt-4o'));
 UPDATE model_access SET status = 'active', is_free = true WHERE model_id = 'openai/gpt-5-nano';
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'openai/gpt-5-mini';
@@ -47,3 +48,48 @@ RESET enable_seqscan;
 RESET ROLE;
 SELECT model_access_revoke('regress_reader');
 DROP ROLE regress_reader;
+-- An alias stays while it moves, and is not to be seen while the model that it stands for is banned, whoever moved.
+\set cheap '\'{"prompt": "0.000001", "completion": "0.000002"}\''
+\set models 'pg_temp.entry(\'acme/big-4\', :cheap), pg_temp.entry(\'acme/big-5\', :cheap), pg_temp.entry(\'acme/big-6\', :cheap)'
+CREATE FUNCTION pg_temp.ask(id text) RETURNS TABLE (allowed boolean, listed boolean, visible boolean, for_user boolean, for_user_listed boolean, as_of boolean, reason text, user_reason text) LANGUAGE sql AS $$
+    SELECT model_allowed('pro', id), EXISTS (SELECT FROM models_for_tier('pro') AS m WHERE m.model_id = id), EXISTS (SELECT FROM model_access_visible AS m WHERE m.model_id = id),
+           model_allowed_for_user('alice', id), EXISTS (SELECT FROM models_for_user('alice') AS m WHERE m.model_id = id),
+           EXISTS (SELECT FROM models_for_tier_as_of('pro', clock_timestamp()) AS m WHERE m.model_id = id), e.reason, u.reason
+    FROM model_access_explain('pro', id) AS e, model_access_explain_for_user('alice', id) AS u $$;
+CREATE TABLE people (id text PRIMARY KEY, subscription_tier text);
+ALTER TABLE people OWNER TO :"owner";
+INSERT INTO people VALUES ('alice', 'pro');
+SET SESSION AUTHORIZATION :"owner";
+SELECT model_access_bind_profiles('people', notify => false);
+RESET SESSION AUTHORIZATION;
+SELECT outcome FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-latest', :cheap, 'acme/big-4'), :models));
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('acme/big-4', '~acme/big-latest');
+UPDATE model_access SET status = 'disabled', note = 'legal says no' WHERE model_id = 'acme/big-5';
+INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('alice', '~acme/big-latest', true);
+SELECT * FROM pg_temp.ask('~acme/big-latest');
+SELECT clock_timestamp() AS before \gset
+-- It moves to a model that nobody has decided about: it stays, for review. Then to the banned one.
+SELECT outcome, changed FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-latest', :cheap, 'acme/big-6'), :models));
+SELECT reason, model_id, reaches FROM model_access_review WHERE reason <> 'new';
+SELECT * FROM pg_temp.ask('~acme/big-latest');
+SELECT outcome, changed FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-latest', :cheap, 'acme/big-5'), :models));
+SELECT reason, since = current_date AS today, model_id, reaches FROM model_access_review WHERE reason <> 'new';
+SELECT * FROM pg_temp.ask('~acme/big-latest');
+SELECT clock_timestamp() AS hidden \gset
+-- Unbanned, it is there again; confirmed, it does not wait. Banned, it goes at once; what it was before is known.
+UPDATE model_access SET status = 'new' WHERE model_id = 'acme/big-5';
+SELECT * FROM pg_temp.ask('~acme/big-latest');
+SELECT model_access_confirm('~acme/big-latest');
+SELECT count(*) FROM model_access_review WHERE reason <> 'new';
+UPDATE model_access SET status = 'disabled' WHERE model_id IN ('acme/big-5', 'acme/big-4');
+SELECT * FROM pg_temp.ask('~acme/big-latest');
+SELECT model_id, count(*) FILTER (WHERE at > :'hidden') AS now, count(*) FILTER (WHERE at < :'before') AS before FROM
+    (SELECT 'now'::timestamptz AS at, model_id FROM models_for_tier('pro') UNION ALL SELECT :'before'::timestamptz - interval '1 second', model_id FROM models_for_tier_as_of('pro', :'before')
+     UNION ALL SELECT :'hidden', model_id FROM models_for_tier_as_of('pro', :'hidden')) AS m GROUP BY 1 ORDER BY 1;
+-- Approving an alias of a banned model does not show it, nor does one that comes active; the ban of the model undone does.
+UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/big-latest';
+UPDATE model_access SET status = 'active' WHERE model_id = '~acme/big-latest';
+INSERT INTO model_access (model_id, status, is_pro, alias_of) VALUES ('~acme/other', 'active', true, 'acme/big-5'), ('~acme/nowhere', 'active', true, 'acme/none');
+SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
+SELECT model_id, was FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false) ORDER BY model_id COLLATE "C";
+SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;

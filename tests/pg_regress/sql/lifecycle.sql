@@ -40,7 +40,7 @@ SELECT * FROM pg_temp.show() WHERE model_id IN ('openai/gpt-5', 'openai/gpt-5-pr
 -- price_guard, once it is on, takes an active model back to review.
 SELECT pg_temp.reprice('openai/gpt-5', '0.00000126', '0.00001');
 SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
-UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5';
+SELECT model_access_confirm('openai/gpt-5');
 SELECT pg_temp.reprice('openai/gpt-5', '0.000002', '0.00001');
 SELECT outcome, changed FROM model_access_load(pg_temp.listing(:all));
 SELECT * FROM pg_temp.show() WHERE model_id = 'openai/gpt-5';
