@@ -10,6 +10,7 @@ CREATE TABLE @extschema@.model_access_rule (
     is_pro              boolean NOT NULL DEFAULT false,
     is_enterprise       boolean NOT NULL DEFAULT false,
     note                text,
+    created_at          timestamptz NOT NULL DEFAULT now(),
     CHECK (max_usd_per_million >= 0),
     CHECK (is_free OR is_pro OR is_enterprise)
 );
@@ -23,6 +24,7 @@ COMMENT ON COLUMN @extschema@.model_access_rule.is_free IS 'Proposes the free ti
 COMMENT ON COLUMN @extschema@.model_access_rule.is_pro IS 'Proposes the pro tier.';
 COMMENT ON COLUMN @extschema@.model_access_rule.is_enterprise IS 'Proposes the enterprise tier.';
 COMMENT ON COLUMN @extschema@.model_access_rule.note IS 'The admin''s own words.';
+COMMENT ON COLUMN @extschema@.model_access_rule.created_at IS 'When it was made; only the owner sets it.';
 
 CREATE FUNCTION @extschema@._model_access_check_rule() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -49,6 +51,66 @@ COMMENT ON FUNCTION @extschema@._model_access_check_rule() IS 'Internal. Trigger
 CREATE TRIGGER model_access_check_rule BEFORE INSERT OR UPDATE ON @extschema@.model_access_rule
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_rule();
 COMMENT ON TRIGGER model_access_check_rule ON @extschema@.model_access_rule IS 'Refuses a rule that can match nothing or propose nothing.';
+
+CREATE FUNCTION @extschema@._model_access_rule_is_made() RETURNS trigger
+-- runs as whoever writes the row, and so knows who it is
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- a rule that said it was made at another time would be taken for one of a restored dump, and leave no history
+    IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+        NEW.created_at := CASE TG_OP WHEN 'INSERT' THEN now() ELSE OLD.created_at END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_rule_is_made() IS 'Internal. Trigger function: nobody but the owner says when a rule was made.';
+
+CREATE TRIGGER model_access_rule_is_made BEFORE INSERT OR UPDATE ON @extschema@.model_access_rule
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_rule_is_made();
+COMMENT ON TRIGGER model_access_rule_is_made ON @extschema@.model_access_rule IS 'Nobody but the owner says when a rule was made.';
+
+CREATE FUNCTION @extschema@._model_access_record_rule() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at timestamptz := clock_timestamp();
+BEGIN
+    PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_rule'::regclass);
+    IF TG_OP = 'INSERT' THEN
+        -- not those of a restored dump, which are in the history already
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT n.position, at, '{}', jsonb_build_object('rule', to_jsonb(n)) FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.position;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT o.position, at, jsonb_build_object('rule', to_jsonb(o)), '{}' FROM old_rows AS o ORDER BY o.position;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        -- before it, while the rows are there
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT o.position, at, jsonb_build_object('rule', to_jsonb(o)), '{}' FROM @extschema@.model_access_rule AS o ORDER BY o.position;
+    ELSE
+        -- one that moved went from one position and came to another
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT coalesce(o.position, n.position), at,
+            CASE WHEN o.position IS NULL THEN '{}' ELSE jsonb_build_object('rule', to_jsonb(o)) END,
+            CASE WHEN n.position IS NULL THEN '{}' ELSE jsonb_build_object('rule', to_jsonb(n)) END
+        FROM old_rows AS o FULL JOIN new_rows AS n ON n.position = o.position WHERE o IS DISTINCT FROM n ORDER BY 1;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_record_rule() IS 'Internal. Trigger function: records what became of rules in model_access_history.';
+
+CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_rule
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+CREATE TRIGGER model_access_record_update AFTER UPDATE ON @extschema@.model_access_rule
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+CREATE TRIGGER model_access_record_delete AFTER DELETE ON @extschema@.model_access_rule
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+CREATE TRIGGER model_access_record_truncate BEFORE TRUNCATE ON @extschema@.model_access_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+COMMENT ON TRIGGER model_access_record_insert ON @extschema@.model_access_rule IS 'Records new rules in model_access_history.';
+COMMENT ON TRIGGER model_access_record_update ON @extschema@.model_access_rule IS 'Records changed rules in model_access_history.';
+COMMENT ON TRIGGER model_access_record_delete ON @extschema@.model_access_rule IS 'Records removed rules in model_access_history.';
+COMMENT ON TRIGGER model_access_record_truncate ON @extschema@.model_access_rule IS 'Records rules that a TRUNCATE removes in model_access_history.';
 
 CREATE VIEW @extschema@._model_access_proposal AS
 SELECT DISTINCT ON (m.model_id)
