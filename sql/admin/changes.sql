@@ -18,7 +18,7 @@ COMMENT ON FUNCTION @extschema@._model_access_undo_statement(bigint[], boolean, 
 CREATE VIEW @extschema@.model_access_changes AS
 SELECT
     c.at, c.actor, c.actor_role, c.on_behalf_of, c.run_id, c.rows,
-    CASE WHEN c.is_undo THEN 'undo: ' ELSE '' END || (
+    CASE WHEN c.is_undo THEN 'undo: ' ELSE '' END || coalesce((
         SELECT string_agg(CASE WHEN i.n <= 6 THEN format('%s (%s)', i.item, i.count) ELSE '...' END, '; ' ORDER BY i.n) FROM (
             SELECT s.item, count(*), row_number() OVER (ORDER BY min(s.rank), count(*) DESC, s.item) AS n
             FROM @extschema@.model_access_history AS d CROSS JOIN LATERAL jsonb_object_keys(d.old || d.new) AS k(key)
@@ -36,7 +36,7 @@ SELECT
                          'highest_prices', 'is_free_of_charge', 'charges_per_use') THEN NULL
                      ELSE k.key END AS item) AS s
             WHERE d.history_id = ANY (c.ids) AND s.item IS NOT NULL GROUP BY s.item) AS i
-        WHERE i.n <= 7) AS what,
+        WHERE i.n <= 7), 'bookkeeping') AS what,
     (SELECT bool_and(i.id IN (SELECT u.history_id FROM @extschema@._model_access_undone() AS u)) FROM unnest(c.undoable) AS i(id)) AS undone,
     (SELECT CASE WHEN NOT bool_and(i.id IN (SELECT u.history_id FROM @extschema@._model_access_undone() AS u))
         THEN @extschema@._model_access_undo_statement(c.undoable, c.overrides, c.rules) END FROM unnest(c.undoable) AS i(id)) AS undo

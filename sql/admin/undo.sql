@@ -58,14 +58,16 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_was(text, bigint, text) IS 'Internal. What a column of a model held just before that row of the history.';
 
-CREATE FUNCTION @extschema@._model_access_undo_agrees(model_id text, history_id bigint) RETURNS boolean
+CREATE FUNCTION @extschema@._model_access_undo_agrees(history_id bigint) RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT m.missing_since IS NULL AND NOT @extschema@._model_access_is_above(m.highest_prices,
-        @extschema@._model_access_undo_was(m.model_id, _model_access_undo_agrees.history_id, 'reviewed_highest_prices'::text), 1::numeric)
-    FROM @extschema@.model_access AS m WHERE m.model_id = _model_access_undo_agrees.model_id;
+    SELECT m.missing_since IS NULL AND (m.is_free_of_charge OR h.new ->> 'free_revoked_at' IS NULL)
+        AND NOT @extschema@._model_access_is_above(m.highest_prices,
+            @extschema@._model_access_undo_was(m.model_id, h.history_id, 'reviewed_highest_prices'::text), 1::numeric)
+    FROM @extschema@.model_access_history AS h JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
+    WHERE h.history_id = _model_access_undo_agrees.history_id;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_undo_agrees(text, bigint) IS 'Internal. Whether the present list agrees with what was reviewed when a sync wrote that row: the model is listed, and no dearer.';
+COMMENT ON FUNCTION @extschema@._model_access_undo_agrees(bigint) IS 'Internal. Whether the present list agrees with what was reviewed when a sync wrote that row: the model is listed and no dearer, and free of charge where that was lost.';
 
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)
@@ -158,7 +160,7 @@ BEGIN ATOMIC
         SELECT r.unit, r.subject, @extschema@._model_access_undo_walk(jsonb_agg(jsonb_build_object('history_id', r.history_id, 'was', r.was,
             'became', r.became, 'wanted', r.wanted, 'gives', r.gives, 'run_id', r.run_id, 'why', r.why,
             'allowed', CASE WHEN r.run_id IS NULL OR r.gives THEN true
-                            WHEN r.wanted THEN @extschema@._model_access_undo_agrees(r.subject, r.history_id) ELSE false END)
+                            WHEN r.wanted THEN @extschema@._model_access_undo_agrees(r.history_id) ELSE false END)
             ORDER BY r.history_id DESC)) AS walk
         FROM @extschema@._model_access_undo_rows(since, model_ids, actor, history_ids, overrides, rules) AS r GROUP BY r.unit, r.subject)
     SELECT jsonb_agg(s.walk || jsonb_build_object('unit', s.unit, 'subject', s.subject)) FROM step AS s;
