@@ -99,8 +99,10 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL (
         -- a model that leaves the list and returns keeps its status, in status_before_missing
         SELECT c.unit, CASE c.unit WHEN 'status' THEN to_jsonb(coalesce(h.old ->> 'status_before_missing', h.old ->> 'status', 'inactive'))
+                   WHEN 'review' THEN jsonb_build_object('reviewed_at', h.old -> 'reviewed_at')
                    ELSE jsonb_object_agg(c.key, h.old -> c.key) END AS was,
                CASE c.unit WHEN 'status' THEN to_jsonb(coalesce(h.new ->> 'status_before_missing', h.new ->> 'status', 'inactive'))
+                   WHEN 'review' THEN jsonb_build_object('reviewed_at', h.new -> 'reviewed_at')
                    ELSE jsonb_object_agg(c.key, h.new -> c.key) END AS became
         FROM (SELECT k.key, @extschema@._model_access_undo_unit(k.key) AS unit FROM jsonb_object_keys(h.old || h.new) AS k(key)) AS c
         WHERE c.unit IS NOT NULL GROUP BY c.unit) AS u

@@ -1,7 +1,7 @@
 -- Undo takes back changes, not a moment, and is safe to repeat.
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
-SELECT outcome FROM model_access_load('[{"id": "a/one", "name": "One"}, {"id": "a/two", "name": "Two"}, {"id": "a/three", "name": "Three"}]');
+INSERT INTO model_access (model_id, name, provider, last_run_id) VALUES ('a/one', 'One', 'a', 1), ('a/two', 'Two', 'a', 1), ('a/three', 'Three', 'a', 1);
 CREATE ROLE regress_anna;
 CREATE ROLE regress_bert;
 SELECT model_access_grant('regress_anna', 'admin'), model_access_grant('regress_bert', 'admin');
