@@ -24,7 +24,8 @@ BEGIN
         NEW.result := (SELECT jsonb_agg(to_jsonb(a)) FROM @extschema@._model_access_accept(coalesce(model_ids, '{}')) AS a);
     WHEN 'undo' THEN
         NEW.result := (SELECT jsonb_agg(to_jsonb(u)) FROM @extschema@._model_access_undo(
-            (NEW.arguments ->> 'since')::timestamptz, (NEW.arguments ->> 'dry_run')::boolean, model_ids, NEW.arguments ->> 'actor',
+            (NEW.arguments ->> 'since')::timestamptz, (NEW.arguments ->> 'dry_run')::boolean, model_ids,
+            NEW.arguments ->> 'actor',
             CASE WHEN jsonb_typeof(NEW.arguments -> 'history_ids') = 'array' THEN
                 ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'history_ids')::bigint) END,
             (NEW.arguments ->> 'overrides')::boolean, (NEW.arguments ->> 'rules')::boolean) AS u);
@@ -77,7 +78,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF dry_run THEN
         -- reads what the caller may read, on a standby too
-        RETURN QUERY SELECT * FROM @extschema@._model_access_undo(since, dry_run, model_ids, actor, history_ids, overrides, rules);
+        RETURN QUERY SELECT *
+            FROM @extschema@._model_access_undo(since, dry_run, model_ids, actor, history_ids, overrides, rules);
         RETURN;
     END IF;
     RETURN QUERY SELECT u.model_id, u.is_now, u.was, u.refused

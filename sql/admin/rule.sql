@@ -78,14 +78,16 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
         -- not those of a restored dump, which are in the history already
         INSERT INTO @extschema@.model_access_history (rule, at, old, new)
-        SELECT n.position, at, '{}', jsonb_build_object('rule', to_jsonb(n)) FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.position;
+        SELECT n.position, at, '{}', jsonb_build_object('rule', to_jsonb(n))
+        FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.position;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO @extschema@.model_access_history (rule, at, old, new)
         SELECT o.position, at, jsonb_build_object('rule', to_jsonb(o)), '{}' FROM old_rows AS o ORDER BY o.position;
     ELSIF TG_OP = 'TRUNCATE' THEN
         -- before it, while the rows are there
         INSERT INTO @extschema@.model_access_history (rule, at, old, new)
-        SELECT o.position, at, jsonb_build_object('rule', to_jsonb(o)), '{}' FROM @extschema@.model_access_rule AS o ORDER BY o.position;
+        SELECT o.position, at, jsonb_build_object('rule', to_jsonb(o)), '{}'
+        FROM @extschema@.model_access_rule AS o ORDER BY o.position;
     ELSE
         -- one that moved went from one position and came to another
         INSERT INTO @extschema@.model_access_history (rule, at, old, new)
@@ -102,7 +104,8 @@ COMMENT ON FUNCTION @extschema@._model_access_record_rule() IS 'Internal. Trigge
 CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_rule
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
 CREATE TRIGGER model_access_record_update AFTER UPDATE ON @extschema@.model_access_rule
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
 CREATE TRIGGER model_access_record_delete AFTER DELETE ON @extschema@.model_access_rule
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
 CREATE TRIGGER model_access_record_truncate BEFORE TRUNCATE ON @extschema@.model_access_rule

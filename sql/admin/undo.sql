@@ -5,8 +5,8 @@ CREATE FUNCTION @extschema@._model_access_undo_unit(key text) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN key IN ('status', 'status_before_missing') THEN 'status'
-    WHEN key IN ('is_free', 'is_pro', 'is_enterprise', 'note', 'returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at',
-                 'override', 'rule') THEN key
+    WHEN key IN ('is_free', 'is_pro', 'is_enterprise', 'note', 'returned_at', 'free_revoked_at', 'tiers_before',
+                 'price_guarded_at', 'override', 'rule') THEN key
     WHEN left(key, 9) = 'reviewed_' THEN 'review'
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_unit(text) IS 'Internal. What a key of old and new in the history is taken back with: the stamp of a review is one unit, and so is a status with what it was before the model went missing; NULL for what a sync writes.';
@@ -71,7 +71,8 @@ COMMENT ON FUNCTION @extschema@._model_access_undo_agrees(bigint) IS 'Internal. 
 
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)
-RETURNS TABLE (unit text, subject text, history_id bigint, was jsonb, became jsonb, wanted boolean, gives boolean, run_id bigint, why text)
+RETURNS TABLE (
+    unit text, subject text, history_id bigint, was jsonb, became jsonb, wanted boolean, gives boolean, run_id bigint, why text)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH wanted AS MATERIALIZED (
@@ -89,22 +90,29 @@ BEGIN ATOMIC
             WHEN 'is_free' THEN u.became @> '{"is_free": true}' WHEN 'is_pro' THEN u.became @> '{"is_pro": true}'
             WHEN 'is_enterprise' THEN u.became @> '{"is_enterprise": true}' ELSE u.became @> jsonb_build_object(u.unit, NULL) END,
         h.run_id,
-        CASE WHEN h.run_id IS NULL THEN format('changed since by %s, %s', coalesce(h.on_behalf_of, h.actor_role, h.actor), date_trunc('second', h.at))
-             ELSE format('%s: run %s', CASE WHEN h.new ? 'free_revoked_at' AND u.unit = 'is_free' THEN 'stopped being free'
-                 WHEN h.new ->> 'returned_at' IS NOT NULL THEN 'came back late or dearer' WHEN u.unit = 'status' AND u.became = '"new"'
-                 THEN 'price above the reviewed one' ELSE 'changed since by a sync' END, h.run_id) END
+        CASE WHEN h.run_id IS NULL
+             THEN format('changed since by %s, %s', coalesce(h.on_behalf_of, h.actor_role, h.actor), date_trunc('second', h.at))
+             ELSE format('%s: run %s', CASE
+                 WHEN h.new ? 'free_revoked_at' AND u.unit = 'is_free' THEN 'stopped being free'
+                 WHEN h.new ->> 'returned_at' IS NOT NULL THEN 'came back late or dearer'
+                 WHEN u.unit = 'status' AND u.became = '"new"' THEN 'price above the reviewed one'
+                 ELSE 'changed since by a sync' END, h.run_id) END
     FROM @extschema@._model_access_undo_subject AS h
     JOIN (SELECT w.kind, w.subject, min(w.history_id) AS history_id FROM wanted AS w GROUP BY w.kind, w.subject) AS first
       ON first.kind = h.kind AND first.subject = h.subject AND h.history_id >= first.history_id
     CROSS JOIN LATERAL (
         -- a model that leaves the list and returns keeps its status, in status_before_missing
-        SELECT c.unit, CASE c.unit WHEN 'status' THEN to_jsonb(coalesce(h.old ->> 'status_before_missing', h.old ->> 'status', 'inactive'))
-                   WHEN 'review' THEN jsonb_build_object('reviewed_at', h.old -> 'reviewed_at')
-                   ELSE jsonb_object_agg(c.key, h.old -> c.key) END AS was,
-               CASE c.unit WHEN 'status' THEN to_jsonb(coalesce(h.new ->> 'status_before_missing', h.new ->> 'status', 'inactive'))
-                   WHEN 'review' THEN jsonb_build_object('reviewed_at', h.new -> 'reviewed_at')
-                   ELSE jsonb_object_agg(c.key, h.new -> c.key) END AS became
-        FROM (SELECT k.key, @extschema@._model_access_undo_unit(k.key) AS unit FROM jsonb_object_keys(h.old || h.new) AS k(key)) AS c
+        SELECT c.unit,
+            CASE c.unit
+                WHEN 'status' THEN to_jsonb(coalesce(h.old ->> 'status_before_missing', h.old ->> 'status', 'inactive'))
+                WHEN 'review' THEN jsonb_build_object('reviewed_at', h.old -> 'reviewed_at')
+                ELSE jsonb_object_agg(c.key, h.old -> c.key) END AS was,
+            CASE c.unit
+                WHEN 'status' THEN to_jsonb(coalesce(h.new ->> 'status_before_missing', h.new ->> 'status', 'inactive'))
+                WHEN 'review' THEN jsonb_build_object('reviewed_at', h.new -> 'reviewed_at')
+                ELSE jsonb_object_agg(c.key, h.new -> c.key) END AS became
+        FROM (SELECT k.key, @extschema@._model_access_undo_unit(k.key) AS unit
+              FROM jsonb_object_keys(h.old || h.new) AS k(key)) AS c
         WHERE c.unit IS NOT NULL GROUP BY c.unit) AS u
     LEFT JOIN wanted AS w ON w.history_id = h.history_id
     WHERE u.was <> u.became
@@ -135,7 +143,8 @@ BEGIN
                 pending := NULL;
             END IF;
         ELSE
-            blocker := coalesce(blocker, pending, CASE WHEN NOT (step -> 'wanted')::boolean OR NOT (step -> 'allowed')::boolean THEN step ->> 'why' END);
+            blocker := coalesce(blocker, pending,
+                CASE WHEN NOT (step -> 'wanted')::boolean OR NOT (step -> 'allowed')::boolean THEN step ->> 'why' END);
             IF blocker IS NULL THEN
                 tail := tail || (step -> 'history_id')::bigint;
                 -- to go back to what a sync had taken away is no undo
@@ -159,12 +168,14 @@ CREATE FUNCTION @extschema@._model_access_undo_steps(
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH step AS (
-        SELECT r.unit, r.subject, @extschema@._model_access_undo_walk(jsonb_agg(jsonb_build_object('history_id', r.history_id, 'was', r.was,
-            'became', r.became, 'wanted', r.wanted, 'gives', r.gives, 'run_id', r.run_id, 'why', r.why,
+        SELECT r.unit, r.subject, @extschema@._model_access_undo_walk(jsonb_agg(jsonb_build_object(
+            'history_id', r.history_id, 'was', r.was, 'became', r.became, 'wanted', r.wanted, 'gives', r.gives,
+            'run_id', r.run_id, 'why', r.why,
             'allowed', CASE WHEN r.run_id IS NULL OR r.gives THEN true
                             WHEN r.wanted THEN @extschema@._model_access_undo_agrees(r.history_id) ELSE false END)
             ORDER BY r.history_id DESC)) AS walk
-        FROM @extschema@._model_access_undo_rows(since, model_ids, actor, history_ids, overrides, rules) AS r GROUP BY r.unit, r.subject)
+        FROM @extschema@._model_access_undo_rows(since, model_ids, actor, history_ids, overrides, rules) AS r
+        GROUP BY r.unit, r.subject)
     SELECT jsonb_agg(s.walk || jsonb_build_object('unit', s.unit, 'subject', s.subject)) FROM step AS s;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_steps(timestamptz, text[], text, bigint[], boolean, boolean) IS 'Internal. For each unit of each model, override and rule what _model_access_undo_walk gives.';
@@ -178,13 +189,16 @@ BEGIN ATOMIC
         SELECT DISTINCT ON (s.subject, k.key) s.subject, s.unit, s.ids, k.key, k.value, h.history_id
         FROM jsonb_to_recordset(steps) AS s(unit text, subject text, ids bigint[])
         CROSS JOIN LATERAL unnest(s.ids) AS i(id) JOIN @extschema@.model_access_history AS h ON h.history_id = i.id
-        CROSS JOIN LATERAL jsonb_each(CASE s.unit WHEN 'status' THEN jsonb_build_object('status', coalesce(h.old ->> 'status', 'inactive'),
-            'status_before_missing', h.old ->> 'status_before_missing') ELSE h.old END) AS k
+        CROSS JOIN LATERAL jsonb_each(CASE s.unit
+            WHEN 'status' THEN jsonb_build_object(
+                'status', coalesce(h.old ->> 'status', 'inactive'), 'status_before_missing', h.old ->> 'status_before_missing')
+            ELSE h.old END) AS k
         WHERE s.unit NOT IN ('override', 'rule') AND @extschema@._model_access_undo_unit(k.key) = s.unit
         ORDER BY s.subject, k.key, h.history_id),
     allowed AS (
-        SELECT p.*, p.key = 'is_free' AND p.value = 'true' AND NOT m.is_free_of_charge AND coalesce(
-            @extschema@._model_access_undo_was(p.subject, p.history_id, 'reviewed_is_free_of_charge'::text) = 'true', false) AS costs
+        SELECT p.*, p.key = 'is_free' AND p.value = 'true' AND NOT m.is_free_of_charge
+            AND @extschema@._model_access_undo_was(p.subject, p.history_id, 'reviewed_is_free_of_charge'::text)
+                IS NOT DISTINCT FROM 'true' AS costs
         FROM past AS p JOIN @extschema@.model_access AS m ON m.model_id = p.subject),
     found AS (
         SELECT a.subject, bool_or(a.costs) AS costs, jsonb_object_agg(a.key, a.value) FILTER (WHERE NOT a.costs) AS columns,
@@ -196,12 +210,13 @@ BEGIN ATOMIC
         GROUP BY a.subject)
     SELECT f.subject, f.columns || CASE
         -- a model that left meanwhile waits for its return; one that came back meanwhile waits for review
-        WHEN m.missing_since IS NOT NULL AND coalesce(f.columns ->> 'status_before_missing', f.columns ->> 'status') IN ('new', 'active') THEN
-            jsonb_build_object('status', 'inactive', 'status_before_missing', coalesce(f.columns ->> 'status_before_missing', f.columns ->> 'status'))
+        WHEN m.missing_since IS NOT NULL AND w.status IN ('new', 'active') THEN
+            jsonb_build_object('status', 'inactive', 'status_before_missing', w.status)
         WHEN m.missing_since IS NULL AND f.columns ->> 'status_before_missing' IS NOT NULL THEN
             jsonb_build_object('status', 'new', 'status_before_missing', NULL, 'returned_at', clock_timestamp())
         ELSE '{}' END, f.ids, f.costs
-    FROM found AS f JOIN @extschema@.model_access AS m ON m.model_id = f.subject;
+    FROM found AS f JOIN @extschema@.model_access AS m ON m.model_id = f.subject
+    CROSS JOIN LATERAL (SELECT coalesce(f.columns ->> 'status_before_missing', f.columns ->> 'status')) AS w(status);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_columns(jsonb) IS 'Internal. For each model the columns that an undo puts back, the rows of the history that it takes back, and whether is_free must stay because the model costs now.';
 
@@ -211,7 +226,8 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH model AS (
         SELECT m.model_id, to_jsonb(m) AS present, to_jsonb(n) AS past, u.columns, u.ids, u.costs, r.refused
-        FROM (SELECT DISTINCT s.subject FROM jsonb_to_recordset(steps) AS s(unit text, subject text) WHERE s.unit NOT IN ('override', 'rule')) AS s
+        FROM (SELECT DISTINCT s.subject FROM jsonb_to_recordset(steps) AS s(unit text, subject text)
+              WHERE s.unit NOT IN ('override', 'rule')) AS s
         JOIN @extschema@.model_access AS m ON m.model_id = s.subject
         LEFT JOIN @extschema@._model_access_undo_columns(steps) AS u ON u.model_id = s.subject
         LEFT JOIN (
@@ -222,27 +238,31 @@ BEGIN ATOMIC
             WHERE s.refused IS NOT NULL AND CASE
                 WHEN s.unit = 'status' THEN s.was <> to_jsonb(coalesce(m.status_before_missing, m.status))
                 WHEN s.unit = 'review' THEN true
-                ELSE s.was <> jsonb_build_object(s.unit, CASE s.unit WHEN 'is_free' THEN to_jsonb(m.is_free) WHEN 'is_pro' THEN to_jsonb(m.is_pro)
-                    WHEN 'is_enterprise' THEN to_jsonb(m.is_enterprise) WHEN 'note' THEN to_jsonb(m.note) END) AND s.unit IN ('is_free', 'is_pro', 'is_enterprise', 'note')
-                END
+                ELSE jsonb_build_object('is_free', m.is_free, 'is_pro', m.is_pro, 'is_enterprise', m.is_enterprise,
+                    'note', m.note)
+                    -> s.unit <> s.was -> s.unit END
             GROUP BY s.subject) AS r ON r.subject = s.subject
         -- times and numbers are written alike, whoever recorded them
         CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(u.columns, '{}')) AS n),
     shown AS (
         SELECT m.model_id, m.ids, m.present, m.past, coalesce(d.keys, '{}') AS written,
-            ARRAY(SELECT d.key FROM unnest(d.keys) AS d(key) WHERE d.key IN ('status', 'status_before_missing', 'is_free', 'is_pro', 'is_enterprise', 'note')) AS keys,
+            ARRAY(SELECT d.key FROM unnest(d.keys) AS d(key) WHERE d.key IN (
+                'status', 'status_before_missing', 'is_free', 'is_pro', 'is_enterprise', 'note')) AS keys,
             coalesce(m.refused, '{}') || CASE WHEN m.costs THEN '{"is_free": "not free any more"}'::jsonb ELSE '{}' END AS refused
         FROM model AS m
         CROSS JOIN LATERAL (SELECT array_agg(c.key) AS keys FROM jsonb_object_keys(coalesce(m.columns, '{}')) AS c(key)
                             WHERE m.present -> c.key <> m.past -> c.key) AS d),
     -- the stamp goes without saying, but where there is nothing else
     said AS (
-        SELECT s.model_id, s.ids, s.present, s.past, s.written, CASE WHEN s.keys = '{}' AND 'reviewed_at' = ANY (s.written) THEN '{reviewed_at}' ELSE s.keys END AS keys,
-            CASE WHEN s.keys = '{}' AND s.refused - 'reviewed_at' = '{}' THEN s.refused ELSE s.refused - 'reviewed_at' END AS refused
+        SELECT s.model_id, s.ids, s.present, s.past, s.written,
+            CASE WHEN s.keys = '{}' AND 'reviewed_at' = ANY (s.written) THEN '{reviewed_at}' ELSE s.keys END AS keys,
+            CASE WHEN s.keys = '{}' AND s.refused - 'reviewed_at' = '{}' THEN s.refused
+                 ELSE s.refused - 'reviewed_at' END AS refused
         FROM shown AS s)
     SELECT 'model', s.model_id, s.model_id, s.ids,
         (SELECT jsonb_object_agg(k.key, s.past -> k.key) FROM unnest(s.written) AS k(key) WHERE s.keys <> '{}'),
-        (SELECT jsonb_object_agg(k.key, s.present -> k.key) FROM (SELECT unnest(s.keys) UNION SELECT jsonb_object_keys(s.refused)) AS k(key)),
+        (SELECT jsonb_object_agg(k.key, s.present -> k.key)
+         FROM (SELECT unnest(s.keys) UNION SELECT jsonb_object_keys(s.refused)) AS k(key)),
         (SELECT jsonb_object_agg(k.key, s.past -> k.key) FROM unnest(s.keys) AS k(key)), nullif(s.refused, '{}')
     FROM said AS s WHERE s.keys <> '{}' OR s.refused <> '{}';
 END;
@@ -256,11 +276,10 @@ BEGIN
     END IF;
     IF override ->> 'model_id' IS NOT NULL THEN
         PERFORM FROM @extschema@.model_access AS m WHERE m.model_id = override ->> 'model_id';
-    ELSE
-        PERFORM FROM @extschema@.model_access AS m WHERE m.provider = override ->> 'provider' LIMIT 1;
+        RETURN CASE WHEN NOT FOUND THEN format('there is no model "%s"', override ->> 'model_id') END;
     END IF;
-    RETURN CASE WHEN NOT FOUND THEN format('there is no %s "%s"',
-        CASE WHEN override ->> 'model_id' IS NULL THEN 'provider' ELSE 'model' END, coalesce(override ->> 'model_id', override ->> 'provider')) END;
+    PERFORM FROM @extschema@.model_access AS m WHERE m.provider = override ->> 'provider' LIMIT 1;
+    RETURN CASE WHEN NOT FOUND THEN format('there is no provider "%s"', override ->> 'provider') END;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_override_problem(jsonb) IS 'Internal. Why an override as the history holds it could match nothing now; NULL where it can.';
@@ -270,23 +289,28 @@ RETURNS TABLE (kind text, model_id text, subject text, ids bigint[], columns jso
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH step AS (
-        SELECT s.unit, s.subject, s.ids, s.refused, coalesce(h.old, s.was) -> s.unit AS past
+        SELECT s.unit, s.subject, s.ids, s.refused, nullif(coalesce(h.old, s.was) -> s.unit, 'null') AS past
         FROM jsonb_to_recordset(steps) AS s(unit text, subject text, ids bigint[], refused text, was jsonb)
         LEFT JOIN @extschema@.model_access_history AS h ON h.history_id = (SELECT min(i.id) FROM unnest(s.ids) AS i(id))
         WHERE s.unit IN ('override', 'rule')),
     -- times are written alike, whoever recorded them; a column that came since is null
     found AS (
         SELECT s.unit, s.subject, s.ids, s.refused, to_jsonb(o) AS present,
-            (SELECT to_jsonb(n) FROM jsonb_populate_record(NULL::@extschema@.model_access_override, nullif(s.past, 'null')) AS n WHERE n.override_id IS NOT NULL) AS past
-        FROM step AS s LEFT JOIN @extschema@.model_access_override AS o ON o.override_id = s.subject::bigint WHERE s.unit = 'override'
+            (SELECT to_jsonb(n) FROM jsonb_populate_record(NULL::@extschema@.model_access_override, s.past) AS n
+             WHERE n.override_id IS NOT NULL) AS past
+        FROM step AS s LEFT JOIN @extschema@.model_access_override AS o ON o.override_id = s.subject::bigint
+        WHERE s.unit = 'override'
         UNION ALL
         SELECT s.unit, s.subject, s.ids, s.refused, to_jsonb(r),
-            (SELECT to_jsonb(n) FROM jsonb_populate_record(NULL::@extschema@.model_access_rule, nullif(s.past, 'null')) AS n WHERE n.position IS NOT NULL)
+            (SELECT to_jsonb(n) FROM jsonb_populate_record(NULL::@extschema@.model_access_rule, s.past) AS n
+             WHERE n.position IS NOT NULL)
         FROM step AS s LEFT JOIN @extschema@.model_access_rule AS r ON r.position = s.subject::integer WHERE s.unit = 'rule'),
     judged AS (
-        SELECT f.*, coalesce(f.refused, CASE WHEN f.unit = 'override' AND f.past IS NOT NULL THEN @extschema@._model_access_override_problem(f.past) END) AS reason
+        SELECT f.*, coalesce(f.refused, CASE WHEN f.unit = 'override' AND f.past IS NOT NULL
+            THEN @extschema@._model_access_override_problem(f.past) END) AS reason
         FROM found AS f WHERE f.present IS DISTINCT FROM f.past)
-    SELECT j.unit, coalesce(j.present, j.past) ->> 'model_id', j.subject, j.ids, CASE WHEN j.reason IS NULL THEN coalesce(j.past, '{}') END,
+    SELECT j.unit, coalesce(j.present, j.past) ->> 'model_id', j.subject, j.ids,
+        CASE WHEN j.reason IS NULL THEN coalesce(j.past, '{}') END,
         jsonb_build_object(j.unit, j.present), CASE WHEN j.reason IS NULL THEN jsonb_build_object(j.unit, j.past) END,
         CASE WHEN j.reason IS NOT NULL THEN jsonb_build_object(j.unit, j.reason) END
     FROM judged AS j;
@@ -351,7 +375,9 @@ BEGIN ATOMIC
     SELECT p.model_id, CASE p.kind WHEN 'override' THEN coalesce(o.user_id, p.is_now #>> '{override,user_id}') END,
         CASE p.kind WHEN 'rule' THEN p.subject::integer END, t.at,
         CASE WHEN p.is_now -> p.kind = 'null' THEN '{}' ELSE p.is_now END,
-        CASE WHEN p.columns = '{}' THEN '{}' ELSE jsonb_build_object(p.kind, CASE p.kind WHEN 'rule' THEN p.columns ELSE to_jsonb(o) END) END, p.ids
+        CASE WHEN p.columns = '{}' THEN '{}'
+             ELSE jsonb_build_object(p.kind, CASE p.kind WHEN 'rule' THEN p.columns ELSE to_jsonb(o) END) END,
+        p.ids
     FROM (SELECT clock_timestamp()) AS t(at)
     CROSS JOIN jsonb_to_recordset(plan) AS p(kind text, model_id text, subject text, columns jsonb, is_now jsonb, ids bigint[])
     LEFT JOIN @extschema@.model_access_override AS o ON p.kind = 'override' AND o.override_id = p.subject::bigint
@@ -369,7 +395,7 @@ BEGIN
     IF (since IS NULL AND history_ids IS NULL) OR dry_run IS NULL OR since > clock_timestamp() THEN
         RAISE EXCEPTION 'cannot undo what was changed since %', coalesce(since::text, 'NULL')
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Name a moment in the past, or history_ids; model_access_changes has the statement that undoes each change.';
+                  HINT = 'Name a moment in the past, or history_ids; model_access_changes has the statement for each change.';
     ELSIF model_ids IS NOT NULL THEN
         PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
             'there is no model'::text, 'Ids are exact; look in model_access.'::text);
@@ -379,10 +405,13 @@ BEGIN
         WHERE h.history_id IS NULL ORDER BY i.id LIMIT 5) AS i);
     IF found IS NOT NULL THEN
         RAISE EXCEPTION 'there is no change %', found
-            USING ERRCODE = 'no_data_found', DETAIL = 'Nothing was changed.', HINT = 'Name history_id of rows of model_access_history.';
+            USING ERRCODE = 'no_data_found', DETAIL = 'Nothing was changed.',
+                  HINT = 'Name history_id of rows of model_access_history.';
     END IF;
-    found := (SELECT min(CASE WHEN h.rule IS NULL THEN 'overrides' ELSE 'rules' END) FROM @extschema@.model_access_history AS h
-        WHERE h.history_id = ANY (history_ids) AND ((h.user_id IS NOT NULL AND NOT overrides) OR (h.rule IS NOT NULL AND NOT rules)));
+    found := (
+        SELECT min(CASE WHEN h.rule IS NULL THEN 'overrides' ELSE 'rules' END) FROM @extschema@.model_access_history AS h
+        WHERE h.history_id = ANY (history_ids)
+          AND ((h.user_id IS NOT NULL AND NOT overrides) OR (h.rule IS NOT NULL AND NOT rules)));
     IF found IS NOT NULL THEN
         RAISE EXCEPTION 'history_ids name changes of %', found
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Nothing was changed.', HINT = format('Add %s => true.', found);

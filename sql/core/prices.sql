@@ -7,7 +7,8 @@ BEGIN ATOMIC
         WHEN now IS NULL THEN reviewed IS NOT NULL
         ELSE EXISTS (
             SELECT FROM jsonb_each(now) AS n
-            CROSS JOIN LATERAL (SELECT CASE WHEN reviewed IS NULL THEN 'null' ELSE coalesce(reviewed -> n.key, '0') END) AS r(value)
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN reviewed IS NULL THEN 'null' ELSE coalesce(reviewed -> n.key, '0') END) AS r(value)
             WHERE CASE
                 WHEN n.value = 'null' THEN r.value <> 'null'
                 WHEN r.value IN ('null', '0') THEN n.value::numeric > 0
