@@ -45,11 +45,18 @@ SELECT
                      ELSE k.key END AS item) AS s
             WHERE d.history_id = ANY (c.ids) AND s.item IS NOT NULL GROUP BY s.item) AS i
         WHERE i.n <= 7), 'bookkeeping') AS what,
-    (SELECT bool_and(i.id IN (SELECT u.history_id FROM @extschema@._model_access_undone() AS u))
-     FROM unnest(c.undoable) AS i(id)) AS undone,
-    (SELECT CASE WHEN NOT bool_and(i.id IN (SELECT u.history_id FROM @extschema@._model_access_undone() AS u))
-        THEN @extschema@._model_access_undo_statement(c.undoable, c.overrides, c.rules) END
-     FROM unnest(c.undoable) AS i(id)) AS undo
+    (SELECT bool_and((d.history_id, k.unit) IN (SELECT u.history_id, u.unit FROM @extschema@._model_access_undone() AS u))
+     FROM @extschema@.model_access_history AS d CROSS JOIN LATERAL (
+         SELECT @extschema@._model_access_undo_unit(k.key) AS unit FROM jsonb_object_keys(d.old || d.new) AS k(key)) AS k
+     WHERE d.history_id = ANY (c.undoable)
+       AND k.unit IN ('status', 'is_free', 'is_pro', 'is_enterprise', 'note', 'review', 'override', 'rule')) AS undone,
+    (SELECT CASE WHEN NOT bool_and(
+             (d.history_id, k.unit) IN (SELECT u.history_id, u.unit FROM @extschema@._model_access_undone() AS u))
+             THEN @extschema@._model_access_undo_statement(c.undoable, c.overrides, c.rules) END
+     FROM @extschema@.model_access_history AS d CROSS JOIN LATERAL (
+         SELECT @extschema@._model_access_undo_unit(k.key) AS unit FROM jsonb_object_keys(d.old || d.new) AS k(key)) AS k
+     WHERE d.history_id = ANY (c.undoable)
+       AND k.unit IN ('status', 'is_free', 'is_pro', 'is_enterprise', 'note', 'review', 'override', 'rule')) AS undo
 -- so that the newest few are found by the index on at
 FROM (
     SELECT h.at, h.actor, h.actor_role, h.on_behalf_of, h.run_id, count(*) AS rows, array_agg(h.history_id) AS ids,

@@ -34,12 +34,12 @@ SELECT * FROM model_access_undo(:'after_sync');
 SELECT count(*) FROM models_for_tier('pro');
 SELECT * FROM model_access_undo(:'after_sync', dry_run => false, model_ids => '{openai/gpt-5}');
 SELECT model_id, status, is_pro, reviewed_by FROM model_access ORDER BY model_id COLLATE "C";
--- All the way back; what the sync took for a reason stays, and says why.
+-- All the way back; a model that left meanwhile waits for its return.
 SELECT * FROM model_access_undo(:'before_oops', dry_run => false);
 SELECT model_id, status, status_before_missing, is_pro, note FROM model_access ORDER BY model_id COLLATE "C";
 SELECT * FROM model_access_undo(:'before_oops');
 SELECT count(*) > 6 AS recorded FROM model_access_history;
--- A model that stopped being free does not become free again by an undo.
+-- A model that stopped being free does not become free again by an undo, which says why.
 SELECT pg_temp.reprice('openai/gpt-5-mini', '0', '0');
 UPDATE recorded SET entry = entry #- '{pricing,input_cache_read}' #- '{pricing,web_search}' WHERE model_id = 'openai/gpt-5-mini';
 SELECT outcome FROM model_access_load(pg_temp.listing(:all));
