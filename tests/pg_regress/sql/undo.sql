@@ -157,6 +157,46 @@ SELECT pg_temp.listed('a/one', '{"request": 0.01}');
 SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:not_free], dry_run => false);
 SELECT model_id, f, p FROM decisions WHERE model_id = 'a/one';
 
+-- Between changes of one admin, another's that was undone is no hindrance; once it counts again, it is.
+SET ROLE regress_anna;
+SELECT status AS first FROM decisions WHERE model_id = 'a/three';
+SELECT clock_timestamp() AS anna \gset
+UPDATE model_access SET status = 'inactive' WHERE model_id = 'a/three';
+SET ROLE regress_bert;
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/three';
+SELECT max(history_id) AS bert FROM model_access_history \gset
+SELECT was FROM model_access_undo(history_ids => ARRAY[:bert], dry_run => false);
+SELECT max(history_id) AS undo FROM model_access_history \gset
+SET ROLE regress_anna;
+UPDATE model_access SET status = 'new' WHERE model_id = 'a/three';
+SELECT is_now, was, refused FROM model_access_undo(:'anna', actor => 'regress_anna');
+SELECT was FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
+SET ROLE regress_bert;
+SELECT was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:undo], dry_run => false);
+SELECT status FROM decisions WHERE model_id = 'a/three';
+SET ROLE regress_anna;
+UPDATE model_access SET status = 'new' WHERE model_id = 'a/three';
+SELECT was, refused FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
+RESET ROLE;
+-- What a decision cleared comes back with its stamp, and not where somebody reviewed the model since; nor is the price of that review lost.
+UPDATE model_access SET status = 'active', is_free = false, is_pro = false, is_enterprise = false, pricing = '{"prompt": "1"}' WHERE model_id = 'a/three';
+UPDATE model_access SET free_revoked_at = now(), last_run_id = last_run_id + 1 WHERE model_id = 'a/three';
+SET ROLE regress_anna;
+UPDATE model_access SET is_pro = true WHERE model_id = 'a/three';
+SELECT max(history_id) AS anna FROM model_access_history \gset
+SELECT was FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
+SELECT p, revoked FROM decisions WHERE model_id = 'a/three';
+UPDATE model_access SET is_pro = true WHERE model_id = 'a/three';
+SELECT max(history_id) AS anna FROM model_access_history \gset
+SET ROLE regress_bert;
+UPDATE model_access SET is_enterprise = true WHERE model_id = 'a/three';
+RESET ROLE;
+UPDATE model_access SET pricing = '{"prompt": "2"}', last_run_id = last_run_id + 1 WHERE model_id = 'a/three';
+SET ROLE regress_anna;
+SELECT was, refused FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
+RESET ROLE;
+SELECT is_pro, is_enterprise, free_revoked_at, reviewed_by, reviewed_pricing FROM model_access WHERE model_id = 'a/three';
+
 -- Overrides and rules, when asked.
 SET ROLE regress_anna;
 INSERT INTO model_access_override (user_id, model_id, allowed, note) VALUES ('u1', 'a/one', true, 'for u1'), ('u2', 'a/two', false, NULL);
