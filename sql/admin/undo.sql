@@ -80,7 +80,7 @@ BEGIN ATOMIC
         WHERE (since IS NULL OR h.at >= since)
           -- a sync's and an undo's only where named, or what a sync took since then where nobody's are meant
           AND CASE WHEN history_ids IS NULL THEN h.undo_of IS NULL AND (h.run_id IS NULL OR _model_access_undo_rows.actor IS NULL)
-                   ELSE h.history_id = ANY (history_ids) END
+                   ELSE h.history_id IN (SELECT i.id FROM unnest(history_ids) AS i(id)) END
           AND (model_ids IS NULL OR h.model_id = ANY (model_ids))
           AND (_model_access_undo_rows.actor IS NULL OR _model_access_undo_rows.actor IN (h.actor, h.actor_role, h.on_behalf_of))
           AND CASE h.kind WHEN 'override' THEN overrides WHEN 'rule' THEN rules ELSE true END),
@@ -369,8 +369,10 @@ BEGIN ATOMIC
 
     -- one row each in place of what the triggers recorded; under the locks nobody else writes such rows
     DELETE FROM @extschema@.model_access_history AS h USING jsonb_to_recordset(plan) AS p(kind text, subject text)
-    WHERE h.history_id > after AND p.kind IN ('override', 'rule') AND CASE p.kind WHEN 'rule' THEN h.rule::text = p.subject
-        ELSE coalesce(h.new #>> '{override,override_id}', h.old #>> '{override,override_id}') = p.subject END;
+    WHERE h.history_id > after
+      AND p.kind = CASE WHEN h.user_id IS NOT NULL THEN 'override' WHEN h.rule IS NOT NULL THEN 'rule' END
+      AND p.subject = CASE WHEN h.rule IS NOT NULL THEN h.rule::text
+          ELSE coalesce(h.new #>> '{override,override_id}', h.old #>> '{override,override_id}') END;
     INSERT INTO @extschema@.model_access_history (model_id, user_id, rule, at, old, new, undo_of)
     SELECT p.model_id, CASE p.kind WHEN 'override' THEN coalesce(o.user_id, p.is_now #>> '{override,user_id}') END,
         CASE p.kind WHEN 'rule' THEN p.subject::integer END, t.at,
@@ -424,8 +426,9 @@ CREATE FUNCTION @extschema@._model_access_undo(
     since timestamptz, dry_run boolean, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean,
     OUT model_id text, OUT is_now jsonb, OUT was jsonb, OUT refused jsonb)
 RETURNS SETOF record
--- jit: compiling costs several times what the walk through the history does
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+-- jit: compiling costs several times what the walk through the history does; nested loops: how many rows are meant is not known
+-- beforehand, and a guess of few is slow by the square
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
 DECLARE
     steps jsonb;
     plan  jsonb;
