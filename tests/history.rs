@@ -171,6 +171,9 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
         "UPDATE model_access SET status = 'disabled' WHERE provider = 'qwen'",
         "INSERT INTO model_access_rule (position, pattern, is_free) VALUES (10, '%:free', true)",
         "SELECT model_access_accept('z-ai/glm-5.2:free'), model_access_set('return_window', '3 days')",
+        "INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('ann', 'openai/gpt-5', true)",
+        "UPDATE model_access SET note = 'oops'",
+        "SELECT model_access_undo((SELECT max(at) FROM model_access_history), dry_run => false)",
         "CREATE DATABASE restored",
     ] {
         client.batch_execute(statement).unwrap();
@@ -181,6 +184,7 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
         "model_access",
         "model_access_history",
         "model_access_rule",
+        "model_access_override",
         "model_access_setting",
         "model_access_sync_log",
     ];
@@ -260,4 +264,31 @@ fn a_ban_that_is_being_committed_is_not_accepted_over() {
     let status =
         admin.query_one("SELECT status FROM model_access WHERE model_id = 'openai/gpt-5'", &[]).unwrap();
     assert_eq!(status.get::<_, &str>(0), "disabled");
+}
+
+#[test]
+fn an_undo_leaves_what_is_being_committed() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    sync(&mut client).unwrap();
+    client.batch_execute("UPDATE model_access SET status = 'disabled', note = 'oops'").unwrap();
+    let mut admin = cluster.connect();
+    admin
+        .batch_execute("BEGIN; UPDATE model_access SET note = 'legal' WHERE model_id = 'openai/gpt-5'")
+        .unwrap();
+    let undoing = std::thread::spawn(move || {
+        let undo = "SELECT model_access_undo((SELECT min(at) FROM model_access_history WHERE run_id IS NULL),
+                                             dry_run => false, actor => 'postgres', history_ids => ARRAY(
+                        SELECT history_id FROM model_access_history WHERE new ->> 'note' = 'oops'))";
+        client.batch_execute(undo).unwrap();
+    });
+    let waiting = "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'model_access'::regclass)";
+    wait_until(&mut cluster.connect(), waiting);
+    admin.batch_execute("COMMIT").unwrap();
+    undoing.join().unwrap();
+    let note = "SELECT note, status FROM model_access WHERE model_id = 'openai/gpt-5'";
+    let row = admin.query_one(note, &[]).unwrap();
+    assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), ("legal", "new"));
+    let others = "SELECT count(note) FROM model_access WHERE model_id <> 'openai/gpt-5'";
+    assert_eq!(admin.query_one(others, &[]).unwrap().get::<_, i64>(0), 0);
 }

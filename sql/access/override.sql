@@ -122,6 +122,11 @@ BEGIN
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM old_rows AS o ORDER BY o.override_id;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        -- before it, while the rows are there
+        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+        SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
+        FROM @extschema@.model_access_override AS o ORDER BY o.override_id;
     ELSE
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT n.model_id, n.user_id, at, jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n))
@@ -141,13 +146,12 @@ CREATE TRIGGER model_access_record_update AFTER UPDATE ON @extschema@.model_acce
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
 CREATE TRIGGER model_access_record_delete AFTER DELETE ON @extschema@.model_access_override
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
+CREATE TRIGGER model_access_record_truncate BEFORE TRUNCATE ON @extschema@.model_access_override
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
 COMMENT ON TRIGGER model_access_record_insert ON @extschema@.model_access_override IS 'Records new overrides in model_access_history, and notifies.';
 COMMENT ON TRIGGER model_access_record_update ON @extschema@.model_access_override IS 'Records changed overrides in model_access_history, and notifies.';
 COMMENT ON TRIGGER model_access_record_delete ON @extschema@.model_access_override IS 'Records removed overrides in model_access_history, and notifies.';
-
-CREATE TRIGGER model_access_announce_truncate AFTER TRUNCATE ON @extschema@.model_access_override
-    EXECUTE FUNCTION @extschema@._model_access_announce_always();
-COMMENT ON TRIGGER model_access_announce_truncate ON @extschema@.model_access_override IS 'Notifies of overrides that went.';
+COMMENT ON TRIGGER model_access_record_truncate ON @extschema@.model_access_override IS 'Records overrides that a TRUNCATE removes in model_access_history, and notifies.';
 
 CREATE VIEW @extschema@._model_access_override_in_force AS
 SELECT user_id, model_id, provider, allowed, expires_at FROM @extschema@.model_access_override

@@ -24,7 +24,11 @@ BEGIN
         NEW.result := (SELECT jsonb_agg(to_jsonb(a)) FROM @extschema@._model_access_accept(coalesce(model_ids, '{}')) AS a);
     WHEN 'undo' THEN
         NEW.result := (SELECT jsonb_agg(to_jsonb(u)) FROM @extschema@._model_access_undo(
-            (NEW.arguments ->> 'since')::timestamptz, (NEW.arguments ->> 'dry_run')::boolean, model_ids) AS u);
+            (NEW.arguments ->> 'since')::timestamptz, (NEW.arguments ->> 'dry_run')::boolean, model_ids,
+            NEW.arguments ->> 'actor',
+            CASE WHEN jsonb_typeof(NEW.arguments -> 'history_ids') = 'array' THEN
+                ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'history_ids')::bigint) END,
+            (NEW.arguments ->> 'overrides')::boolean, (NEW.arguments ->> 'rules')::boolean) AS u);
     END CASE;
     RETURN NEW;
 END
@@ -66,20 +70,22 @@ $$;
 COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, or bans them where it proposes disabled, with the tiers left as they are; records the rule in reviewed_rule; gives what was done. Error P0002 for a model that does not wait or has no proposal, and nothing is changed.';
 
 CREATE FUNCTION @extschema@.model_access_undo(
-    since timestamptz, dry_run boolean DEFAULT true, model_ids text[] DEFAULT NULL,
+    since timestamptz DEFAULT NULL, dry_run boolean DEFAULT true, model_ids text[] DEFAULT NULL, actor text DEFAULT NULL,
+    history_ids bigint[] DEFAULT NULL, overrides boolean DEFAULT false, rules boolean DEFAULT false,
     OUT model_id text, OUT is_now jsonb, OUT was jsonb, OUT refused jsonb)
 RETURNS SETOF record
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF dry_run THEN
         -- reads what the caller may read, on a standby too
-        RETURN QUERY SELECT * FROM @extschema@._model_access_undo(since, dry_run, model_ids);
+        RETURN QUERY SELECT *
+            FROM @extschema@._model_access_undo(since, dry_run, model_ids, actor, history_ids, overrides, rules);
         RETURN;
     END IF;
     RETURN QUERY SELECT u.model_id, u.is_now, u.was, u.refused
-        FROM jsonb_to_recordset(@extschema@._model_access_ask('undo'::text,
-            jsonb_build_object('since', since, 'dry_run', dry_run, 'model_ids', model_ids)))
+        FROM jsonb_to_recordset(@extschema@._model_access_ask('undo'::text, jsonb_build_object('since', since, 'dry_run', dry_run,
+            'model_ids', model_ids, 'actor', actor, 'history_ids', history_ids, 'overrides', overrides, 'rules', rules)))
         AS u(model_id text, is_now jsonb, was jsonb, refused jsonb);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[]) IS 'Puts status, tiers and note back as they were before that moment, with reviewed_*, for all models or those named; a dry run unless told otherwise. One row a model: the columns as they are, as they were, and those that stay because a sync took them for a reason since. A model that left meanwhile waits for its return, one that came back for review. Errors: 22023 for a moment that is not in the past, P0002 for an unknown id.';
+COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS 'Takes changes back: those of admins since that moment, or the rows of model_access_history named in history_ids; every further argument narrows that: to models, to an actor (a login, a role or on_behalf_of), to what is at or after since. A dry run unless told otherwise. Status, tiers and note become what they were before, with the review they belong to; overrides and rules only when asked for. One row a model, override or rule: is_now, was (what it becomes), and refused (what stays, and why). What somebody else, or a sync, changed since stays. What was undone already is not touched, nor is an undo unless named, so that running it twice changes nothing the second time. Without actor it also gives back what syncs took since then, where the model is listed and no dearer than reviewed. A model that left meanwhile waits for its return, one that came back for review. Errors: 22023 for neither since nor history_ids, or for a moment that is not in the past; P0002 for an unknown model or history_id.';

@@ -13,6 +13,7 @@ CREATE TABLE @extschema@.model_access_rule (
     status              text CHECK (status IN ('active', 'disabled')),
     per_use             boolean NOT NULL DEFAULT false,
     changed_at          timestamptz NOT NULL DEFAULT now(),
+    created_at          timestamptz NOT NULL DEFAULT now(),
     CHECK (max_usd_per_million >= 0),
     CHECK ((status IS NOT DISTINCT FROM 'disabled') <> (is_free OR is_pro OR is_enterprise))
 );
@@ -29,6 +30,7 @@ COMMENT ON COLUMN @extschema@.model_access_rule.note IS 'The admin''s own words.
 COMMENT ON COLUMN @extschema@.model_access_rule.status IS 'disabled = proposes a ban, for active models, routers and aliases too, and takes no tier and no ceiling; NULL or active = proposes the tiers.';
 COMMENT ON COLUMN @extschema@.model_access_rule.per_use IS 'Whether a rule with a ceiling also takes models that charge by request, image or search, whatever that costs.';
 COMMENT ON COLUMN @extschema@.model_access_rule.changed_at IS 'When the rule was made or last changed.';
+COMMENT ON COLUMN @extschema@.model_access_rule.created_at IS 'When it was made; only the owner sets it.';
 
 CREATE FUNCTION @extschema@._model_access_check_rule() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -57,8 +59,9 @@ BEGIN
         RAISE EXCEPTION 'pattern of rule % ends with a backslash that escapes nothing', NEW.position
             USING ERRCODE = 'invalid_escape_sequence', HINT = 'Write two of them for one.';
     END IF;
-    -- but an undo, which brings the moment with it
-    IF TG_OP = 'UPDATE' AND NEW.changed_at = OLD.changed_at THEN
+    -- but not for an undo, which brings the moment with it, nor for a tool that writes every column back
+    IF TG_OP = 'UPDATE' AND NEW.changed_at = OLD.changed_at
+        AND to_jsonb(NEW) - 'created_at'::text <> to_jsonb(OLD) - 'created_at'::text THEN
         NEW.changed_at := clock_timestamp();
     END IF;
     RETURN NEW;
@@ -69,6 +72,69 @@ COMMENT ON FUNCTION @extschema@._model_access_check_rule() IS 'Internal. Trigger
 CREATE TRIGGER model_access_check_rule BEFORE INSERT OR UPDATE ON @extschema@.model_access_rule
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_rule();
 COMMENT ON TRIGGER model_access_check_rule ON @extschema@.model_access_rule IS 'Refuses a rule that can match nothing or propose nothing.';
+
+CREATE FUNCTION @extschema@._model_access_rule_is_made() RETURNS trigger
+-- runs as whoever writes the row, and so knows who it is
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- a rule that said it was made at another time would be taken for one of a restored dump, and leave no history
+    IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+        NEW.created_at := CASE TG_OP WHEN 'INSERT' THEN now() ELSE OLD.created_at END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_rule_is_made() IS 'Internal. Trigger function: nobody but the owner says when a rule was made.';
+
+CREATE TRIGGER model_access_rule_is_made BEFORE INSERT OR UPDATE ON @extschema@.model_access_rule
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_rule_is_made();
+COMMENT ON TRIGGER model_access_rule_is_made ON @extschema@.model_access_rule IS 'Nobody but the owner says when a rule was made.';
+
+CREATE FUNCTION @extschema@._model_access_record_rule() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at timestamptz := clock_timestamp();
+BEGIN
+    PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_rule'::regclass);
+    IF TG_OP = 'INSERT' THEN
+        -- not those of a restored dump, which are in the history already
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT n.position, at, '{}', jsonb_build_object('rule', to_jsonb(n))
+        FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.position;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT o.position, at, jsonb_build_object('rule', to_jsonb(o)), '{}' FROM old_rows AS o ORDER BY o.position;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        -- before it, while the rows are there
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT o.position, at, jsonb_build_object('rule', to_jsonb(o)), '{}'
+        FROM @extschema@.model_access_rule AS o ORDER BY o.position;
+    ELSE
+        -- one that moved went from one position and came to another
+        INSERT INTO @extschema@.model_access_history (rule, at, old, new)
+        SELECT coalesce(o.position, n.position), at,
+            CASE WHEN o.position IS NULL THEN '{}' ELSE jsonb_build_object('rule', to_jsonb(o)) END,
+            CASE WHEN n.position IS NULL THEN '{}' ELSE jsonb_build_object('rule', to_jsonb(n)) END
+        FROM old_rows AS o FULL JOIN new_rows AS n ON n.position = o.position WHERE o IS DISTINCT FROM n ORDER BY 1;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_record_rule() IS 'Internal. Trigger function: records what became of rules in model_access_history.';
+
+CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_rule
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+CREATE TRIGGER model_access_record_update AFTER UPDATE ON @extschema@.model_access_rule
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+CREATE TRIGGER model_access_record_delete AFTER DELETE ON @extschema@.model_access_rule
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+CREATE TRIGGER model_access_record_truncate BEFORE TRUNCATE ON @extschema@.model_access_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_rule();
+COMMENT ON TRIGGER model_access_record_insert ON @extschema@.model_access_rule IS 'Records new rules in model_access_history.';
+COMMENT ON TRIGGER model_access_record_update ON @extschema@.model_access_rule IS 'Records changed rules in model_access_history.';
+COMMENT ON TRIGGER model_access_record_delete ON @extschema@.model_access_rule IS 'Records removed rules in model_access_history.';
+COMMENT ON TRIGGER model_access_record_truncate ON @extschema@.model_access_rule IS 'Records rules that a TRUNCATE removes in model_access_history.';
 
 CREATE VIEW @extschema@._model_access_proposal AS
 SELECT DISTINCT ON (m.model_id)

@@ -15,7 +15,8 @@ CREATE TABLE @extschema@.model_access_history (
     user_id    text,
     on_behalf_of text DEFAULT nullif(current_setting('model_access.on_behalf_of', true), ''),
     undo_of    bigint[],
-    CHECK (model_id IS NOT NULL OR user_id IS NOT NULL)
+    rule       integer,
+    CHECK (num_nonnulls(model_id, user_id, rule) > 0)
 );
 ALTER SEQUENCE @extschema@.model_access_history_history_id_seq OWNED BY @extschema@.model_access_history.history_id;
 CREATE INDEX model_access_history_model_id_idx ON @extschema@.model_access_history (model_id, history_id);
@@ -23,10 +24,11 @@ CREATE INDEX model_access_history_at_idx ON @extschema@.model_access_history (at
 -- since when a model waits: for the review
 CREATE INDEX model_access_history_new_idx ON @extschema@.model_access_history (model_id, at) WHERE new ->> 'status' = 'new';
 CREATE INDEX model_access_history_pricing_idx ON @extschema@.model_access_history (model_id, at) WHERE new ? 'pricing';
+CREATE INDEX model_access_history_undo_idx ON @extschema@.model_access_history (history_id) WHERE undo_of IS NOT NULL;
 
-COMMENT ON TABLE @extschema@.model_access_history IS 'One row per model, or override, and statement that changed it, in the order of history_id. Append-only for everyone but the owner.';
+COMMENT ON TABLE @extschema@.model_access_history IS 'One row per model, override or rule, and statement that changed it, in the order of history_id. Append-only for everyone but the owner.';
 COMMENT ON COLUMN @extschema@.model_access_history.history_id IS 'Order of the changes.';
-COMMENT ON COLUMN @extschema@.model_access_history.model_id IS 'The model that changed; NULL for an override of a provider.';
+COMMENT ON COLUMN @extschema@.model_access_history.model_id IS 'The model that changed; NULL for an override of a provider, and for a rule.';
 COMMENT ON COLUMN @extschema@.model_access_history.at IS 'When the statement ran (clock_timestamp()).';
 COMMENT ON COLUMN @extschema@.model_access_history.actor IS 'Who had logged in (session_user).';
 COMMENT ON COLUMN @extschema@.model_access_history.actor_role IS 'The role set with SET ROLE; NULL where none was.';
@@ -36,6 +38,7 @@ COMMENT ON COLUMN @extschema@.model_access_history.new IS 'The same columns, as 
 COMMENT ON COLUMN @extschema@.model_access_history.user_id IS 'Whose override changed: old and new hold it whole under the key override, or nothing where it was not there. NULL for a change of the model.';
 COMMENT ON COLUMN @extschema@.model_access_history.on_behalf_of IS 'For whom, as actor claims by SET LOCAL model_access.on_behalf_of; NULL where nothing was claimed.';
 COMMENT ON COLUMN @extschema@.model_access_history.undo_of IS 'The rows (history_id) that this change took back; NULL for any other change.';
+COMMENT ON COLUMN @extschema@.model_access_history.rule IS 'Position of the rule that changed: old and new hold it whole under the key rule, or nothing where it was not there. NULL for any other change.';
 
 CREATE FUNCTION @extschema@._model_access_check_trigger(relation oid, belongs_to regclass) RETURNS void
 LANGUAGE plpgsql STABLE AS $$

@@ -54,7 +54,7 @@ BEGIN
     IF NOT dry_run THEN -- as the triggers of the table would, for all rows at once
         WITH given AS (
             INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note, created_at)
-            SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name), clock_timestamp()
+            SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name), (SELECT clock_timestamp()) -- one moment
             FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id
             RETURNING *)
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)

@@ -34,12 +34,12 @@ SELECT * FROM model_access_undo(:'after_sync');
 SELECT count(*) FROM models_for_tier('pro');
 SELECT * FROM model_access_undo(:'after_sync', dry_run => false, model_ids => '{openai/gpt-5}');
 SELECT model_id, status, is_pro, reviewed_by FROM model_access ORDER BY model_id COLLATE "C";
--- All the way back; what the sync took for a reason stays, and says why.
+-- All the way back; a model that left meanwhile waits for its return.
 SELECT * FROM model_access_undo(:'before_oops', dry_run => false);
 SELECT model_id, status, status_before_missing, is_pro, note FROM model_access ORDER BY model_id COLLATE "C";
 SELECT * FROM model_access_undo(:'before_oops');
 SELECT count(*) > 6 AS recorded FROM model_access_history;
--- A model that stopped being free does not become free again by an undo.
+-- A model that stopped being free does not become free again by an undo, which says why.
 SELECT pg_temp.reprice('openai/gpt-5-mini', '0', '0');
 UPDATE recorded SET entry = entry #- '{pricing,input_cache_read}' #- '{pricing,web_search}' WHERE model_id = 'openai/gpt-5-mini';
 SELECT outcome FROM model_access_load(pg_temp.listing(:all));
@@ -58,13 +58,6 @@ SELECT outcome, missing, returned FROM model_access_load(pg_temp.listing('openai
 SELECT max(at) AS oops FROM model_access_history WHERE run_id IS NULL \gset
 SELECT model_id, was, refused FROM model_access_undo(:'oops', dry_run => false);
 SELECT model_id, status, status_before_missing, missing_since IS NOT NULL AS missing, returned_at IS NOT NULL AS returned FROM model_access ORDER BY model_id COLLATE "C";
--- Which prices are free, as the sync reads them.
-SELECT p AS pricing, _model_access_is_free(p::jsonb) AS free FROM unnest(ARRAY[
-    '{"prompt": "0", "completion": "0.0"}', '{"prompt": "0", "completion": 0, "image": null, "discount": 0.5, "overrides": []}',
-    '{"prompt": "0", "completion": "0", "overrides": [{"utc_start": 100, "prompt": "0"}]}',
-    '{"prompt": "0", "completion": "0", "overrides": [{"min_prompt_tokens": 1, "prompt": "0.1"}]}', '{"prompt": "0", "completion": "0", "overrides": ["?"]}',
-    '{"prompt": "0", "completion": "0", "web_search": "0.01"}', '{"prompt": "0", "completion": "0", "image": "-1"}',
-    '{"prompt": "-1", "completion": "0"}', '{"prompt": "0", "completion": "?"}', '{"prompt": "0"}', '{}', NULL]) AS p;
 -- Arguments.
 SELECT model_access_undo(now(), true, '{no/such,NULL}');
 SELECT model_access_undo(NULL);

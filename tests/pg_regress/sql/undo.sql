@@ -1,0 +1,298 @@
+-- Undo takes back changes, not a moment, and is safe to repeat.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\i :abs_srcdir/setup.sql
+INSERT INTO model_access (model_id, name, provider, last_run_id) VALUES ('a/one', 'One', 'a', 1), ('a/two', 'Two', 'a', 1), ('a/three', 'Three', 'a', 1);
+CREATE ROLE regress_anna;
+CREATE ROLE regress_bert;
+SELECT model_access_grant('regress_anna', 'admin'), model_access_grant('regress_bert', 'admin');
+GRANT regress_anna, regress_bert TO :owner;
+CREATE VIEW decisions AS
+    SELECT model_id, status, is_free AS f, is_pro AS p, is_enterprise AS e, note, reviewed_by, missing_since IS NOT NULL AS missing, status_before_missing AS waits,
+        free_revoked_at IS NOT NULL AS revoked, price_guarded_at IS NOT NULL AS guarded, tiers_before, reviewed_highest_prices
+    FROM model_access ORDER BY model_id COLLATE "C";
+GRANT SELECT ON decisions TO regress_anna, regress_bert;
+-- What a sync would write: at another run.
+CREATE FUNCTION pg_temp.listed(id text, prices jsonb, missing boolean DEFAULT false) RETURNS void LANGUAGE sql AS $$
+    UPDATE model_access SET highest_prices = prices, is_free_of_charge = prices = '{}', missing_since = CASE WHEN missing THEN now() END,
+        last_run_id = last_run_id + 1 WHERE model_id = id $$;
+CREATE FUNCTION pg_temp.hide_time(refused jsonb) RETURNS text LANGUAGE sql AS
+    $$ SELECT regexp_replace(refused::text, ', [A-Z][a-z]{2} [^"]*(?=")', ', THEN', 'g') $$;
+SELECT pg_temp.listed(m.model_id, '{"prompt": 1}') FROM model_access AS m;
+UPDATE model_access SET status = 'active', is_pro = true;
+
+-- The documented line, run twice: an UPDATE that forgot its WHERE, another admin's note in between.
+SET ROLE regress_anna;
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'disabled';
+SET ROLE regress_bert;
+UPDATE model_access SET note = 'asked for by sales' WHERE model_id = 'a/two';
+SET ROLE regress_anna;
+CREATE TEMP TABLE dry AS SELECT * FROM model_access_undo(:'oops', actor => 'regress_anna');
+CREATE TEMP TABLE really AS SELECT * FROM model_access_undo(:'oops', dry_run => false, actor => 'regress_anna');
+SELECT d AS dry, d IS NOT DISTINCT FROM r AS alike FROM dry AS d FULL JOIN really AS r ON r.model_id = d.model_id ORDER BY d.model_id COLLATE "C";
+SELECT model_id, status, p, note, reviewed_by, reviewed_highest_prices FROM decisions;
+SELECT * FROM model_access_undo(:'oops', dry_run => false, actor => 'regress_anna');
+SELECT model_id, status, note FROM decisions;
+-- The history says what took back what.
+SELECT h.model_id, h.actor_role, h.new ->> 'status' AS status, h.new ->> 'note' AS note,
+    (SELECT string_agg(u.new ->> 'status', ',') FROM model_access_history AS u WHERE u.history_id = ANY (h.undo_of)) AS undid
+FROM model_access_history AS h WHERE h.at >= :'oops' ORDER BY h.history_id;
+
+-- Without actor, everybody's; again a second run finds nothing.
+SELECT * FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM model_access_undo(:'oops', dry_run => false);
+SELECT model_id, status, note FROM decisions;
+-- An undo of an undo, where it is named; then the line takes it back anew.
+SELECT max(history_id) AS last FROM model_access_history WHERE undo_of IS NOT NULL \gset
+SELECT * FROM model_access_undo(history_ids => ARRAY[:last], dry_run => false);
+SELECT * FROM model_access_undo(history_ids => ARRAY[:last], dry_run => false);
+SELECT model_id, note FROM decisions WHERE note IS NOT NULL;
+SELECT * FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM model_access_undo(:'oops');
+
+-- What somebody else changed since stays, and says so; what is not affected by that goes.
+UPDATE model_access SET status = 'inactive', note = 'mine' WHERE model_id = 'a/one';
+SELECT max(history_id) AS mine FROM model_access_history \gset
+SET ROLE regress_bert;
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/one';
+SET ROLE regress_anna;
+SELECT model_id, is_now, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:mine], dry_run => false);
+SELECT model_id, status, note, reviewed_by FROM decisions WHERE model_id = 'a/one';
+-- Both, one after the other.
+SELECT model_id, was, refused FROM model_access_undo(history_ids => ARRAY[:mine, :mine + 1], dry_run => false);
+SELECT model_id, status, note, reviewed_by FROM decisions WHERE model_id = 'a/one';
+
+-- An accidental confirm: the price that was reviewed comes back with its review.
+RESET ROLE;
+SELECT pg_temp.listed('a/three', '{"prompt": 5}');
+SET ROLE regress_anna;
+SELECT model_access_confirm('a/three');
+SELECT model_id, reviewed_by, reviewed_highest_prices FROM decisions WHERE model_id = 'a/three';
+SELECT rows, what, undone FROM model_access_changes LIMIT 1;
+SELECT rtrim(undo, ';') AS undo FROM model_access_changes LIMIT 1 \gset
+SELECT model_id, was - 'reviewed_at' AS was, was ? 'reviewed_at' AS stamp, refused FROM (:undo) AS u;
+SELECT model_id, status, reviewed_by, reviewed_highest_prices FROM decisions WHERE model_id = 'a/three';
+SELECT rows, what, undone, undo IS NOT NULL AS undo FROM model_access_changes LIMIT 2;
+-- Somebody reviewed it again meanwhile: that stays, and is what guards go on from.
+SELECT model_access_confirm('a/three');
+SELECT max(history_id) AS confirmed FROM model_access_history \gset
+SET ROLE regress_bert;
+UPDATE model_access SET is_enterprise = true WHERE model_id = 'a/three';
+SET ROLE regress_anna;
+SELECT model_id, is_now - 'reviewed_at' AS is_now, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:confirmed], dry_run => false);
+SELECT status, e, reviewed_by, reviewed_highest_prices FROM decisions WHERE model_id = 'a/three';
+-- By actor: a login, a role, or for whom it was.
+BEGIN;
+SET LOCAL model_access.on_behalf_of = 'carl@example.com';
+UPDATE model_access SET status = 'inactive' WHERE model_id IN ('a/one', 'a/two');
+COMMIT;
+SET ROLE regress_bert;
+UPDATE model_access SET is_free = true WHERE model_id = 'a/one';
+SELECT model_id, was FROM model_access_undo('2020-01-01', actor => 'regress_bert', model_ids => '{a/one}');
+SELECT model_id, was, refused FROM model_access_undo('2020-01-01', actor => 'carl@example.com', dry_run => false);
+SELECT model_id, status, f, reviewed_by FROM decisions;
+SELECT * FROM model_access_undo('2020-01-01', actor => 'nobody');
+SELECT what, undone, undo IS NULL AS nothing FROM model_access_changes LIMIT 3;
+RESET ROLE;
+
+-- What a sync took comes back where the list agrees again, and only there. The flag of a model that stopped being free:
+SELECT pg_temp.listed('a/one', '{}');
+UPDATE model_access SET status = 'active', is_free = true, is_pro = false WHERE model_id = 'a/one';
+SELECT clock_timestamp() AS wrong_list \gset
+UPDATE model_access SET is_free = false, free_revoked_at = now(), highest_prices = '{"prompt": 3}', is_free_of_charge = false, last_run_id = last_run_id + 1 WHERE model_id = 'a/one';
+SELECT model_id, is_now, was, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'wrong_list');
+SELECT pg_temp.listed('a/one', '{"request": 0.01}');
+SELECT was FROM model_access_undo(:'wrong_list');
+SELECT pg_temp.listed('a/one', '{}', missing => true);
+SELECT was FROM model_access_undo(:'wrong_list');
+SELECT pg_temp.listed('a/one', '{}');
+SELECT * FROM model_access_undo(:'wrong_list', actor => 'postgres');
+SELECT rtrim(undo, ';') AS undo FROM model_access_changes WHERE what LIKE 'is_free: true -> false%' LIMIT 1 \gset
+SELECT model_id, is_now, was, refused FROM (:undo) AS u;
+SELECT model_id, status, f, revoked, reviewed_by FROM decisions WHERE model_id = 'a/one';
+SELECT * FROM model_access_undo(:'wrong_list', dry_run => false);
+-- Status, by price; an admin's mistake on top of it goes in any case.
+SELECT clock_timestamp() AS wrong_list \gset
+UPDATE model_access SET status = 'new', price_guarded_at = now(), highest_prices = '{"prompt": 9}', last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
+SELECT model_id, is_now, was, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'wrong_list');
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/two';
+SELECT model_id, is_now, was, refused FROM model_access_undo(:'wrong_list', dry_run => false);
+SELECT model_id, status, guarded, reviewed_highest_prices FROM decisions WHERE model_id = 'a/two';
+SELECT pg_temp.listed('a/two', '{"prompt": 1}');
+SELECT model_id, is_now, was, refused FROM model_access_undo(:'wrong_list', dry_run => false);
+SELECT model_id, status, guarded, reviewed_highest_prices FROM decisions WHERE model_id = 'a/two';
+-- A late return took status and flags.
+SELECT clock_timestamp() AS wrong_list \gset
+UPDATE model_access SET status = 'inactive', status_before_missing = 'active', missing_since = now(), last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
+SELECT * FROM model_access_undo(:'wrong_list');
+UPDATE model_access SET status = 'new', status_before_missing = NULL, missing_since = NULL, is_pro = false, tiers_before = '{pro}', returned_at = now(),
+    highest_prices = '{"prompt": 2}', last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
+SELECT is_now, was, regexp_replace(refused::text, '\d+', 'N', 'g') AS refused FROM model_access_undo(:'wrong_list');
+SELECT pg_temp.listed('a/two', '{"prompt": 1}');
+SELECT is_now, was, refused FROM model_access_undo(:'wrong_list', dry_run => false);
+SELECT model_id, status, p, tiers_before, missing FROM decisions WHERE model_id = 'a/two';
+-- What a sync took and gave back is as if it had not been, for the change below it.
+UPDATE model_access SET note = 'x', status = 'inactive' WHERE model_id = 'a/two';
+UPDATE model_access SET status = 'active' WHERE model_id = 'a/two';
+SELECT max(history_id) AS approved FROM model_access_history \gset
+UPDATE model_access SET status = 'new', price_guarded_at = now(), last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
+SELECT clock_timestamp() AS guarded \gset
+UPDATE model_access SET status = 'active', price_guarded_at = NULL, last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
+SELECT * FROM model_access_undo(:'guarded');
+SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:approved]);
+-- The free tier is never given to a model that costs now and was free when it was reviewed.
+UPDATE model_access SET is_pro = true, is_free = false WHERE model_id = 'a/one';
+SELECT max(history_id) AS not_free FROM model_access_history \gset
+SELECT pg_temp.listed('a/one', '{"request": 0.01}');
+SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:not_free], dry_run => false);
+SELECT model_id, f, p FROM decisions WHERE model_id = 'a/one';
+
+-- Between changes of one admin, another's that was undone is no hindrance; once it counts again, it is.
+SET ROLE regress_anna;
+SELECT status AS first FROM decisions WHERE model_id = 'a/three';
+SELECT clock_timestamp() AS anna \gset
+UPDATE model_access SET status = 'inactive' WHERE model_id = 'a/three';
+SET ROLE regress_bert;
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/three';
+SELECT max(history_id) AS bert FROM model_access_history \gset
+SELECT was FROM model_access_undo(history_ids => ARRAY[:bert], dry_run => false);
+SELECT max(history_id) AS undo FROM model_access_history \gset
+SET ROLE regress_anna;
+UPDATE model_access SET status = 'new' WHERE model_id = 'a/three';
+SELECT is_now, was, refused FROM model_access_undo(:'anna', actor => 'regress_anna');
+SELECT was FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
+SET ROLE regress_bert;
+SELECT was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:undo], dry_run => false);
+SELECT status FROM decisions WHERE model_id = 'a/three';
+SET ROLE regress_anna;
+UPDATE model_access SET status = 'new' WHERE model_id = 'a/three';
+SELECT was, refused FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
+RESET ROLE;
+-- What a decision cleared comes back with its stamp, and not where somebody reviewed the model since; nor is the price of that review lost.
+UPDATE model_access SET status = 'active', is_free = false, is_pro = false, is_enterprise = false, pricing = '{"prompt": "1"}' WHERE model_id = 'a/three';
+UPDATE model_access SET free_revoked_at = now(), last_run_id = last_run_id + 1 WHERE model_id = 'a/three';
+SET ROLE regress_anna;
+UPDATE model_access SET is_pro = true WHERE model_id = 'a/three';
+SELECT max(history_id) AS anna FROM model_access_history \gset
+SELECT was FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
+SELECT p, revoked FROM decisions WHERE model_id = 'a/three';
+UPDATE model_access SET is_pro = true WHERE model_id = 'a/three';
+SELECT max(history_id) AS anna FROM model_access_history \gset
+SET ROLE regress_bert;
+UPDATE model_access SET is_enterprise = true WHERE model_id = 'a/three';
+RESET ROLE;
+UPDATE model_access SET pricing = '{"prompt": "2"}', last_run_id = last_run_id + 1 WHERE model_id = 'a/three';
+SET ROLE regress_anna;
+SELECT was, refused FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
+RESET ROLE;
+SELECT is_pro, is_enterprise, free_revoked_at, reviewed_by, reviewed_pricing FROM model_access WHERE model_id = 'a/three';
+
+-- Overrides and rules, when asked.
+SET ROLE regress_anna;
+INSERT INTO model_access_override (user_id, model_id, allowed, note) VALUES ('u1', 'a/one', true, 'for u1'), ('u2', 'a/two', false, NULL);
+INSERT INTO model_access_rule (position, pattern, is_pro) VALUES (10, 'a/%', true), (20, 'b/%', true);
+SELECT clock_timestamp() AS oops \gset
+DELETE FROM model_access_override;
+UPDATE model_access_rule SET is_free = true WHERE position = 10;
+UPDATE model_access_rule SET position = 15 WHERE position = 20;
+INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('u3', 'a', true);
+SELECT rows, what, undone, regexp_replace(undo, '\d+', 'N', 'g') AS undo FROM model_access_changes WHERE at >= :'oops';
+SELECT * FROM model_access_undo(:'oops');
+SELECT model_id, is_now -> 'override' -> 'user_id' AS is_now, was -> 'override' -> 'user_id' AS was, refused FROM model_access_undo(:'oops', overrides => true);
+SELECT count(*) FROM model_access_undo(:'oops', overrides => true, rules => true, dry_run => false);
+SELECT * FROM model_access_undo(:'oops', overrides => true, rules => true, dry_run => false);
+SELECT user_id, model_id, provider, allowed, note, created_by, override_id FROM model_access_override ORDER BY override_id;
+SELECT position, pattern, is_free, is_pro FROM model_access_rule ORDER BY 1;
+SELECT rows, what, undone, regexp_replace(undo, '\d+', 'N', 'g') AS undo FROM model_access_changes WHERE at >= :'oops';
+SELECT user_id, rule, old ? 'override' AS was, new ? 'override' AS is_now, undo_of IS NOT NULL AS undo FROM model_access_history WHERE at >= :'oops' ORDER BY history_id;
+-- Undone by what model_access_changes says, and that again.
+SELECT replace(undo, 'SELECT *', 'SELECT count(*)') AS undo FROM model_access_changes LIMIT 1 \gset
+:undo
+SELECT user_id, provider FROM model_access_override;
+SELECT position, is_free FROM model_access_rule ORDER BY 1;
+SELECT what, undone FROM model_access_changes LIMIT 2;
+\set ECHO none
+SELECT replace(undo, 'SELECT *', 'SELECT count(*)') FROM model_access_changes LIMIT 1 \gexec
+\set ECHO all
+SELECT user_id, provider FROM model_access_override ORDER BY override_id;
+-- Another admin's changes stay; what can match nothing now is not put back.
+UPDATE model_access_override SET note = 'anna' WHERE user_id = 'u1';
+SELECT max(history_id) AS noted FROM model_access_history \gset
+SET ROLE regress_bert;
+UPDATE model_access_override SET allowed = false WHERE user_id = 'u1';
+SELECT model_id, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:noted], overrides => true, dry_run => false);
+RESET ROLE;
+DELETE FROM model_access_override WHERE user_id = 'u2';
+DELETE FROM model_access WHERE model_id = 'a/two';
+SELECT model_id, was, refused FROM model_access_undo(history_ids => ARRAY(SELECT max(history_id) FROM model_access_history), overrides => true, dry_run => false);
+-- TRUNCATE is in the history too.
+SELECT clock_timestamp() AS emptied \gset
+TRUNCATE model_access_override, model_access_rule;
+SELECT count(*) FROM model_access_undo(:'emptied', overrides => true, rules => true, dry_run => false);
+SELECT (SELECT count(*) FROM model_access_override) AS overrides, (SELECT count(*) FROM model_access_rule) AS rules;
+-- Nobody but the owner says when a rule was made, and so every rule is in the history.
+SET ROLE regress_anna;
+INSERT INTO model_access_rule (position, is_pro, created_at) VALUES (30, true, '2020-01-01') RETURNING created_at > '2020-01-02' AS now;
+UPDATE model_access_rule SET created_at = '2020-01-01' WHERE position = 30 RETURNING created_at > '2020-01-02' AS now;
+INSERT INTO model_access_override (user_id, provider, allowed, created_at) VALUES ('u4', 'a', true, '2020-01-01');
+SELECT what FROM model_access_changes LIMIT 1;
+
+-- Many rows are named by ranges.
+RESET ROLE;
+SELECT _model_access_undo_statement(ARRAY(SELECT generate_series(1, 50)) || ARRAY(SELECT generate_series(60, 90)), false, true);
+-- Arguments.
+SELECT model_access_undo();
+SELECT model_access_undo(history_ids => '{-1,NULL}');
+SELECT model_access_undo(history_ids => ARRAY(SELECT max(history_id) FROM model_access_history), dry_run => false);
+SELECT * FROM model_access_undo(history_ids => '{}');
+-- Whoever may look sees what was done; whoever may not decide undoes nothing.
+CREATE ROLE regress_viewer;
+SELECT model_access_grant('regress_viewer', 'viewer');
+SET ROLE regress_viewer;
+SELECT count(*) > 10 AS changes, count(undo) > 3 AS undo, bool_or(undone) AS undone FROM model_access_changes;
+SELECT model_access_undo('2020-01-01', dry_run => false);
+RESET ROLE;
+
+-- What is above what was reviewed: component by component.
+SELECT n AS now, r AS reviewed, _model_access_is_above(n::jsonb, r::jsonb, 2) AS above FROM (VALUES
+    ('{"prompt": 2}', '{"prompt": 1}'), ('{"prompt": 2.01}', '{"prompt": 1}'), ('{"prompt": 1, "request": 0.1}', '{"prompt": 1}'),
+    ('{"prompt": 1, "request": 0}', '{"prompt": 1}'), ('{}', '{"prompt": 1}'), ('{"prompt": 0.1}', '{"prompt": 0.0}'),
+    ('{"prompt": null}', '{"prompt": 1}'), ('{"prompt": null}', '{}'), ('{"prompt": null}', '{"prompt": null}'),
+    ('{"prompt": 1}', '{"prompt": null}'), ('{"prompt": 0}', '{"prompt": null}'), (NULL, '{}'), ('{"prompt": 1}', NULL),
+    ('{"prompt": 0, "image": null}', NULL), (NULL, NULL)) AS v(n, r);
+
+-- Whatever was done, in whatever order: a second run changes nothing, and an undo of an undo brings back what was, when asked for.
+DO $$
+DECLARE
+    began timestamptz; before text; changed text; undone text; first bigint; last bigint;
+BEGIN
+    PERFORM setseed(0.5);
+    FOR round IN 1 .. 20 LOOP
+        before := (SELECT string_agg(m::text, ' ' ORDER BY model_id) FROM (SELECT model_id, status, is_free, is_pro, is_enterprise, note, reviewed_at FROM model_access) AS m);
+        began := clock_timestamp();
+        FOR step IN 1 .. 5 LOOP
+            UPDATE model_access SET status = (ARRAY['new', 'active', 'inactive', 'disabled'])[ceil(random() * 4)], is_pro = random() > 0.5 WHERE random() > 0.5;
+            UPDATE model_access SET note = round || ' ' || step WHERE random() > 0.5;
+            -- undone in between, at random
+            IF random() > 0.7 THEN
+                PERFORM model_access_undo(began, dry_run => false, model_ids => '{a/one}');
+            END IF;
+        END LOOP;
+        changed := (SELECT string_agg(m::text, ' ' ORDER BY model_id) FROM (SELECT model_id, status, is_free, is_pro, is_enterprise, note, reviewed_at FROM model_access) AS m);
+        first := (SELECT max(history_id) + 1 FROM model_access_history);
+        PERFORM model_access_undo(began, dry_run => false);
+        last := (SELECT max(history_id) FROM model_access_history);
+        undone := (SELECT string_agg(m::text, ' ' ORDER BY model_id) FROM (SELECT model_id, status, is_free, is_pro, is_enterprise, note, reviewed_at FROM model_access) AS m);
+        ASSERT undone = before, format('round %s: %s became %s', round, before, undone);
+        PERFORM model_access_undo(began, dry_run => false);
+        ASSERT last = (SELECT max(history_id) FROM model_access_history), format('round %s: a second run wrote', round);
+        IF last >= first THEN
+            PERFORM model_access_undo(history_ids => ARRAY(SELECT generate_series(first, last)), dry_run => false);
+        END IF;
+        undone := (SELECT string_agg(m::text, ' ' ORDER BY model_id) FROM (SELECT model_id, status, is_free, is_pro, is_enterprise, note, reviewed_at FROM model_access) AS m);
+        ASSERT undone = changed, format('round %s: %s came back as %s', round, changed, undone);
+    END LOOP;
+END $$;
+SELECT model_access_revoke('regress_anna'), model_access_revoke('regress_bert'), model_access_revoke('regress_viewer');
+DROP OWNED BY regress_anna, regress_bert;
+DROP ROLE regress_anna, regress_bert, regress_viewer;
