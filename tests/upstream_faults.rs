@@ -4,9 +4,16 @@
 
 use postgres::Client;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::{Cluster, Run, daily_catalogues, eras, snapshot, sync};
+
+/// Every row, but for since when it is absent.
+fn but_for_absence(client: &mut Client) -> Vec<String> {
+    let query = "SELECT (to_jsonb(m) - 'absent_since' - 'last_run_id')::text FROM model_access AS m ORDER BY model_id";
+    client.query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
+}
 
 /// Syncs a scenario; the run must have one row, and a WARNING with a hint that names the URL.
 fn faulty_sync(cluster: &Cluster, scenario: &str) -> Run {
@@ -197,12 +204,20 @@ fn a_shorter_list_takes_away_no_more_than_a_day_should() {
         entries.retain(|entry| !entry["id"].as_str().unwrap().starts_with("openai/"));
     });
     let (cluster, mut client) = serving(&documents.folder);
-    let before = snapshot(&mut client);
+    let rows = but_for_absence(&mut client);
     for (name, withheld) in [("lost-30-percent", 126), ("lost-99-percent", 417), ("a-provider-gone", 93)] {
         let run = faulty_sync(&cluster, &format!("catalogue={name}"));
         assert_eq!((run.outcome.as_str(), run.withheld), ("held", withheld), "{name}");
-        assert_eq!(snapshot(&mut client), before, "{name}");
+        assert_eq!(but_for_absence(&mut client), rows, "{name}");
+        // since when a model is absent is written once
+        let before = snapshot(&mut client);
+        faulty_sync(&cluster, &format!("catalogue={name}"));
+        assert_eq!(snapshot(&mut client), before, "{name}, again");
     }
+    // with every model there again, nothing is absent
+    sync(&mut cluster.fetching("catalogue=zero")).unwrap();
+    assert_eq!(but_for_absence(&mut client), rows);
+    let before = snapshot(&mut client);
     for scenario in ["catalogue=zero&total_count=500", "catalogue=zero&next=/api/v1/models?offset=421"] {
         let run = faulty_sync(&cluster, scenario);
         assert_eq!((run.outcome.as_str(), run.withheld), ("held", 0), "{scenario}");
@@ -219,11 +234,10 @@ fn odd_values_are_stored_exactly_or_as_unknown() {
         (json!("0.0000001234567890123456789012345678901234"), Some("0.1234567890123456789012345678901234")),
         (json!("1e-7"), Some("0.1")),
         (json!("-1"), None),
-        (json!("NaN"), None),
-        (json!("1e-9999999999"), None),
         (json!(0.000_002), Some("2")),
-        (json!(null), None),
     ];
+    // what is no price leaves the one that was read last
+    let no_prices = [json!("NaN"), json!("1e-9999999999"), json!(null), json!({"usd": "1"})];
     let name = "Robert'); DROP TABLE model_access;-- \"é\u{1f42c}\\";
     let documents = Documents::new("odd");
     documents.altered("odd", |entries| {
@@ -231,11 +245,26 @@ fn odd_values_are_stored_exactly_or_as_unknown() {
             entry["pricing"]["prompt"] = price.clone();
             entry["name"] = json!(name);
         }
+        for (entry, price) in entries.iter_mut().skip(prices.len()).zip(&no_prices) {
+            entry["pricing"]["prompt"] = price.clone();
+            entry["name"] = json!(name);
+        }
         entries.push(json!({"id": "o'brien/\"quoted\"\\é:free", "name": name}));
     });
     let (cluster, mut client) = serving(&documents.folder);
+    let kept = "SELECT model_id, prompt_usd_per_million::text FROM model_access
+                WHERE name = $1 OR $1 = '' ORDER BY model_id";
+    let read = |client: &mut Client, name: &str| -> BTreeMap<String, Option<String>> {
+        client.query(kept, &[&name]).unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
+    };
+    let before = read(&mut client, "");
     let run = sync(&mut cluster.fetching("catalogue=odd")).unwrap();
-    assert_eq!((run.outcome.as_str(), run.added, run.error), ("applied", 1, None));
+    assert_eq!((run.outcome.as_str(), run.added, run.unusable, run.error), ("applied", 1, 4, None));
+    let after = read(&mut client, name);
+    for entry in documents.recorded["data"].as_array().unwrap().iter().skip(prices.len()).take(no_prices.len()) {
+        let id = entry["id"].as_str().unwrap();
+        assert_eq!(after.get(id), before.get(id), "{id}");
+    }
     let row = "SELECT name, prompt_usd_per_million::text FROM model_access WHERE model_id = $1";
     for (entry, (price, expected)) in documents.recorded["data"].as_array().unwrap().iter().zip(&prices) {
         let row = client.query_one(row, &[&entry["id"].as_str()]).unwrap();

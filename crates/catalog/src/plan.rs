@@ -143,7 +143,7 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
     }
     let doubts = doubts.with_unreadable_prices(unreadable.len());
     let verdict = guard::judge(&case, &doubts, state, max_removals);
-    let update = changes(&case, &verdict, update, state.now);
+    let update = changes(&case, &verdict, update, state);
     let mut insert: Vec<Model> = models.into_values().collect();
     insert.sort_by(|a, b| a.model_id.cmp(&b.model_id));
 
@@ -179,7 +179,7 @@ fn changes(
     case: &guard::Case,
     verdict: &guard::Verdict,
     listed: Vec<(&Row, Change)>,
-    now: Timestamp,
+    state: &State,
 ) -> Vec<Change> {
     let takings: HashMap<&str, lifecycle::Taking> =
         case.takings.iter().map(|(row, taking)| (row.model_id.as_str(), *taking)).collect();
@@ -189,14 +189,15 @@ fn changes(
         .into_iter()
         .filter_map(|(row, mut change)| {
             if let Some(taking) = takings.get(row.model_id.as_str()) {
-                lifecycle::take(&mut change, row, *taking, spared.contains(&row.model_id), now);
+                lifecycle::take(&mut change, row, *taking, spared.contains(&row.model_id), state.now);
             }
             change.if_any()
         })
         .collect();
     changes.extend(case.removals.iter().filter_map(|row| match kept.contains(&row.model_id) {
-        true => lifecycle::withheld(row, now),
-        false => lifecycle::unlisted(row, now),
+        // a list that is not whole does not say that it is absent
+        true => lifecycle::withheld(row, state.now).filter(|_| state.has_complete_list),
+        false => lifecycle::unlisted(row, state.now),
     }));
     changes.sort_by(|a, b| a.model_id.cmp(&b.model_id));
     changes
