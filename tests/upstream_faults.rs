@@ -261,7 +261,9 @@ fn odd_values_are_stored_exactly_or_as_unknown() {
     let run = sync(&mut cluster.fetching("catalogue=odd")).unwrap();
     assert_eq!((run.outcome.as_str(), run.added, run.unusable, run.error), ("applied", 1, 4, None));
     let after = read(&mut client, name);
-    for entry in documents.recorded["data"].as_array().unwrap().iter().skip(prices.len()).take(no_prices.len()) {
+    for entry in
+        documents.recorded["data"].as_array().unwrap().iter().skip(prices.len()).take(no_prices.len())
+    {
         let id = entry["id"].as_str().unwrap();
         assert_eq!(after.get(id), before.get(id), "{id}");
     }

@@ -134,7 +134,7 @@ impl Prices {
     pub fn charge_per_use(&self) -> bool {
         let piece =
             |key: &&str| self.0.get(*key).is_some_and(|price| price.as_ref().is_none_or(|p| !p.is_zero()));
-        PER_USE.iter().any(|key| piece(key))
+        PER_USE.iter().any(piece)
     }
 }
 
