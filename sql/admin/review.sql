@@ -51,7 +51,8 @@ SELECT
     END)::date AS since,
     r.model_id,
     coalesce(trim_scale(round(r.prompt_usd_per_million, 6))::text, '?') || ' / '
-        || coalesce(trim_scale(round(r.completion_usd_per_million, 6))::text, '?') AS usd,
+        || coalesce(trim_scale(round(r.completion_usd_per_million, 6))::text, '?')
+        || CASE WHEN r.prompt_usd_per_million = 0 AND r.completion_usd_per_million = 0 AND NOT r.is_free_of_charge THEN ' +' ELSE '' END AS usd,
     CASE WHEN r.reviewed_at IS NOT NULL THEN
         coalesce(trim_scale(round(r.reviewed_prompt_usd_per_million, 6))::text, '?') || ' / '
             || coalesce(trim_scale(round(r.reviewed_completion_usd_per_million, 6))::text, '?')
@@ -101,7 +102,7 @@ COMMENT ON VIEW @extschema@.model_access_review IS 'What waits for a decision an
 COMMENT ON COLUMN @extschema@.model_access_review.reason IS 'free_revoked (left the free tier), alias_moved (stands for another model than the one approved), ban_proposed (active, and a rule bans it), price_up (a price above price_alert times the reviewed one, or sent back for its price), left (approved, and not listed any more), returned, expiring (within expiry_notice), active_without_tier or new: in this order, the most urgent one of each model.';
 COMMENT ON COLUMN @extschema@.model_access_review.since IS 'Since when it waits.';
 COMMENT ON COLUMN @extschema@.model_access_review.model_id IS 'Which model: what UPDATE, model_access_confirm and model_access_accept name.';
-COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens, to six places; ? = variable or unknown.';
+COMMENT ON COLUMN @extschema@.model_access_review.usd IS 'Prompt / completion price, USD per million tokens, to six places; ? = variable or unknown; 0 / 0 + where something else costs, see also.';
 COMMENT ON COLUMN @extschema@.model_access_review.was IS 'The same at the last decision; NULL where there was none.';
 COMMENT ON COLUMN @extschema@.model_access_review.factor IS 'The largest change of any price, as a factor; Infinity where one was 0. NULL where one is variable or unknown and was not, or the other way round.';
 COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens.';

@@ -91,5 +91,5 @@ UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/big-latest';
 UPDATE model_access SET status = 'active' WHERE model_id = '~acme/big-latest';
 INSERT INTO model_access (model_id, status, is_pro, alias_of) VALUES ('~acme/other', 'active', true, 'acme/big-5'), ('~acme/nowhere', 'active', true, 'acme/none');
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
-SELECT model_id, was FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false) ORDER BY model_id COLLATE "C";
+SELECT model_id, was - 'reviewed_at' AS was FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false) ORDER BY model_id COLLATE "C";
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
