@@ -74,6 +74,8 @@ fn listeners_hear_of_whatever_changes_an_answer() {
         ("UPDATE model_access_override SET allowed = false", 1),
         ("DELETE FROM model_access_override", 1),
         ("UPDATE model_access_override SET allowed = true WHERE false", 0),
+        ("TRUNCATE model_access_override", 0),
+        ("INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('4', 'openai', true)", 1),
         ("TRUNCATE model_access_override", 1),
         ("SELECT model_access_bind_profiles('profiles')", 1),
         ("TRUNCATE profiles", 1),
