@@ -69,7 +69,7 @@ BEGIN
     RETURN @extschema@._model_access_run(body, run);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS 'Fetches the catalogue, reconciles model_access with it and returns the run row. max_removals lets up to that many removals through whatever the guard says, once. A bad upstream gives outcome failed and a WARNING; errors are 25006 on a standby or read-only, 0A000 above READ COMMITTED, 22023 for a negative max_removals.';
+COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS 'Fetches the catalogue, reconciles model_access with it and returns the run row. max_removals lets removals and withdrawals through, whatever the guard says, if together they are at most that many, else none; once. A bad upstream gives outcome failed and a WARNING; errors are 25006 on a standby or read-only, 0A000 above READ COMMITTED, 22023 for a negative max_removals.';
 
 CREATE FUNCTION @extschema@.model_access_load(document text, max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log

@@ -42,7 +42,7 @@ pub struct Push {
     /// Print what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Let up to this many removals through, whatever the guard says
+    /// Let removals and withdrawals through, whatever the guard says, if together they are at most this many
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=i64::from(i32::MAX)))]
     pub max_removals: Option<u32>,
     /// Where the catalogue is
