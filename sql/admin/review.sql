@@ -136,7 +136,7 @@ BEGIN
         'there is no model'::text, 'Ids are exact; look in model_access.'::text);
     -- model_access_decide fills in the rest; an active model that a rule bans is kept in spite of that rule
     UPDATE @extschema@.model_access AS m
-    SET reviewed_at = clock_timestamp(), reviewed_by = NULL, reviewed_rule = (
+    SET absence_confirmed = m.absent_since IS NOT NULL AND m.missing_since IS NULL, reviewed_at = clock_timestamp(), reviewed_by = NULL, reviewed_rule = (
             SELECT 'not ' || p.rule FROM @extschema@._model_access_proposal AS p
             WHERE p.model_id = m.model_id AND p.status = 'disabled' AND m.status = 'active')
     WHERE m.model_id = ANY (model_ids);

@@ -40,6 +40,7 @@ BEGIN
     -- a status given to a missing model stands when it returns; flags alone, or a confirmation, do not end its wait
     IF TG_NAME = 'model_access_keep' OR NEW.status <> OLD.status THEN
         NEW.status_before_missing := NULL;
+        NEW.absence_confirmed := NEW.absent_since IS NOT NULL AND NEW.missing_since IS NULL;
     END IF;
     RETURN NEW;
 END

@@ -47,6 +47,7 @@ CREATE TABLE @extschema@.model_access (
     reviewed_highest_prices    jsonb,
     reviewed_alias_of          text,
     absent_since               timestamptz,
+    absence_confirmed          boolean NOT NULL DEFAULT false,
     price_unreadable_since     timestamptz,
     price_withheld_since       timestamptz,
     price_guarded_at           timestamptz
@@ -97,7 +98,8 @@ COMMENT ON COLUMN @extschema@.model_access.alias_of IS 'The model that an alias 
 COMMENT ON COLUMN @extschema@.model_access.reviewed_is_free_of_charge IS 'is_free_of_charge that the decision saw.';
 COMMENT ON COLUMN @extschema@.model_access.reviewed_highest_prices IS 'highest_prices that the decision saw.';
 COMMENT ON COLUMN @extschema@.model_access.reviewed_alias_of IS 'alias_of that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.absent_since IS 'Since when the list lacks the model although its removal is withheld; NULL otherwise.';
+COMMENT ON COLUMN @extschema@.model_access.absent_since IS 'Since when lists lack the model, where its removal was withheld at first; NULL otherwise.';
+COMMENT ON COLUMN @extschema@.model_access.absence_confirmed IS 'Whether model_access_confirm, or a new status, has let its removal through.';
 COMMENT ON COLUMN @extschema@.model_access.price_unreadable_since IS 'Since when the price could not be read any more: the one here is the last that could. NULL otherwise.';
 COMMENT ON COLUMN @extschema@.model_access.price_withheld_since IS 'Since when the guard keeps a price from taking is_free or status active from the model; NULL otherwise.';
 COMMENT ON COLUMN @extschema@.model_access.price_guarded_at IS 'When a sync sent the model to review because of its price; NULL once decided or given back.';

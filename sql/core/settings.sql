@@ -17,7 +17,7 @@ FROM (VALUES
     ('price_guard', 'off', 'factor or off', 'an active model goes back to review above this times its reviewed price'),
     ('price_alert', '2', 'factor or off', 'a price above this times the reviewed one is shown for review, and is not restored on return'),
     ('expiry_notice', '30 days', 'interval', 'how long before it expires a model is shown for review'),
-    ('log_retention', '90 days', 'interval', 'how long rows of the run log are kept'),
+    ('log_retention', '90 days', 'interval', 'how long rows of the run log are kept; those of whole lists at least for return_window and four days'),
     ('sync_interval', '1 day', 'interval', 'how often a sync is due; health alarms when the last success is older, with 90 minutes to spare'),
     ('ignored_keys', 'benchmarks', 'list of keys', 'keys of an entry that upstream fills with measurements: neither kept nor compared')
 ) AS d(name, "default", unit, meaning)

@@ -21,7 +21,7 @@ BEGIN ATOMIC
             SELECT coalesce(json_agg(r), '[]') FROM (
                 SELECT m.model_id, m.status, m.is_free, m.is_pro, m.is_enterprise, m.fingerprint, m.missing_since,
                     m.status_before_missing, m.highest_prices, m.reviewed_at, m.reviewed_highest_prices, m.absent_since,
-                    m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at
+                    m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at
                 FROM @extschema@.model_access AS m) AS r));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_state() IS 'Internal. What a plan rests on: {"now", "settings", "complete_days", "rows"}. Intervals are in seconds.';
@@ -66,7 +66,8 @@ BEGIN ATOMIC
         is_free = n.is_free AND (m.is_free OR m.free_revoked_at IS NOT NULL), is_pro = m.is_pro AND n.is_pro,
         is_enterprise = m.is_enterprise AND n.is_enterprise,
         returned_at = n.returned_at, free_revoked_at = n.free_revoked_at, tiers_before = n.tiers_before,
-        absent_since = n.absent_since, price_unreadable_since = n.price_unreadable_since,
+        absent_since = n.absent_since, absence_confirmed = n.absence_confirmed,
+        price_unreadable_since = n.price_unreadable_since,
         price_withheld_since = n.price_withheld_since, price_guarded_at = n.price_guarded_at,
         last_run_id = run
     FROM jsonb_array_elements(plan -> 'update') AS c(change)

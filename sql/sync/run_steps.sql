@@ -111,7 +111,10 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
           -- the last success says how fresh the catalogue is, and the last run how things are, however old
           AND run_id <> (SELECT coalesce(max(run_id), 0) FROM @extschema@.model_access_sync_log WHERE outcome IN ('applied', 'unchanged'))
           AND run_id <> (SELECT max(run_id) FROM @extschema@.model_access_sync_log)
+          -- whole lists are what return_window and the three days of the guard are counted by
+          AND NOT (complete AND started_at > clock_timestamp() - interval '4 days'
+              - (SELECT value::interval FROM @extschema@.model_access_settings WHERE name = 'return_window'))
         RETURNING 1)
     SELECT count(*) FROM pruned
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_prune() IS 'Internal. Deletes run rows older than log_retention, except the last success and the last run; returns how many.';
+COMMENT ON FUNCTION @extschema@._model_access_prune() IS 'Internal. Deletes run rows older than log_retention, except the last success, the last run, and whole lists within return_window; returns how many.';

@@ -18,16 +18,19 @@ CREATE FUNCTION pg_temp.all_but(VARIADIC ids text[]) RETURNS text LANGUAGE sql A
     $$ SELECT jsonb_build_object('data', jsonb_agg(entry ORDER BY model_id))::text FROM recorded WHERE model_id <> ALL (ids) $$;
 CREATE FUNCTION pg_temp.reprice(id text, prompt text, completion text) RETURNS void LANGUAGE sql AS
     $$ UPDATE recorded SET entry = jsonb_set(entry, '{pricing}', entry -> 'pricing' || jsonb_build_object('prompt', prompt, 'completion', completion)) WHERE model_id = id $$;
--- As if that many days had passed, with a complete list on each.
+-- As if that many hours, or days with a complete list on each, had passed.
+CREATE FUNCTION pg_temp.hours_pass(hours integer) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE model_access_sync_log SET started_at = started_at - hours * interval '1 hour';
+    UPDATE model_access SET missing_since = missing_since - hours * interval '1 hour',
+        absent_since = absent_since - hours * interval '1 hour', price_withheld_since = price_withheld_since - hours * interval '1 hour',
+        price_unreadable_since = price_unreadable_since - hours * interval '1 hour',
+        free_revoked_at = free_revoked_at - hours * interval '1 hour', price_guarded_at = price_guarded_at - hours * interval '1 hour',
+        reviewed_at = reviewed_at - hours * interval '1 hour', last_run_id = last_run_id + 1000;
+    PERFORM setval('model_access_sync_log_run_id_seq', (SELECT max(last_run_id) FROM model_access));
+END $$;
 CREATE FUNCTION pg_temp.days_pass(days integer) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-    UPDATE model_access_sync_log SET started_at = started_at - days * interval '1 day';
+    PERFORM pg_temp.hours_pass(24 * days);
     INSERT INTO model_access_sync_log (started_at, duration_ms, outcome, complete, run_by)
         SELECT clock_timestamp() - d * interval '1 day', 0, 'unchanged', true, 'test' FROM generate_series(1, days) AS d;
-    UPDATE model_access SET missing_since = missing_since - days * interval '1 day',
-        absent_since = absent_since - days * interval '1 day', price_withheld_since = price_withheld_since - days * interval '1 day',
-        price_unreadable_since = price_unreadable_since - days * interval '1 day',
-        free_revoked_at = free_revoked_at - days * interval '1 day', price_guarded_at = price_guarded_at - days * interval '1 day',
-        reviewed_at = reviewed_at - days * interval '1 day', last_run_id = last_run_id + 1000;
-    PERFORM setval('model_access_sync_log_run_id_seq', (SELECT max(last_run_id) FROM model_access));
 END $$;
 \set ECHO all

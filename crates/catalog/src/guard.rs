@@ -223,11 +223,10 @@ fn unidentified(removals: usize, entries: usize) -> (String, String) {
     )
 }
 
-/// What complete lists have said long enough is a fact, and so is what an admin has looked at since.
-fn is_fact(row: &Row, since: Option<Timestamp>, state: &State) -> bool {
+/// What complete lists have said long enough is a fact.
+fn is_fact(since: Option<Timestamp>, state: &State) -> bool {
     since.is_some_and(|since| {
-        row.reviewed_at.is_some_and(|at| at >= since)
-            || (state.days_until_now(since) >= FACT_DAYS && state.now.duration_since(since) >= FACT_AGE)
+        state.days_until_now(since) >= FACT_DAYS && state.now.duration_since(since) >= FACT_AGE
     })
 }
 
@@ -240,10 +239,14 @@ fn withhold_too_many<'a>(
     let percent = state.settings.max_removal_percent;
     let exceeds =
         |taken: usize, of: usize, always: usize| taken > always && taken as f64 * 100.0 > percent * of as f64;
-    let open = case.removals.iter().copied().filter(|row| !is_fact(row, row.absent_since, state));
-    let (leaving, others): (Vec<&Row>, Vec<&Row>) = open.partition(|row| row.status == Status::Active);
+    // what is a fact passes, but counts for what is none
+    let is_open = |row: &&Row| !row.absence_confirmed && !is_fact(row.absent_since, state);
+    let (leaving, others): (Vec<&Row>, Vec<&Row>) =
+        case.removals.iter().copied().partition(|row| row.status == Status::Active);
+    let others: Vec<&Row> = others.into_iter().filter(is_open).collect();
+    let open: Vec<&Row> = leaving.iter().copied().filter(is_open).collect();
     let takings = case.takings.iter().map(|(row, _)| *row);
-    let takings: Vec<&Row> = takings.filter(|row| !is_fact(row, row.price_withheld_since, state)).collect();
+    let takings: Vec<&Row> = takings.filter(|row| !is_fact(row.price_withheld_since, state)).collect();
 
     let listed = case.standing.iter().filter(|standing| standing.is_listed()).count();
     if exceeds(others.len(), listed, ALWAYS_LISTED) {
@@ -258,21 +261,27 @@ fn withhold_too_many<'a>(
     let gone = case.standing.iter().filter(|standing| standing.is_gone(state.now)).count();
     let out_of_free = case.standing.iter().filter(|standing| standing.is_out_of_free(state.now)).count();
     let active = gone + case.standing.iter().filter(|standing| standing.is_active()).count();
-    let withdrawn = gone + out_of_free + leaving.len() + takings.len();
-    if exceeds(withdrawn, active, ALWAYS_WITHDRAWN) && leaving.len() + takings.len() > 0 {
+    // each model once
+    let twice = leaving
+        .iter()
+        .chain(&case.takings.iter().map(|(row, _)| *row).collect::<Vec<_>>())
+        .filter(|row| within_a_day(row.free_revoked_at, state.now))
+        .count();
+    let withdrawn = gone + out_of_free + leaving.len() + case.takings.len() - twice;
+    if exceeds(withdrawn, active, ALWAYS_WITHDRAWN) && open.len() + takings.len() > 0 {
         let message = format!(
             "{withdrawn} of {active} active models would be taken from users within 24 hours, {} now by leaving the \
              list and {} by their price; max_removal_percent is {percent}",
             leaving.len(),
-            takings.len()
+            case.takings.len()
         );
         reasons.push((message, let_through(case)));
-        verdict.removals.extend(leaving);
+        verdict.removals.extend(open);
         verdict.takings = takings;
         return;
     }
     for (tier, name) in TIERS.into_iter().enumerate() {
-        if withhold_last_of_a_tier(case, tier, &leaving, state, verdict) {
+        if withhold_last_of_a_tier(case, tier, &open, state, verdict) {
             let message = format!("the models that left the list were the last with the flag of tier {name}");
             reasons.push((message, let_through(case)));
         }
@@ -283,7 +292,7 @@ fn withhold_too_many<'a>(
 fn withhold_last_of_a_tier<'a>(
     case: &Case<'a>,
     tier: usize,
-    leaving: &[&'a Row],
+    open: &[&'a Row],
     state: &State,
     verdict: &mut Verdict<'a>,
 ) -> bool {
@@ -296,8 +305,8 @@ fn withhold_last_of_a_tier<'a>(
     let removed = case.removals.iter().filter(|row| row.status == Status::Active && is_in(row)).count();
     let taken =
         case.takings.iter().filter(|(row, taking)| is_in(row) && (taking.approval || tier == 0)).count();
-    let going: Vec<&Row> = leaving.iter().copied().filter(|row| is_in(row)).collect();
-    if going.is_empty() || going.len() + gone < 2 || active > removed + taken {
+    let going: Vec<&Row> = open.iter().copied().filter(|row| is_in(row)).collect();
+    if going.is_empty() || removed + gone < 2 || active > removed + taken {
         return false;
     }
     for row in going {

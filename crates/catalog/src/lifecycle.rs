@@ -37,6 +37,8 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub absence_confirmed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price_unreadable_since: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_withheld_since: Option<Option<Timestamp>>,
@@ -85,7 +87,9 @@ pub fn listed(row: &Row, mut model: Model, state: &State) -> Listed {
     let read = model.columns.price.as_ref().and_then(|price| price.highest_prices.clone());
     let keeps_price = keep_price(&mut change, row, read.as_ref(), state);
     let prices = if keeps_price { row.highest_prices.clone() } else { read };
-    let late = row.missing_since.is_some_and(|since| state.was_out_of_window(since));
+    // one whose removal was withheld has been absent for longer
+    let absent_since = row.missing_since.map(|since| row.absent_since.unwrap_or(since));
+    let late = absent_since.is_some_and(|since| state.was_out_of_window(since));
     if row.missing_since.is_some() {
         return_to_list(&mut change, row, prices.as_ref(), late, state);
     }
@@ -94,9 +98,7 @@ pub fn listed(row: &Row, mut model: Model, state: &State) -> Listed {
     }
     let taking =
         Some(taking(&change, row, prices.as_ref(), state)).filter(|taking| *taking != Taking::default());
-    if row.absent_since.is_some() {
-        change.absent_since = Some(None);
-    }
+    forget_absence(&mut change, row);
     if row.price_withheld_since.is_some() && taking.is_none() {
         change.price_withheld_since = Some(None);
     }
@@ -111,9 +113,11 @@ pub fn listed(row: &Row, mut model: Model, state: &State) -> Listed {
     Listed { change, taking, keeps_price }
 }
 
-/// A price that could be read and cannot be any more stays for `return_window`: it may come back in its old shape.
+/// A price that could be read and cannot be any more stays for `return_window`: it may come back in its old shape. One
+/// that nobody could read when the model was approved is as it was then.
 fn keep_price(change: &mut Change, row: &Row, read: Option<&Prices>, state: &State) -> bool {
-    let is_lost = read.is_none() && row.highest_prices.is_some();
+    let was_unknown = row.reviewed_at.is_some() && row.reviewed_highest_prices.is_none();
+    let is_lost = read.is_none() && row.highest_prices.is_some() && !was_unknown;
     let since = row.price_unreadable_since;
     let keeps = is_lost && !since.is_some_and(|since| state.is_out_of_window(since));
     match since {
@@ -131,11 +135,8 @@ pub fn unlisted(row: &Row, now: Timestamp) -> Option<Change> {
         return None;
     }
     let mut change = Change::of(row);
-    // one whose removal was withheld has been missing since then
-    change.missing_since = Some(Some(row.absent_since.unwrap_or(now)));
-    if row.absent_since.is_some() {
-        change.absent_since = Some(None);
-    }
+    change.missing_since = Some(Some(now));
+    forget_price_hold(&mut change, row);
     if matches!(row.status, Status::New | Status::Active) {
         change.status = Some(Status::Inactive);
         change.status_before_missing = Some(Some(row.status));
@@ -150,7 +151,34 @@ pub fn withheld(row: &Row, now: Timestamp) -> Option<Change> {
     if row.absent_since.is_none() {
         change.absent_since = Some(Some(now));
     }
+    forget_price_hold(&mut change, row);
     change.if_any()
+}
+
+/// The change to a row whose model is listed by an entry that cannot be used.
+#[must_use]
+pub fn seen(row: &Row) -> Option<Change> {
+    let mut change = Change::of(row);
+    if row.missing_since.is_none() {
+        forget_absence(&mut change, row);
+    }
+    change.if_any()
+}
+
+fn forget_absence(change: &mut Change, row: &Row) {
+    if row.absent_since.is_some() {
+        change.absent_since = Some(None);
+    }
+    if row.absence_confirmed {
+        change.absence_confirmed = Some(false);
+    }
+}
+
+/// A list without the model says nothing of its price.
+fn forget_price_hold(change: &mut Change, row: &Row) {
+    if row.price_withheld_since.is_some() {
+        change.price_withheld_since = Some(None);
+    }
 }
 
 /// Takes what a price takes, or says since when that is withheld.
@@ -167,11 +195,11 @@ pub fn take(change: &mut Change, row: &Row, taking: Taking, withhold: bool, now:
     }
     if taking.free_tier {
         change.is_free = Some(false);
-        change.free_revoked_at = Some(Some(since.unwrap_or(now)));
+        change.free_revoked_at = Some(Some(now));
     }
     if taking.approval {
         change.status = Some(Status::New);
-        change.price_guarded_at = Some(Some(since.unwrap_or(now)));
+        change.price_guarded_at = Some(Some(now));
     }
 }
 

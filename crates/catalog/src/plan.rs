@@ -118,10 +118,14 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
         .into_iter()
         .map(|model| (model.model_id.clone(), model))
         .collect();
+    let unusable: HashSet<&str> = catalogue.unusable.iter().filter_map(|entry| entry.id.as_deref()).collect();
     let (mut update, mut unreadable, mut returned) = (Vec::new(), Vec::new(), 0);
     for row in &state.rows {
         let Some(model) = models.remove(&row.model_id) else {
             case.standing.push(guard::Standing::after(row, &Change::default()));
+            if unusable.contains(row.model_id.as_str()) {
+                update.extend(lifecycle::seen(row).map(|change| (row, change)));
+            }
             continue;
         };
         let lifecycle::Listed { mut change, taking, keeps_price } = lifecycle::listed(row, model, state);

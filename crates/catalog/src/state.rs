@@ -106,8 +106,10 @@ pub struct Row {
     pub reviewed_at: Option<Timestamp>,
     /// What the model cost at that decision.
     pub reviewed_highest_prices: Option<Prices>,
-    /// Since when its removal is withheld.
+    /// Since when lists lack it although its removal was withheld.
     pub absent_since: Option<Timestamp>,
+    /// Whether an admin has said so be it.
+    pub absence_confirmed: bool,
     /// Since when its price cannot be read any more; the stored one is older.
     pub price_unreadable_since: Option<Timestamp>,
     /// Since when the guard keeps a price from taking something.

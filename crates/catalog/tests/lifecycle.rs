@@ -54,7 +54,7 @@ fn new_row(model_id: &str) -> Row {
     serde_json::from_value(json!({
         "model_id": model_id, "status": "new", "is_free": false, "is_pro": false, "is_enterprise": false,
         "fingerprint": null, "missing_since": null, "status_before_missing": null, "highest_prices": null,
-        "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null, "price_unreadable_since": null,
+        "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null, "absence_confirmed": false, "price_unreadable_since": null,
         "price_withheld_since": null, "free_revoked_at": null, "price_guarded_at": null}))
     .unwrap()
 }
@@ -188,7 +188,8 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
     assert!(!(reset && after.is_free));
     let waiting = after.status_before_missing.is_some();
     assert!(!waiting || (after.status == Status::Inactive && after.missing_since.is_some()));
-    let has_read = after.highest_prices.is_some() || before.highest_prices.is_none();
+    let was_unknown = before.reviewed_at.is_some() && before.reviewed_highest_prices.is_none();
+    let has_read = after.highest_prices.is_some() || before.highest_prices.is_none() || was_unknown;
     assert!(has_read || before.price_unreadable_since.is_some(), "a price is not lost with one list");
 }
 
@@ -205,7 +206,7 @@ fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Setting
         let out_of_free = users_have(row) && young(row.free_revoked_at);
         let is_fact = was.is_some_and(|was| {
             let held = was.absent_since.or(was.price_withheld_since);
-            held.is_some_and(|at| planned.at.duration_since(at) >= day * 2 || was.reviewed_at >= Some(at))
+            held.is_some_and(|at| planned.at.duration_since(at) >= day * 2)
         });
         let had = was.is_some_and(users_have);
         taken +=
@@ -246,7 +247,8 @@ fn sync(
             }
             (Some(_), None) => panic!("a row disappeared"),
             (Some(before), Some(after)) => {
-                let late = before.missing_since.is_some_and(|since| state.was_out_of_window(since));
+                let since = before.missing_since.map(|since| before.absent_since.unwrap_or(since));
+                let late = since.is_some_and(|since| state.was_out_of_window(since));
                 check_row(before, after, *listing, &planned, late);
             }
         }
@@ -306,7 +308,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
     #[test]
     fn decisions_move_only_as_the_lifecycle_says(
@@ -331,7 +333,7 @@ proptest! {
     fn lists_that_end_where_they_began_change_no_decision(
         (settings, first, decisions, between) in (1_usize..12).prop_flat_map(|models| (
             any_settings(),
-            prop::collection::vec((0..6_usize).prop_map(Listing::At), models),
+            prop::collection::vec((0..PRICES).prop_map(Listing::At), models),
             prop::collection::vec((any_status(), any::<[bool; 3]>()), models),
             prop::collection::vec((1..20_i64, prop::collection::vec(any_listing(), models), any::<bool>()), 1..9),
         ))

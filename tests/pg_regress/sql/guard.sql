@@ -45,7 +45,7 @@ UPDATE model_access_sync_log SET complete = false WHERE run_by = 'test';
 SELECT pg_temp.days_pass(1);
 SELECT outcome, missing, withheld FROM model_access_load(jsonb_set(pg_temp.all_but(:five)::jsonb, '{total_count}', '500')::text);
 SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but(:five));
-SELECT model_id, status_before_missing, absent_since, date_trunc('day', clock_timestamp() - missing_since) AS missing FROM model_access WHERE missing_since IS NOT NULL ORDER BY model_id COLLATE "C";
+SELECT model_id, status_before_missing, absent_since < missing_since AS absent_before, date_trunc('day', clock_timestamp() - missing_since) AS missing FROM model_access WHERE missing_since IS NOT NULL ORDER BY model_id COLLATE "C";
 SELECT "check", ok, detail FROM model_access_health() WHERE "check" = 'tiers';
 SELECT outcome, returned FROM model_access_load(:'catalogue');
 SELECT count(*) FROM model_access WHERE status = 'active';
@@ -54,6 +54,31 @@ SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but(:five))
 SELECT model_access_confirm('openai/gpt-5', 'openai/gpt-4o');
 SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but(:five));
 SELECT outcome, returned FROM model_access_load(:'catalogue');
+-- So it does not by a change of flags, and what nobody confirmed counts with what was.
+SELECT pg_temp.approve(:five);
+SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but(:five));
+UPDATE model_access SET is_enterprise = true WHERE is_pro;
+SELECT model_access_confirm('openai/gpt-5');
+SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano'));
+SELECT reason, model_id FROM model_access_review WHERE reason = 'left';
+SELECT outcome, returned FROM model_access_load(:'catalogue');
+SELECT pg_temp.hours_pass(30);
+-- A day later the removal of one passes; that of others on top of it within the next hours does not.
+SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano'));
+SELECT pg_temp.hours_pass(25);
+SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but('openai/gpt-5', 'openai/gpt-5-mini'));
+SELECT pg_temp.hours_pass(1);
+SELECT outcome, missing, withheld FROM model_access_load(pg_temp.all_but('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano'));
+-- An entry that cannot be used is there all the same: it ends the absence.
+SELECT outcome, missing, withheld FROM model_access_load((SELECT jsonb_build_object('data', jsonb_agg(
+    CASE WHEN model_id = 'openai/gpt-5-nano' THEN entry - 'name' ELSE entry END))::text FROM recorded WHERE model_id NOT IN ('openai/gpt-5', 'openai/gpt-5-mini')));
+SELECT model_id, missing_since IS NOT NULL AS missing, absent_since IS NOT NULL AS absent FROM model_access WHERE model_id IN (:five) ORDER BY model_id COLLATE "C";
+SELECT outcome, returned FROM model_access_load(:'catalogue');
+UPDATE model_access SET is_enterprise = false;
+-- Pruning keeps the whole lists that days are counted by.
+SELECT model_access_set('log_retention', '0 days');
+SELECT count(*) > 0 AS pruned, (SELECT count(*) FROM model_access_sync_log WHERE complete) > 5 AS kept FROM _model_access_prune() AS p WHERE p > 0;
+SELECT model_access_set('log_retention', NULL);
 -- max_removals lets removals and withdrawals through if they are at most that many together, else none.
 UPDATE recorded SET entry = jsonb_set(entry, '{pricing}', '{"prompt": "0", "completion": "0"}') WHERE model_id IN (:five);
 SELECT outcome, changed FROM model_access_load(pg_temp.all_but('z-ai/glm-4.5'));
