@@ -69,6 +69,30 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_agrees(bigint) IS 'Internal. Whether the present list agrees with what was reviewed when a sync wrote that row: the model is listed and no dearer, and free of charge where that was lost.';
 
+CREATE FUNCTION @extschema@._model_access_undo_status(state jsonb, run_id bigint) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    -- a model that leaves the list and returns keeps its status, in status_before_missing
+    WHEN run_id IS NOT NULL
+    THEN jsonb_build_object('status', coalesce(state ->> 'status_before_missing', state ->> 'status', 'inactive'),
+        'status_before_missing', NULL)
+    -- what an admin decides about a model that is missing is more than that
+    ELSE jsonb_build_object('status', coalesce(state ->> 'status', 'inactive'),
+        'status_before_missing', state ->> 'status_before_missing')
+END;
+COMMENT ON FUNCTION @extschema@._model_access_undo_status(jsonb, bigint) IS 'Internal. The status in old or new of a row of the history, as changes of it are compared. For a sync (run_id) a model that leaves the list or returns keeps it.';
+
+CREATE FUNCTION @extschema@._model_access_undo_absent(model_id text, history_id bigint) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT m.missing_since IS NOT NULL AND NOT EXISTS (
+        SELECT FROM @extschema@.model_access_history AS h
+        WHERE h.model_id = m.model_id AND h.history_id >= _model_access_undo_absent.history_id
+          AND h.old -> 'missing_since' = 'null')
+    FROM @extschema@.model_access AS m WHERE m.model_id = _model_access_undo_absent.model_id;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_undo_absent(text, bigint) IS 'Internal. Whether a model was missing before that row of the history, and has been missing since.';
+
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)
 RETURNS TABLE (
@@ -86,7 +110,7 @@ BEGIN ATOMIC
           AND CASE h.kind WHEN 'override' THEN overrides WHEN 'rule' THEN rules ELSE true END),
     undone AS MATERIALIZED (SELECT u.history_id, u.unit FROM @extschema@._model_access_undone() AS u)
     SELECT u.unit, h.subject, h.history_id, u.was, u.became, w.history_id IS NOT NULL,
-        h.run_id IS NOT NULL AND CASE u.unit WHEN 'status' THEN u.became = '"active"'
+        h.run_id IS NOT NULL AND CASE u.unit WHEN 'status' THEN u.became ->> 'status' = 'active'
             WHEN 'is_free' THEN u.became @> '{"is_free": true}' WHEN 'is_pro' THEN u.became @> '{"is_pro": true}'
             WHEN 'is_enterprise' THEN u.became @> '{"is_enterprise": true}' ELSE u.became @> jsonb_build_object(u.unit, NULL) END,
         h.run_id,
@@ -95,20 +119,19 @@ BEGIN ATOMIC
              ELSE format('%s: run %s', CASE
                  WHEN h.new ? 'free_revoked_at' AND u.unit = 'is_free' THEN 'stopped being free'
                  WHEN h.new ->> 'returned_at' IS NOT NULL THEN 'came back late or dearer'
-                 WHEN u.unit = 'status' AND u.became = '"new"' THEN 'price above the reviewed one'
+                 WHEN u.unit = 'status' AND u.became ->> 'status' = 'new' THEN 'price above the reviewed one'
                  ELSE 'changed since by a sync' END, h.run_id) END
     FROM @extschema@._model_access_undo_subject AS h
     JOIN (SELECT w.kind, w.subject, min(w.history_id) AS history_id FROM wanted AS w GROUP BY w.kind, w.subject) AS first
       ON first.kind = h.kind AND first.subject = h.subject AND h.history_id >= first.history_id
     CROSS JOIN LATERAL (
-        -- a model that leaves the list and returns keeps its status, in status_before_missing
         SELECT c.unit,
             CASE c.unit
-                WHEN 'status' THEN to_jsonb(coalesce(h.old ->> 'status_before_missing', h.old ->> 'status', 'inactive'))
+                WHEN 'status' THEN @extschema@._model_access_undo_status(h.old, h.run_id)
                 WHEN 'review' THEN jsonb_build_object('reviewed_at', h.old -> 'reviewed_at')
                 ELSE jsonb_object_agg(c.key, h.old -> c.key) END AS was,
             CASE c.unit
-                WHEN 'status' THEN to_jsonb(coalesce(h.new ->> 'status_before_missing', h.new ->> 'status', 'inactive'))
+                WHEN 'status' THEN @extschema@._model_access_undo_status(h.new, h.run_id)
                 WHEN 'review' THEN jsonb_build_object('reviewed_at', h.new -> 'reviewed_at')
                 ELSE jsonb_object_agg(c.key, h.new -> c.key) END AS became
         FROM (SELECT k.key, @extschema@._model_access_undo_unit(k.key) AS unit
@@ -190,8 +213,7 @@ BEGIN ATOMIC
         FROM jsonb_to_recordset(steps) AS s(unit text, subject text, ids bigint[])
         CROSS JOIN LATERAL unnest(s.ids) AS i(id) JOIN @extschema@.model_access_history AS h ON h.history_id = i.id
         CROSS JOIN LATERAL jsonb_each(CASE s.unit
-            WHEN 'status' THEN jsonb_build_object(
-                'status', coalesce(h.old ->> 'status', 'inactive'), 'status_before_missing', h.old ->> 'status_before_missing')
+            WHEN 'status' THEN @extschema@._model_access_undo_status(h.old, NULL::bigint)
             ELSE h.old END) AS k
         WHERE s.unit NOT IN ('override', 'rule') AND @extschema@._model_access_undo_unit(k.key) = s.unit
         ORDER BY s.subject, k.key, h.history_id),
@@ -202,7 +224,8 @@ BEGIN ATOMIC
         FROM past AS p JOIN @extschema@.model_access AS m ON m.model_id = p.subject),
     found AS (
         SELECT a.subject, bool_or(a.costs) AS costs, jsonb_object_agg(a.key, a.value) FILTER (WHERE NOT a.costs) AS columns,
-            array_agg(DISTINCT i.id) FILTER (WHERE NOT a.costs) AS ids
+            array_agg(DISTINCT i.id) FILTER (WHERE NOT a.costs) AS ids,
+            min(a.history_id) FILTER (WHERE a.key = 'status') AS status_id
         FROM allowed AS a CROSS JOIN LATERAL unnest(a.ids) AS i(id)
         -- what a decision cleared comes back with its stamp only
         WHERE a.value = 'null' OR a.unit NOT IN ('returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at')
@@ -210,7 +233,8 @@ BEGIN ATOMIC
         GROUP BY a.subject)
     SELECT f.subject, f.columns || CASE
         -- a model that left meanwhile waits for its return; one that came back meanwhile waits for review
-        WHEN m.missing_since IS NOT NULL AND w.status IN ('new', 'active') THEN
+        WHEN m.missing_since IS NOT NULL AND w.status IN ('new', 'active')
+            AND NOT @extschema@._model_access_undo_absent(m.model_id, f.status_id) THEN
             jsonb_build_object('status', 'inactive', 'status_before_missing', w.status)
         WHEN m.missing_since IS NULL AND f.columns ->> 'status_before_missing' IS NOT NULL THEN
             jsonb_build_object('status', 'new', 'status_before_missing', NULL, 'returned_at', clock_timestamp())
@@ -236,7 +260,9 @@ BEGIN ATOMIC
             JOIN @extschema@.model_access AS m ON m.model_id = s.subject
             -- what is so already needs no reason
             WHERE s.refused IS NOT NULL AND CASE
-                WHEN s.unit = 'status' THEN s.was <> to_jsonb(coalesce(m.status_before_missing, m.status))
+                WHEN s.unit = 'status' THEN s.was NOT IN (
+                    @extschema@._model_access_undo_status(to_jsonb(m), NULL::bigint),
+                    @extschema@._model_access_undo_status(to_jsonb(m), 0::bigint))
                 WHEN s.unit = 'review' THEN true
                 ELSE jsonb_build_object('is_free', m.is_free, 'is_pro', m.is_pro, 'is_enterprise', m.is_enterprise,
                     'note', m.note)

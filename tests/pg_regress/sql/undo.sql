@@ -293,6 +293,56 @@ BEGIN
         ASSERT undone = changed, format('round %s: %s came back as %s', round, changed, undone);
     END LOOP;
 END $$;
+-- On lists as a sync reads them: t/m1 to t/m10, at one dollar per million tokens, but for what is given.
+DELETE FROM model_access;
+CREATE FUNCTION pg_temp.doc(without text[] DEFAULT '{}', dollars jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+    SELECT jsonb_build_object('data', jsonb_agg(jsonb_build_object('id', id, 'name', id,
+        'pricing', jsonb_build_object('prompt', (coalesce((dollars ->> id)::numeric, 1) / 1000000)::text, 'completion', '0'))))::text
+    FROM generate_series(1, 10) AS i, format('t/m%s', i) AS id WHERE id <> ALL (without) $$;
+CREATE FUNCTION pg_temp.stands(id text) RETURNS TABLE (status text, waits text, f boolean, p boolean, missing boolean, returned boolean, tiers_before text[]) LANGUAGE sql AS $$
+    SELECT status, status_before_missing, is_free, is_pro, missing_since IS NOT NULL, returned_at IS NOT NULL, tiers_before FROM model_access WHERE model_id = id $$;
+SELECT outcome, added FROM model_access_load(pg_temp.doc());
+UPDATE model_access SET status = 'active', is_pro = true;
+-- An UPDATE without WHERE gives models that vanished a status that stands when they return. Its undo takes that from them.
+UPDATE model_access SET status = 'new' WHERE model_id = 't/m2';
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1,t/m2}'), max_removals => 2);
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'active';
+SELECT * FROM pg_temp.stands('t/m1');
+SELECT * FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
+-- And the undo of that undo brings back the decision that stands when the model returns.
+SELECT max(history_id) AS last FROM model_access_history WHERE model_id = 't/m1' \gset
+SELECT is_now, was FROM model_access_undo(history_ids => ARRAY[:last], dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
+-- It returned and left again: then it waits.
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
+SELECT outcome, returned FROM model_access_load(pg_temp.doc('{t/m2}'));
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1,t/m2}'), max_removals => 1);
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+-- Somebody decided since: that it differs is told.
+UPDATE model_access SET status = 'active' WHERE model_id = 't/m1';
+SELECT max(history_id) AS mistake FROM model_access_history \gset
+UPDATE model_access SET status = 'new' WHERE model_id = 't/m1';
+SELECT is_now, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:mistake]);
+SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:mistake, :mistake + 1], dry_run => false);
+-- It left after the change: it waits; it came back after the change: it waits for review.
+SELECT outcome, returned FROM model_access_load(pg_temp.doc());
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1}'), max_removals => 1);
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'active' WHERE model_id = 't/m1';
+SELECT outcome, returned FROM model_access_load(pg_temp.doc());
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
 SELECT model_access_revoke('regress_anna'), model_access_revoke('regress_bert'), model_access_revoke('regress_viewer');
 DROP OWNED BY regress_anna, regress_bert;
 DROP ROLE regress_anna, regress_bert, regress_viewer;
