@@ -236,8 +236,12 @@ BEGIN ATOMIC
         WHEN m.missing_since IS NOT NULL AND w.status IN ('new', 'active')
             AND NOT @extschema@._model_access_undo_absent(m.model_id, f.status_id) THEN
             jsonb_build_object('status', 'inactive', 'status_before_missing', w.status)
-        WHEN m.missing_since IS NULL AND f.columns ->> 'status_before_missing' IS NOT NULL THEN
-            jsonb_build_object('status', 'new', 'status_before_missing', NULL, 'returned_at', clock_timestamp())
+        WHEN m.missing_since IS NULL AND f.columns ->> 'status_before_missing' IS NOT NULL THEN CASE
+            -- a sync took it at the return, and the list agrees now: that was judged already
+            WHEN EXISTS (SELECT FROM @extschema@.model_access_history AS h
+                         WHERE h.history_id = f.status_id AND h.run_id IS NOT NULL)
+            THEN jsonb_build_object('status', w.status, 'status_before_missing', NULL)
+            ELSE jsonb_build_object('status', 'new', 'status_before_missing', NULL, 'returned_at', clock_timestamp()) END
         ELSE '{}' END, f.ids, f.costs
     FROM found AS f JOIN @extschema@.model_access AS m ON m.model_id = f.subject
     CROSS JOIN LATERAL (SELECT coalesce(f.columns ->> 'status_before_missing', f.columns ->> 'status')) AS w(status);

@@ -343,6 +343,16 @@ UPDATE model_access SET status = 'active' WHERE model_id = 't/m1';
 SELECT outcome, returned FROM model_access_load(pg_temp.doc());
 SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
 SELECT * FROM pg_temp.stands('t/m1');
+-- Lists without a model for longer than return_window, then with it at the reviewed price: status and tiers come back.
+UPDATE model_access SET status = 'active', is_free = true, is_pro = true;
+SELECT clock_timestamp() AS approved \gset
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1}'), max_removals => 1);
+SELECT pg_temp.days_pass(10);
+SELECT outcome, returned FROM model_access_load(pg_temp.doc());
+SELECT * FROM pg_temp.stands('t/m1');
+SELECT is_now, was, refused FROM model_access_undo(:'approved', dry_run => false, model_ids => '{t/m1}');
+SELECT * FROM model_access_undo(:'approved', dry_run => false, model_ids => '{t/m1}');
+SELECT * FROM pg_temp.stands('t/m1');
 SELECT model_access_revoke('regress_anna'), model_access_revoke('regress_bert'), model_access_revoke('regress_viewer');
 DROP OWNED BY regress_anna, regress_bert;
 DROP ROLE regress_anna, regress_bert, regress_viewer;
