@@ -67,6 +67,8 @@ SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.column
         ('admin',  'ROUTINE',  '_model_access_undo_walk(jsonb)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_was(text,bigint,text)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_agrees(bigint)', 'EXECUTE', NULL),
+        ('admin',  'ROUTINE',  '_model_access_undo_status(jsonb,bigint)', 'EXECUTE', NULL),
+        ('admin',  'ROUTINE',  '_model_access_undo_absent(text,bigint)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_columns(jsonb)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_models(jsonb)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_others(jsonb)', 'EXECUTE', NULL),

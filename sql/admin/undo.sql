@@ -19,19 +19,36 @@ SELECT h.*,
 FROM @extschema@.model_access_history AS h;
 COMMENT ON VIEW @extschema@._model_access_undo_subject IS 'Internal. The history, with what each row is about: a model, an override (its number) or a rule (its position).';
 
-CREATE FUNCTION @extschema@._model_access_undone() RETURNS TABLE (history_id bigint, unit text)
+CREATE FUNCTION @extschema@._model_access_undone() RETURNS TABLE (history_id bigint, unit text, waits boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     undone text[] := '{}';
     found  text[];
+    stamps jsonb;
 BEGIN
+    -- an undo took reviews back down to the oldest stamp that it or a later one put back; a stamp of its own takes none back
+    stamps := (SELECT jsonb_agg(v) FROM (
+        SELECT h.model_id, h.history_id, min(o.history_id) AS oldest
+        FROM @extschema@.model_access_history AS h
+        LEFT JOIN @extschema@.model_access_history AS o
+          ON o.model_id = h.model_id AND o.history_id < h.history_id AND o.old ? 'reviewed_at'
+          AND coalesce((o.old ->> 'reviewed_at')::timestamptz, '-infinity')
+            = coalesce((h.new ->> 'reviewed_at')::timestamptz, '-infinity')
+        WHERE h.undo_of IS NOT NULL AND h.new ? 'reviewed_at' GROUP BY h.model_id, h.history_id) AS v);
     -- an undo that was itself taken back took nothing back; as many rounds as there are undos of undos
     LOOP
         found := ARRAY(
-            SELECT DISTINCT format('%s %s', i.id, u.unit)
+            WITH stamp AS (
+                SELECT v.history_id, min(v.oldest) FILTER (WHERE d.item IS NULL)
+                    OVER (PARTITION BY v.model_id ORDER BY v.history_id DESC) AS oldest
+                FROM jsonb_to_recordset(stamps) AS v(model_id text, history_id bigint, oldest bigint)
+                LEFT JOIN unnest(undone) AS d(item) ON d.item = format('%s review', v.history_id))
+            SELECT DISTINCT format(CASE WHEN u.unit = 'review' AND (i.id < s.oldest) IS NOT FALSE
+                                        THEN '%s %s waits' ELSE '%s %s' END, i.id, u.unit)
             FROM (SELECT DISTINCT h.history_id, h.undo_of, @extschema@._model_access_undo_unit(k.key) AS unit
                   FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_object_keys(h.old || h.new) AS k(key)
                   WHERE h.undo_of IS NOT NULL) AS u
+            LEFT JOIN stamp AS s ON s.history_id = u.history_id
             CROSS JOIN LATERAL unnest(u.undo_of) AS i(id)
             WHERE u.unit IS NOT NULL AND i.id < u.history_id
               AND NOT EXISTS (SELECT FROM unnest(undone) AS d(item) WHERE d.item = format('%s %s', u.history_id, u.unit))
@@ -39,10 +56,11 @@ BEGIN
         EXIT WHEN found = undone;
         undone := found;
     END LOOP;
-    RETURN QUERY SELECT split_part(d.item, ' ', 1)::bigint, split_part(d.item, ' ', 2) FROM unnest(undone) AS d(item);
+    RETURN QUERY SELECT split_part(d.item, ' ', 1)::bigint, split_part(d.item, ' ', 2), split_part(d.item, ' ', 3) <> ''
+        FROM unnest(undone) AS d(item);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_undone() IS 'Internal. What undos have taken back of which rows of the history, but for undos that were taken back themselves.';
+COMMENT ON FUNCTION @extschema@._model_access_undone() IS 'Internal. What undos have taken back of which rows of the history, but for undos that were taken back themselves. waits: the review, where somebody had decided since, so that it goes when that is taken back.';
 
 CREATE FUNCTION @extschema@._model_access_undo_was(model_id text, history_id bigint, key text) RETURNS jsonb
 LANGUAGE sql STABLE
@@ -69,10 +87,34 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_agrees(bigint) IS 'Internal. Whether the present list agrees with what was reviewed when a sync wrote that row: the model is listed and no dearer, and free of charge where that was lost.';
 
+CREATE FUNCTION @extschema@._model_access_undo_status(state jsonb, run_id bigint) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    -- a model that leaves the list and returns keeps its status, in status_before_missing
+    WHEN run_id IS NOT NULL
+    THEN jsonb_build_object('status', coalesce(state ->> 'status_before_missing', state ->> 'status', 'inactive'),
+        'status_before_missing', NULL)
+    -- what an admin decides about a model that is missing is more than that
+    ELSE jsonb_build_object('status', coalesce(state ->> 'status', 'inactive'),
+        'status_before_missing', state ->> 'status_before_missing')
+END;
+COMMENT ON FUNCTION @extschema@._model_access_undo_status(jsonb, bigint) IS 'Internal. The status in old or new of a row of the history, as changes of it are compared. For a sync (run_id) a model that leaves the list or returns keeps it.';
+
+CREATE FUNCTION @extschema@._model_access_undo_absent(model_id text, history_id bigint) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT m.missing_since IS NOT NULL AND NOT EXISTS (
+        SELECT FROM @extschema@.model_access_history AS h
+        WHERE h.model_id = m.model_id AND h.history_id >= _model_access_undo_absent.history_id
+          AND h.old -> 'missing_since' = 'null')
+    FROM @extschema@.model_access AS m WHERE m.model_id = _model_access_undo_absent.model_id;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_undo_absent(text, bigint) IS 'Internal. Whether a model was missing before that row of the history, and has been missing since.';
+
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)
-RETURNS TABLE (
-    unit text, subject text, history_id bigint, was jsonb, became jsonb, wanted boolean, gives boolean, run_id bigint, why text)
+RETURNS TABLE (unit text, subject text, history_id bigint, was jsonb, became jsonb,
+    wanted boolean, waits boolean, gives boolean, run_id bigint, why text)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH wanted AS MATERIALIZED (
@@ -84,9 +126,19 @@ BEGIN ATOMIC
           AND (model_ids IS NULL OR h.model_id = ANY (model_ids))
           AND (_model_access_undo_rows.actor IS NULL OR _model_access_undo_rows.actor IN (h.actor, h.actor_role, h.on_behalf_of))
           AND CASE h.kind WHEN 'override' THEN overrides WHEN 'rule' THEN rules ELSE true END),
-    undone AS MATERIALIZED (SELECT u.history_id, u.unit FROM @extschema@._model_access_undone() AS u)
+    undone AS MATERIALIZED (SELECT u.history_id, u.unit, u.waits FROM @extschema@._model_access_undone() AS u),
+    waiting AS MATERIALIZED (
+        SELECT h.history_id, h.kind, h.subject FROM @extschema@._model_access_undo_subject AS h
+        WHERE h.history_id IN (SELECT d.history_id FROM undone AS d WHERE d.waits)),
+    first AS (
+        SELECT r.kind, r.subject, min(r.history_id) AS history_id FROM (
+            SELECT w.*, true AS wanted FROM wanted AS w UNION ALL SELECT w.*, false FROM waiting AS w) AS r
+        GROUP BY r.kind, r.subject HAVING bool_or(r.wanted))
     SELECT u.unit, h.subject, h.history_id, u.was, u.became, w.history_id IS NOT NULL,
-        h.run_id IS NOT NULL AND CASE u.unit WHEN 'status' THEN u.became = '"active"'
+        -- with the review goes what the decision cleared
+        q.history_id IS NOT NULL
+            AND u.unit IN ('review', 'returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at'),
+        h.run_id IS NOT NULL AND CASE u.unit WHEN 'status' THEN u.became ->> 'status' = 'active'
             WHEN 'is_free' THEN u.became @> '{"is_free": true}' WHEN 'is_pro' THEN u.became @> '{"is_pro": true}'
             WHEN 'is_enterprise' THEN u.became @> '{"is_enterprise": true}' ELSE u.became @> jsonb_build_object(u.unit, NULL) END,
         h.run_id,
@@ -95,32 +147,31 @@ BEGIN ATOMIC
              ELSE format('%s: run %s', CASE
                  WHEN h.new ? 'free_revoked_at' AND u.unit = 'is_free' THEN 'stopped being free'
                  WHEN h.new ->> 'returned_at' IS NOT NULL THEN 'came back late or dearer'
-                 WHEN u.unit = 'status' AND u.became = '"new"' THEN 'price above the reviewed one'
+                 WHEN u.unit = 'status' AND u.became ->> 'status' = 'new' THEN 'price above the reviewed one'
                  ELSE 'changed since by a sync' END, h.run_id) END
     FROM @extschema@._model_access_undo_subject AS h
-    JOIN (SELECT w.kind, w.subject, min(w.history_id) AS history_id FROM wanted AS w GROUP BY w.kind, w.subject) AS first
-      ON first.kind = h.kind AND first.subject = h.subject AND h.history_id >= first.history_id
+    JOIN first ON first.kind = h.kind AND first.subject = h.subject AND h.history_id >= first.history_id
     CROSS JOIN LATERAL (
-        -- a model that leaves the list and returns keeps its status, in status_before_missing
         SELECT c.unit,
             CASE c.unit
-                WHEN 'status' THEN to_jsonb(coalesce(h.old ->> 'status_before_missing', h.old ->> 'status', 'inactive'))
+                WHEN 'status' THEN @extschema@._model_access_undo_status(h.old, h.run_id)
                 WHEN 'review' THEN jsonb_build_object('reviewed_at', h.old -> 'reviewed_at')
                 ELSE jsonb_object_agg(c.key, h.old -> c.key) END AS was,
             CASE c.unit
-                WHEN 'status' THEN to_jsonb(coalesce(h.new ->> 'status_before_missing', h.new ->> 'status', 'inactive'))
+                WHEN 'status' THEN @extschema@._model_access_undo_status(h.new, h.run_id)
                 WHEN 'review' THEN jsonb_build_object('reviewed_at', h.new -> 'reviewed_at')
                 ELSE jsonb_object_agg(c.key, h.new -> c.key) END AS became
         FROM (SELECT k.key, @extschema@._model_access_undo_unit(k.key) AS unit
               FROM jsonb_object_keys(h.old || h.new) AS k(key)) AS c
         WHERE c.unit IS NOT NULL GROUP BY c.unit) AS u
     LEFT JOIN wanted AS w ON w.history_id = h.history_id
+    LEFT JOIN waiting AS q ON q.history_id = h.history_id
     WHERE u.was <> u.became
       -- an undo and what it took back cancel out
-      AND (h.undo_of IS NULL OR w.history_id IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM undone AS d WHERE d.history_id = h.history_id AND d.unit = u.unit);
+      AND (h.undo_of IS NULL OR w.history_id IS NOT NULL OR q.history_id IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM undone AS d WHERE d.history_id = h.history_id AND d.unit = u.unit AND NOT d.waits);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_undo_rows(timestamptz, text[], text, bigint[], boolean, boolean) IS 'Internal. What counts still of the changes that are to be undone (wanted) and of those that came after them, a row for each unit of _model_access_undo_unit: what it was and became, whether a sync gave it back, and what to say where it stands in the way.';
+COMMENT ON FUNCTION @extschema@._model_access_undo_rows(timestamptz, text[], text, bigint[], boolean, boolean) IS 'Internal. What counts still of the changes that are to be undone (wanted) and of those that came after them, a row for each unit of _model_access_undo_unit: what it was and became, whether an earlier undo left it for later (waits), whether a sync gave it back, and what to say where it stands in the way.';
 
 CREATE FUNCTION @extschema@._model_access_undo_walk(steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -128,13 +179,14 @@ DECLARE
     step    jsonb;
     tail    bigint[] := '{}';
     taken   bigint[] := '{}';
+    waiting bigint[] := '{}';
     became  jsonb;
     pending text;
     blocker text;
 BEGIN
     -- from the newest to the oldest
     FOR step IN SELECT s FROM jsonb_array_elements(steps) AS s LOOP
-        IF blocker IS NULL AND NOT (step -> 'wanted')::boolean AND step -> 'run_id' <> 'null' THEN
+        IF blocker IS NULL AND NOT (step -> 'meant')::boolean AND step -> 'run_id' <> 'null' THEN
             -- what a sync took and gave back is as if it had not been
             became := coalesce(became, step -> 'became');
             pending := coalesce(pending, step ->> 'why');
@@ -144,9 +196,12 @@ BEGIN
             END IF;
         ELSE
             blocker := coalesce(blocker, pending,
-                CASE WHEN NOT (step -> 'wanted')::boolean OR NOT (step -> 'allowed')::boolean THEN step ->> 'why' END);
+                CASE WHEN NOT (step -> 'meant')::boolean OR NOT (step -> 'allowed')::boolean THEN step ->> 'why' END);
             IF blocker IS NULL THEN
                 tail := tail || (step -> 'history_id')::bigint;
+                IF NOT (step -> 'wanted')::boolean THEN
+                    waiting := waiting || (step -> 'history_id')::bigint;
+                END IF;
                 -- to go back to what a sync had taken away is no undo
                 IF NOT (step -> 'gives')::boolean THEN
                     taken := tail;
@@ -158,10 +213,10 @@ BEGIN
             END IF;
         END IF;
     END LOOP;
-    RETURN jsonb_build_object('ids', taken);
+    RETURN jsonb_build_object('ids', taken, 'waiting', waiting);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_undo_walk(jsonb) IS 'Internal. Of the changes of one unit, the newest first: ids of those that can be taken back, down to the first that must stay; or, where that is the newest, why (refused) and what it would be (was).';
+COMMENT ON FUNCTION @extschema@._model_access_undo_walk(jsonb) IS 'Internal. Of the changes of one unit, the newest first: ids of those that can be taken back, down to the first that must stay (waiting: which of them an earlier undo named); or, where that is the newest, why (refused) and what it would be (was).';
 
 CREATE FUNCTION @extschema@._model_access_undo_steps(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean) RETURNS jsonb
@@ -169,10 +224,11 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH step AS (
         SELECT r.unit, r.subject, @extschema@._model_access_undo_walk(jsonb_agg(jsonb_build_object(
-            'history_id', r.history_id, 'was', r.was, 'became', r.became, 'wanted', r.wanted, 'gives', r.gives,
-            'run_id', r.run_id, 'why', r.why,
+            'history_id', r.history_id, 'was', r.was, 'became', r.became, 'wanted', r.wanted, 'meant', r.wanted OR r.waits,
+            'gives', r.gives, 'run_id', r.run_id, 'why', r.why,
             'allowed', CASE WHEN r.run_id IS NULL OR r.gives THEN true
-                            WHEN r.wanted THEN @extschema@._model_access_undo_agrees(r.history_id) ELSE false END)
+                            WHEN r.wanted OR r.waits THEN coalesce(@extschema@._model_access_undo_agrees(r.history_id), false)
+                            ELSE false END)
             ORDER BY r.history_id DESC)) AS walk
         FROM @extschema@._model_access_undo_rows(since, model_ids, actor, history_ids, overrides, rules) AS r
         GROUP BY r.unit, r.subject)
@@ -186,12 +242,12 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH past AS (
         -- of several changes the oldest tells what it was
-        SELECT DISTINCT ON (s.subject, k.key) s.subject, s.unit, s.ids, k.key, k.value, h.history_id
-        FROM jsonb_to_recordset(steps) AS s(unit text, subject text, ids bigint[])
+        SELECT DISTINCT ON (s.subject, k.key) s.subject, s.unit, s.ids, k.key, k.value, h.history_id,
+            ARRAY(SELECT i.id FROM unnest(s.ids) AS i(id) WHERE i.id <> ALL (s.waiting)) AS named
+        FROM jsonb_to_recordset(steps) AS s(unit text, subject text, ids bigint[], waiting bigint[])
         CROSS JOIN LATERAL unnest(s.ids) AS i(id) JOIN @extschema@.model_access_history AS h ON h.history_id = i.id
         CROSS JOIN LATERAL jsonb_each(CASE s.unit
-            WHEN 'status' THEN jsonb_build_object(
-                'status', coalesce(h.old ->> 'status', 'inactive'), 'status_before_missing', h.old ->> 'status_before_missing')
+            WHEN 'status' THEN @extschema@._model_access_undo_status(h.old, NULL::bigint)
             ELSE h.old END) AS k
         WHERE s.unit NOT IN ('override', 'rule') AND @extschema@._model_access_undo_unit(k.key) = s.unit
         ORDER BY s.subject, k.key, h.history_id),
@@ -202,18 +258,24 @@ BEGIN ATOMIC
         FROM past AS p JOIN @extschema@.model_access AS m ON m.model_id = p.subject),
     found AS (
         SELECT a.subject, bool_or(a.costs) AS costs, jsonb_object_agg(a.key, a.value) FILTER (WHERE NOT a.costs) AS columns,
-            array_agg(DISTINCT i.id) FILTER (WHERE NOT a.costs) AS ids
-        FROM allowed AS a CROSS JOIN LATERAL unnest(a.ids) AS i(id)
+            array_agg(DISTINCT i.id) FILTER (WHERE NOT a.costs AND i.id IS NOT NULL) AS ids,
+            min(a.history_id) FILTER (WHERE a.key = 'status') AS status_id
+        FROM allowed AS a LEFT JOIN LATERAL unnest(a.named) AS i(id) ON true
         -- what a decision cleared comes back with its stamp only
         WHERE a.value = 'null' OR a.unit NOT IN ('returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at')
-           OR a.subject IN (SELECT p.subject FROM past AS p WHERE p.unit = 'review')
-        GROUP BY a.subject)
+           OR a.history_id >= (SELECT min(p.history_id) FROM past AS p WHERE p.subject = a.subject AND p.unit = 'review')
+        GROUP BY a.subject HAVING count(i.id) > 0)
     SELECT f.subject, f.columns || CASE
         -- a model that left meanwhile waits for its return; one that came back meanwhile waits for review
-        WHEN m.missing_since IS NOT NULL AND w.status IN ('new', 'active') THEN
+        WHEN m.missing_since IS NOT NULL AND w.status IN ('new', 'active')
+            AND NOT @extschema@._model_access_undo_absent(m.model_id, f.status_id) THEN
             jsonb_build_object('status', 'inactive', 'status_before_missing', w.status)
-        WHEN m.missing_since IS NULL AND f.columns ->> 'status_before_missing' IS NOT NULL THEN
-            jsonb_build_object('status', 'new', 'status_before_missing', NULL, 'returned_at', clock_timestamp())
+        WHEN m.missing_since IS NULL AND f.columns ->> 'status_before_missing' IS NOT NULL THEN CASE
+            -- a sync took it at the return, and the list agrees now: that was judged already
+            WHEN EXISTS (SELECT FROM @extschema@.model_access_history AS h
+                         WHERE h.history_id = f.status_id AND h.run_id IS NOT NULL)
+            THEN jsonb_build_object('status', w.status, 'status_before_missing', NULL)
+            ELSE jsonb_build_object('status', 'new', 'status_before_missing', NULL, 'returned_at', clock_timestamp()) END
         ELSE '{}' END, f.ids, f.costs
     FROM found AS f JOIN @extschema@.model_access AS m ON m.model_id = f.subject
     CROSS JOIN LATERAL (SELECT coalesce(f.columns ->> 'status_before_missing', f.columns ->> 'status')) AS w(status);
@@ -236,7 +298,9 @@ BEGIN ATOMIC
             JOIN @extschema@.model_access AS m ON m.model_id = s.subject
             -- what is so already needs no reason
             WHERE s.refused IS NOT NULL AND CASE
-                WHEN s.unit = 'status' THEN s.was <> to_jsonb(coalesce(m.status_before_missing, m.status))
+                WHEN s.unit = 'status' THEN s.was NOT IN (
+                    @extschema@._model_access_undo_status(to_jsonb(m), NULL::bigint),
+                    @extschema@._model_access_undo_status(to_jsonb(m), 0::bigint))
                 WHEN s.unit = 'review' THEN true
                 ELSE jsonb_build_object('is_free', m.is_free, 'is_pro', m.is_pro, 'is_enterprise', m.is_enterprise,
                     'note', m.note)

@@ -293,6 +293,149 @@ BEGIN
         ASSERT undone = changed, format('round %s: %s came back as %s', round, changed, undone);
     END LOOP;
 END $$;
+-- On lists as a sync reads them: t/m1 to t/m10, at one dollar per million tokens, but for what is given.
+DELETE FROM model_access;
+CREATE FUNCTION pg_temp.doc(without text[] DEFAULT '{}', dollars jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+    SELECT jsonb_build_object('data', jsonb_agg(jsonb_build_object('id', id, 'name', id,
+        'pricing', jsonb_build_object('prompt', (coalesce((dollars ->> id)::numeric, 1) / 1000000)::text, 'completion', '0'))))::text
+    FROM generate_series(1, 10) AS i, format('t/m%s', i) AS id WHERE id <> ALL (without) $$;
+CREATE FUNCTION pg_temp.stands(id text) RETURNS TABLE (status text, waits text, f boolean, p boolean, missing boolean, returned boolean, tiers_before text[]) LANGUAGE sql AS $$
+    SELECT status, status_before_missing, is_free, is_pro, missing_since IS NOT NULL, returned_at IS NOT NULL, tiers_before FROM model_access WHERE model_id = id $$;
+SELECT outcome, added FROM model_access_load(pg_temp.doc());
+UPDATE model_access SET status = 'active', is_pro = true;
+-- An UPDATE without WHERE gives models that vanished a status that stands when they return. Its undo takes that from them.
+UPDATE model_access SET status = 'new' WHERE model_id = 't/m2';
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1,t/m2}'), max_removals => 2);
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'active';
+SELECT * FROM pg_temp.stands('t/m1');
+SELECT * FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
+-- And the undo of that undo brings back the decision that stands when the model returns.
+SELECT max(history_id) AS last FROM model_access_history WHERE model_id = 't/m1' \gset
+SELECT is_now, was FROM model_access_undo(history_ids => ARRAY[:last], dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
+-- It returned and left again: then it waits.
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
+SELECT outcome, returned FROM model_access_load(pg_temp.doc('{t/m2}'));
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1,t/m2}'), max_removals => 1);
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+-- Somebody decided since: that it differs is told.
+UPDATE model_access SET status = 'active' WHERE model_id = 't/m1';
+SELECT max(history_id) AS mistake FROM model_access_history \gset
+UPDATE model_access SET status = 'new' WHERE model_id = 't/m1';
+SELECT is_now, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:mistake]);
+SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:mistake, :mistake + 1], dry_run => false);
+-- It left after the change: it waits; it came back after the change: it waits for review.
+SELECT outcome, returned FROM model_access_load(pg_temp.doc());
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1}'), max_removals => 1);
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET status = 'active' WHERE model_id = 't/m1';
+SELECT outcome, returned FROM model_access_load(pg_temp.doc());
+SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT * FROM pg_temp.stands('t/m1');
+-- Lists without a model for longer than return_window, then with it at the reviewed price: status and tiers come back.
+UPDATE model_access SET status = 'active', is_free = true, is_pro = true;
+SELECT clock_timestamp() AS approved \gset
+SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1}'), max_removals => 1);
+SELECT pg_temp.days_pass(10);
+SELECT outcome, returned FROM model_access_load(pg_temp.doc());
+SELECT * FROM pg_temp.stands('t/m1');
+SELECT is_now, was, refused FROM model_access_undo(:'approved', dry_run => false, model_ids => '{t/m1}');
+SELECT * FROM model_access_undo(:'approved', dry_run => false, model_ids => '{t/m1}');
+SELECT * FROM pg_temp.stands('t/m1');
+-- Undone in the order in which they were made: in the end the price that was reviewed before them, with the reason to look again.
+CREATE VIEW reviewed AS SELECT is_free AS f, is_enterprise AS e, reviewed_highest_prices -> 'prompt' AS reviewed, reviewed_by, free_revoked_at IS NOT NULL AS revoked,
+    (SELECT array_agg(r.reason) FROM model_access_review AS r WHERE r.model_id = m.model_id) AS reasons FROM model_access AS m WHERE model_id = 't/m3';
+GRANT SELECT ON reviewed TO regress_anna, regress_bert;
+UPDATE model_access SET is_free = false WHERE model_id = 't/m3';
+UPDATE model_access SET free_revoked_at = now(), last_run_id = last_run_id + 1 WHERE model_id = 't/m3';
+SELECT outcome, changed FROM model_access_load(pg_temp.doc(dollars => '{"t/m3": 5}'));
+SELECT * FROM reviewed;
+SET ROLE regress_anna;
+UPDATE model_access SET is_free = true WHERE model_id = 't/m3';
+SELECT rtrim(undo, ';') AS anna FROM model_access_changes LIMIT 1 \gset
+SET ROLE regress_bert;
+UPDATE model_access SET is_enterprise = true WHERE model_id = 't/m3';
+SELECT rtrim(undo, ';') AS bert FROM model_access_changes LIMIT 1 \gset
+SELECT * FROM reviewed;
+SELECT is_now, was, refused FROM (:anna) AS u;
+SELECT * FROM reviewed;
+SELECT what, undone FROM model_access_changes LIMIT 3;
+SELECT is_now, was, refused FROM (:bert) AS u;
+SELECT * FROM reviewed;
+SELECT what, undone FROM model_access_changes LIMIT 4;
+SELECT is_now, was, refused FROM (:anna) AS u;
+SELECT is_now, was, refused FROM (:bert) AS u;
+-- The undo of the second alone, by its own row: that decision and its price are there again, and the first stays undone.
+SELECT rtrim(undo, ';') AS again FROM model_access_changes LIMIT 1 \gset
+SELECT is_now, was, refused FROM (:again) AS u;
+SELECT * FROM reviewed;
+SELECT is_now, was, refused FROM (:bert) AS u;
+SELECT * FROM reviewed;
+-- Nobody's note brings a review back that waits for another decision to go.
+UPDATE model_access SET is_free = true WHERE model_id = 't/m3';
+SELECT rtrim(undo, ';') AS first FROM model_access_changes LIMIT 1 \gset
+UPDATE model_access SET is_enterprise = true WHERE model_id = 't/m3';
+SELECT is_now, was, refused FROM (:first) AS u;
+UPDATE model_access SET note = 'x' WHERE model_id = 't/m3';
+SELECT rtrim(undo, ';') AS noted FROM model_access_changes LIMIT 1 \gset
+SELECT is_now, was, refused FROM (:noted) AS u;
+SELECT * FROM reviewed;
+RESET ROLE;
+-- The same of a price that went up, pasted by one admin.
+UPDATE model_access SET is_free = false, is_enterprise = false WHERE model_id = 't/m4';
+SELECT outcome, changed FROM model_access_load(pg_temp.doc(dollars => '{"t/m3": 5, "t/m4": 5}'));
+SELECT reason FROM model_access_review WHERE model_id = 't/m4';
+UPDATE model_access SET is_free = true WHERE model_id = 't/m4';
+SELECT rtrim(undo, ';') AS first FROM model_access_changes LIMIT 1 \gset
+UPDATE model_access SET is_enterprise = true WHERE model_id = 't/m4';
+SELECT rtrim(undo, ';') AS second FROM model_access_changes LIMIT 1 \gset
+SELECT is_now, was, refused FROM (:first) AS u;
+SELECT is_now, was, refused FROM (:second) AS u;
+SELECT reason FROM model_access_review WHERE model_id = 't/m4';
+-- An undo since a moment passes over models that are not there any more.
+SELECT count(*) > 0 AS found FROM model_access_undo('2020-01-01');
+-- Single changes, undone in any order and until nothing is left: what it was before them, at the price of that review.
+DO $$
+DECLARE
+    price numeric := 1; before text; after text; ids bigint[]; id bigint; since bigint;
+BEGIN
+    PERFORM setseed(0.25);
+    FOR round IN 1 .. 4 LOOP
+        before := (SELECT (status, is_free, is_pro, is_enterprise, note, reviewed_highest_prices, free_revoked_at, price_guarded_at)::text FROM model_access WHERE model_id = 't/m5');
+        since := (SELECT max(history_id) FROM model_access_history);
+        FOR step IN 1 .. 5 LOOP
+            price := price + 1;
+            UPDATE model_access SET highest_prices = jsonb_build_object('prompt', price), last_run_id = last_run_id + 1 WHERE model_id = 't/m5';
+            UPDATE model_access SET status = (ARRAY['new', 'active', 'disabled'])[ceil(random() * 3)], is_pro = random() > 0.5, is_free = random() > 0.5, note = ceil(random() * 3) WHERE model_id = 't/m5';
+            IF random() > 0.7 THEN
+                PERFORM model_access_confirm('t/m5');
+            END IF;
+            IF random() > 0.7 THEN
+                id := (SELECT h.history_id FROM model_access_history AS h WHERE h.history_id > since AND h.run_id IS NULL ORDER BY random() LIMIT 1);
+                PERFORM model_access_undo(history_ids => ARRAY[id], dry_run => false);
+            END IF;
+        END LOOP;
+        ids := ARRAY(SELECT h.history_id FROM model_access_history AS h WHERE h.history_id > since AND h.run_id IS NULL AND h.undo_of IS NULL ORDER BY random());
+        FOR pass IN 1 .. cardinality(ids) LOOP
+            FOREACH id IN ARRAY ids LOOP
+                PERFORM model_access_undo(history_ids => ARRAY[id], dry_run => false);
+            END LOOP;
+        END LOOP;
+        after := (SELECT (status, is_free, is_pro, is_enterprise, note, reviewed_highest_prices, free_revoked_at, price_guarded_at)::text FROM model_access WHERE model_id = 't/m5');
+        ASSERT after = before, format('round %s: %s became %s', round, before, after);
+    END LOOP;
+END $$;
 SELECT model_access_revoke('regress_anna'), model_access_revoke('regress_bert'), model_access_revoke('regress_viewer');
 DROP OWNED BY regress_anna, regress_bert;
 DROP ROLE regress_anna, regress_bert, regress_viewer;
