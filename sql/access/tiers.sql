@@ -97,7 +97,10 @@ BEGIN ATOMIC
                  WHERE h.model_id = m.model_id AND h.new ->> 'status' = 'new'),
                 m.first_seen_at), 'YYYY-MM-DD')
             WHEN m.status = 'inactive' THEN concat_ws(' ', 'inactive', 'by ' || m.reviewed_by, 'since ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
-            WHEN m.target_disabled THEN format('its target %s is disabled', m.alias_of)
+            WHEN m.target_disabled THEN format(CASE
+                WHEN EXISTS (SELECT FROM @extschema@.model_access AS t WHERE t.model_id = m.alias_of AND t.target_disabled
+                    AND t.status <> 'disabled') THEN 'its target %s stands for a model that is disabled'
+                ELSE 'its target %s is disabled' END, m.alias_of)
             WHEN _model_access_reason.tier IS NULL THEN 'no tier'
             WHEN @extschema@._model_access_in_tier(_model_access_reason.tier, m.is_free, m.is_pro, m.is_enterprise)
                 THEN 'in tier ' || _model_access_reason.tier

@@ -17,6 +17,8 @@ BEGIN
     IF jsonb_typeof(NEW.arguments -> 'model_ids') = 'array' THEN
         model_ids := ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'model_ids'));
     END IF;
+    -- what follows decides, whatever it leaves as it is: see _model_access_named
+    PERFORM set_config('_model_access.acting', pg_trigger_depth()::text, true);
     CASE NEW.action
     WHEN 'confirm' THEN
         NEW.result := to_jsonb(@extschema@._model_access_confirm(coalesce(model_ids, '{}')));
@@ -30,6 +32,7 @@ BEGIN
                 ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'history_ids')::bigint) END,
             (NEW.arguments ->> 'overrides')::boolean, (NEW.arguments ->> 'rules')::boolean) AS u);
     END CASE;
+    PERFORM set_config('_model_access.acting', '', true);
     RETURN NEW;
 END
 $$;

@@ -29,7 +29,7 @@ COMMENT ON COLUMN @extschema@.model_access_rule.is_enterprise IS 'Proposes the e
 COMMENT ON COLUMN @extschema@.model_access_rule.note IS 'The admin''s own words.';
 COMMENT ON COLUMN @extschema@.model_access_rule.status IS 'disabled = proposes a ban, for active models, routers and aliases too, and takes no tier and no ceiling; NULL or active = proposes the tiers.';
 COMMENT ON COLUMN @extschema@.model_access_rule.per_use IS 'Whether a rule with a ceiling also takes models that charge by request, image or search, whatever that costs.';
-COMMENT ON COLUMN @extschema@.model_access_rule.changed_at IS 'When the rule was made or last changed.';
+COMMENT ON COLUMN @extschema@.model_access_rule.changed_at IS 'When the rule was made or last changed; only the owner sets it.';
 COMMENT ON COLUMN @extschema@.model_access_rule.created_at IS 'When it was made; only the owner sets it.';
 
 CREATE FUNCTION @extschema@._model_access_check_rule() RETURNS trigger
@@ -80,15 +80,18 @@ BEGIN
     -- a rule that said it was made at another time would be taken for one of a restored dump, and leave no history
     IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
         NEW.created_at := CASE TG_OP WHEN 'INSERT' THEN now() ELSE OLD.created_at END;
+        NEW.changed_at := CASE WHEN TG_OP = 'INSERT' THEN now()
+            WHEN to_jsonb(NEW) - 'changed_at'::text = to_jsonb(OLD) - 'changed_at'::text THEN OLD.changed_at
+            ELSE clock_timestamp() END;
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_rule_is_made() IS 'Internal. Trigger function: nobody but the owner says when a rule was made.';
+COMMENT ON FUNCTION @extschema@._model_access_rule_is_made() IS 'Internal. Trigger function: nobody but the owner says when a rule was made or changed.';
 
 CREATE TRIGGER model_access_rule_is_made BEFORE INSERT OR UPDATE ON @extschema@.model_access_rule
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_rule_is_made();
-COMMENT ON TRIGGER model_access_rule_is_made ON @extschema@.model_access_rule IS 'Nobody but the owner says when a rule was made.';
+COMMENT ON TRIGGER model_access_rule_is_made ON @extschema@.model_access_rule IS 'Nobody but the owner says when a rule was made or changed.';
 
 CREATE FUNCTION @extschema@._model_access_record_rule() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

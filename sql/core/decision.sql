@@ -20,7 +20,9 @@ BEGIN
     END IF;
     IF NEW.reviewed_at IS NOT DISTINCT FROM OLD.reviewed_at THEN
         NEW.reviewed_at := clock_timestamp();
-        NEW.reviewed_rule := NULL;
+        -- flags alone leave it at a ban that was turned down, unless that was for another target of an alias
+        NEW.reviewed_rule := CASE WHEN NEW.status = OLD.status AND NEW.alias_of IS NOT DISTINCT FROM OLD.reviewed_alias_of
+            AND OLD.reviewed_rule LIKE 'not %' THEN OLD.reviewed_rule END;
     ELSIF NEW.reviewed_at IS NULL OR NEW.reviewed_by IS NOT NULL THEN
         -- undo writes the whole stamp as it was; only the owner of the table can
         RETURN NEW;
@@ -67,24 +69,23 @@ CREATE FUNCTION @extschema@._model_access_named() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- transition tables cannot be had for a list of columns; the depth tells a statement from one inside its triggers
-    PERFORM set_config('_model_access.named', CASE TG_ARGV[0] WHEN 'decision' THEN pg_trigger_depth()::text ELSE '' END, true);
+    IF current_setting('_model_access.acting', true) IS DISTINCT FROM (pg_trigger_depth() - 1)::text THEN
+        PERFORM set_config('_model_access.named', concat_ws(' ', pg_trigger_depth(), extract(epoch FROM clock_timestamp())), true);
+    END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_named() IS 'Internal. Trigger function: notes for _model_access_settle that a statement names status or a flag, and no reviewed_at. Whoever forges the note gets a wrong notice at most.';
+COMMENT ON FUNCTION @extschema@._model_access_named() IS 'Internal. Trigger function: notes for _model_access_settle that a statement names status or a flag, and when it began; not for what model_access_accept and model_access_undo write. Whoever forges the note gets a wrong notice at most.';
 
 CREATE TRIGGER model_access_named BEFORE UPDATE OF status, is_free, is_pro, is_enterprise ON @extschema@.model_access
-    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_named('decision');
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_named();
 COMMENT ON TRIGGER model_access_named ON @extschema@.model_access IS 'Notes that the statement names status or a flag.';
--- after the other one, by the order of their names
-CREATE TRIGGER model_access_named_stamp BEFORE UPDATE OF reviewed_at ON @extschema@.model_access
-    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_named('stamp');
-COMMENT ON TRIGGER model_access_named_stamp ON @extschema@.model_access IS 'Notes that the statement brings its own stamp.';
 
 CREATE FUNCTION @extschema@._model_access_settle() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    named    CONSTANT boolean := current_setting('_model_access.named', true) IS NOT DISTINCT FROM pg_trigger_depth()::text;
+    noted    CONSTANT text[] := string_to_array(current_setting('_model_access.named', true), ' ');
+    named    CONSTANT boolean := coalesce(noted[1] = pg_trigger_depth()::text AND noted[2] ~ '^\d+\.\d+$', false);
     unstamped text[];
     reverted  text[];
     untouched text[];
@@ -92,7 +93,9 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access'::regclass);
     SELECT array_agg(n.model_id) FILTER (WHERE d.changed AND NOT d.stamped),
-        array_agg(n.model_id) FILTER (WHERE NOT d.changed AND d.stamped AND NOT d.kept),
+        -- not a stamp of another time, which the owner has given
+        array_agg(n.model_id) FILTER (WHERE NOT d.changed AND d.stamped AND NOT d.kept
+            AND named AND extract(epoch FROM n.reviewed_at) >= noted[2]::numeric),
         array_agg(n.model_id) FILTER (WHERE NOT d.changed AND NOT d.kept)
     INTO unstamped, reverted, untouched
     FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id CROSS JOIN LATERAL (SELECT

@@ -73,7 +73,7 @@ COMMENT ON COLUMN @extschema@.model_access.status IS 'new (waits for review), ac
 COMMENT ON COLUMN @extschema@.model_access.is_free IS 'In the free tier, and so in pro and enterprise.';
 COMMENT ON COLUMN @extschema@.model_access.is_pro IS 'In the pro tier, and so in enterprise.';
 COMMENT ON COLUMN @extschema@.model_access.is_enterprise IS 'In the enterprise tier.';
-COMMENT ON COLUMN @extschema@.model_access.target_disabled IS 'Whether the model that this alias stands for is disabled: then nobody sees the alias.';
+COMMENT ON COLUMN @extschema@.model_access.target_disabled IS 'Whether the model that this alias stands for, also by way of other aliases, is disabled: then nobody sees the alias.';
 COMMENT ON COLUMN @extschema@.model_access.note IS 'The admin''s own words.';
 COMMENT ON COLUMN @extschema@.model_access.first_seen_at IS 'When a sync first saw the model.';
 COMMENT ON COLUMN @extschema@.model_access.changed_at IS 'When an upstream value last moved.';

@@ -33,9 +33,9 @@ CREATE FUNCTION @extschema@._model_access_keys(list text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE
         WHEN btrim(list, E' \t\r\n') = '' THEN ''
-        -- these decide: who a model is, what it costs, and which model an alias stands for
+        -- these decide: who a model is, what it costs, which model an alias stands for, and what is a router
         WHEN bool_and(k.key <> '' AND octet_length(k.key) <= 100 AND k.key !~ '[[:cntrl:]]'
-                      AND k.key <> ALL ('{id,name,pricing,alias_target}'))
+                      AND k.key <> ALL ('{id,name,pricing,alias_target,architecture}'))
              AND count(DISTINCT k.key) <= 50
         THEN string_agg(k.key, ', ' ORDER BY k.position) FILTER (WHERE k.is_first)
     END
@@ -84,7 +84,7 @@ BEGIN
         RAISE EXCEPTION 'invalid value for setting "%": "%"', name, value
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = format('The unit of this setting is: %s.', setting.unit) || CASE setting.unit WHEN 'list of keys'
-                      THEN ' At most 50 names, separated by commas; not id, name, pricing and alias_target, which decide.' ELSE '' END,
+                      THEN ' At most 50 names, separated by commas; not id, name, pricing, alias_target and architecture, which decide.' ELSE '' END,
                   HINT = format('The default is %s; NULL sets it.', quote_literal(setting."default"));
     END IF;
     INSERT INTO @extschema@.model_access_setting AS s VALUES (setting.name, usual)

@@ -42,12 +42,14 @@ BEGIN ATOMIC
         model_id, canonical_slug, name, description, provider, pricing, prompt_usd_per_million,
         completion_usd_per_million, context_length, max_completion_tokens, input_modalities, output_modalities,
         supported_parameters, expires_on, upstream, fingerprint, is_free_of_charge, highest_prices,
-        highest_usd_per_million, charges_per_use, alias_of, first_seen_at, changed_at, last_run_id)
+        highest_usd_per_million, charges_per_use, alias_of, target_disabled, first_seen_at, changed_at, last_run_id)
     SELECT
         n.model_id, n.canonical_slug, n.name, n.description, n.provider, n.pricing, n.prompt_usd_per_million,
         n.completion_usd_per_million, n.context_length, n.max_completion_tokens, n.input_modalities, n.output_modalities,
         n.supported_parameters, n.expires_on, n.upstream, n.fingerprint, n.is_free_of_charge, n.highest_prices,
         n.highest_usd_per_million, n.charges_per_use, n.alias_of,
+        EXISTS (SELECT FROM @extschema@.model_access AS t
+            WHERE t.model_id = n.alias_of AND (t.status = 'disabled' OR t.target_disabled)),
         (plan ->> 'at')::timestamptz, (plan ->> 'at')::timestamptz, run
     FROM jsonb_populate_recordset(NULL::@extschema@.model_access, plan -> 'insert') AS n;
 
@@ -112,7 +114,10 @@ BEGIN
             "unusable": [], "complete": false}'
         || plan);
     run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
-    IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
+    IF run.outcome = 'unchanged' THEN
+        PERFORM FROM @extschema@._model_access_alias_in_doubt;
+    END IF;
+    IF FOUND OR plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
         PERFORM @extschema@._model_access_lock();
         -- a sequence that was set back would make a run look like the one that wrote a row before
         IF run.run_id <= (SELECT max(last_run_id) FROM @extschema@.model_access) THEN
@@ -121,6 +126,7 @@ BEGIN
         END IF;
         run.changed_key := @extschema@._model_access_changed_key(plan, run.changed, run.listed - run.added);
         PERFORM @extschema@._model_access_write(plan, run.run_id);
+        PERFORM @extschema@._model_access_mend_aliases(run.run_id);
     END IF;
     PERFORM @extschema@._model_access_refresh_binding();
     run.error := concat_ws('. ', problem ->> 'message', rtrim(problem ->> 'detail', '.'), problem ->> 'hint');
@@ -132,4 +138,4 @@ BEGIN
     RETURN run;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS 'Writes a plan and its run row, and returns the run row. The plan must rest on the rows as they are: made under the lock that this takes, in the same transaction. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS 'Writes a plan and its run row, mends what is wrong about aliases, and returns the run row. The plan must rest on the rows as they are: made under the lock that this takes, in the same transaction. Owner only.';

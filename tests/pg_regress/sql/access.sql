@@ -89,7 +89,46 @@ SELECT model_id, count(*) FILTER (WHERE at > :'hidden') AS now, count(*) FILTER 
 -- Approving an alias of a banned model does not show it, nor does one that comes active; the ban of the model undone does.
 UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/big-latest';
 UPDATE model_access SET status = 'active' WHERE model_id = '~acme/big-latest';
-INSERT INTO model_access (model_id, status, is_pro, alias_of) VALUES ('~acme/other', 'active', true, 'acme/big-5'), ('~acme/nowhere', 'active', true, 'acme/none');
+SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-latest', :cheap, 'acme/big-5'), pg_temp.entry('~acme/other', :cheap, 'acme/big-5'), pg_temp.entry('~acme/nowhere', :cheap, 'acme/none'), :models));
+SELECT count(*) AS recorded_of_what_came FROM model_access_history WHERE model_id IN ('~acme/other', '~acme/nowhere');
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('~acme/other', '~acme/nowhere');
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
-SELECT model_id, was - 'reviewed_at' AS was FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false) ORDER BY model_id COLLATE "C";
+SELECT model_id, was - 'reviewed_at' AS was FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false, model_ids => '{acme/big-4,acme/big-5,~acme/big-latest}') ORDER BY model_id COLLATE "C";
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
+-- An alias of an alias goes with the model at the end, by whatever the chain is broken and closed; and a circle ends.
+\set chain 'pg_temp.entry(\'~acme/one\', :cheap, \'~acme/two\'), pg_temp.entry(\'~acme/two\', :cheap, \'~acme/three\'), :models'
+SELECT outcome FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/three', :cheap, 'acme/big-6'), :chain), 10);
+UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('~acme/one', '~acme/two', '~acme/three', 'acme/big-6');
+CREATE FUNCTION pg_temp.chain() RETURNS TABLE (id text, hidden boolean, allowed boolean, reason text) LANGUAGE sql AS $$
+    SELECT m.model_id, m.target_disabled, e.* FROM model_access AS m, model_access_explain('pro', m.model_id) AS e
+    WHERE m.model_id IN ('~acme/one', '~acme/two', '~acme/three') ORDER BY array_position('{~acme/one,~acme/two,~acme/three}', m.model_id) $$;
+SELECT * FROM pg_temp.chain();
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'acme/big-6';
+SELECT * FROM pg_temp.chain();
+UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/two';
+UPDATE model_access SET status = 'active' WHERE model_id = 'acme/big-6';
+SELECT id, hidden, allowed FROM pg_temp.chain();
+UPDATE model_access SET status = 'active' WHERE model_id = '~acme/two';
+SELECT id, hidden, allowed FROM pg_temp.chain();
+UPDATE model_access SET status = 'disabled' WHERE model_id = 'acme/big-5';
+SELECT outcome FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/three', :cheap, 'acme/big-5'), :chain));
+SELECT id, hidden, allowed FROM pg_temp.chain();
+SELECT outcome FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/three', :cheap, '~acme/one'), :chain));
+SELECT id, hidden, allowed FROM pg_temp.chain();
+UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/three';
+SELECT id, hidden, allowed FROM pg_temp.chain();
+UPDATE model_access SET status = 'active' WHERE model_id = '~acme/three';
+SELECT id, hidden, allowed FROM pg_temp.chain();
+-- A new alias in the middle of a chain counts at once.
+SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/three', :cheap, '~acme/four'), pg_temp.entry('~acme/four', :cheap, 'acme/big-5'), :chain));
+SELECT id, hidden, allowed FROM pg_temp.chain();
+-- What is wrong all the same, the next run mends, and says so in the history; one that finds nothing wrong writes nothing.
+\set same 'pg_temp.list(pg_temp.entry(\'~acme/three\', :cheap, \'~acme/four\'), pg_temp.entry(\'~acme/four\', :cheap, \'acme/big-5\'), :chain)'
+UPDATE model_access SET target_disabled = (model_id = 'acme/big-6'), last_run_id = last_run_id + 1 WHERE model_id IN ('~acme/one', 'acme/big-6');
+SELECT id, allowed FROM pg_temp.chain();
+SELECT outcome, changed, run_id FROM pg_temp.load(:same) \gset
+SELECT :'outcome' AS outcome, :'changed' AS changed;
+SELECT id, allowed FROM pg_temp.chain();
+SELECT model_id, old, new FROM model_access_history WHERE run_id = :run_id ORDER BY 1;
+SELECT outcome, run_id FROM pg_temp.load(:same) \gset
+SELECT :'outcome' AS outcome, count(*) FROM model_access WHERE last_run_id = :run_id;

@@ -102,7 +102,7 @@ UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
 SET ROLE regress_decider;
 UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
 BEGIN;
-SET LOCAL _model_access.named = '1';
+SET LOCAL _model_access.named = '1 0.5';
 UPDATE model_access SET note = 'forged' WHERE model_id = 'acme/p';
 SET LOCAL _model_access.named = 'anything';
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'acme/p';
@@ -112,3 +112,35 @@ UPDATE model_access SET reviewed_at = now() WHERE model_id = 'acme/p';
 RESET ROLE;
 SELECT model_access_revoke('regress_decider');
 DROP ROLE regress_decider;
+-- A program of the owner that writes every column back, the stamp too: the same. A stamp that the owner gives stays.
+UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
+SELECT reviewed_at AS stamped FROM model_access WHERE model_id = 'acme/p' \gset
+\set whole 'is_free = is_free, is_pro = is_pro, is_enterprise = is_enterprise, reviewed_at = reviewed_at, reviewed_by = reviewed_by, reviewed_rule = reviewed_rule'
+UPDATE model_access SET status = status, note = 'saved', :whole WHERE model_id = 'acme/p';
+CREATE TRIGGER zz_meddle BEFORE UPDATE ON model_access FOR EACH ROW EXECUTE FUNCTION pg_temp.meddle();
+UPDATE model_access SET status = 'inactive', note = 'frozen', :whole WHERE model_id = 'acme/p';
+DROP TRIGGER zz_meddle ON model_access;
+SELECT status, note, reviewed_at = :'stamped' AS as_it_was FROM model_access WHERE model_id = 'acme/p';
+UPDATE model_access SET status = status, reviewed_at = '2026-01-01', reviewed_by = 'import', reviewed_rule = 'by hand' WHERE model_id = 'acme/p';
+SELECT status, reviewed_at = '2026-01-01' AS as_given, reviewed_by, reviewed_rule FROM model_access WHERE model_id = 'acme/p';
+UPDATE model_access SET status = 'active', note = 'decided', :whole WHERE model_id = 'acme/p';
+SELECT * FROM pg_temp.show() WHERE model_id = 'acme/p';
+-- To undo what was confirmed leaves a model that waits as it is, and says nothing; what comes later in that transaction does.
+UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
+SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/p';
+BEGIN;
+SELECT model_access_confirm('acme/p');
+SELECT model_id, was - 'reviewed_at' AS was FROM model_access_undo(history_ids => ARRAY(SELECT max(history_id) FROM model_access_history), dry_run => false);
+UPDATE model_access SET note = 'later' WHERE model_id = 'acme/p';
+SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/p';
+UPDATE model_access SET status = status WHERE model_id = 'acme/p';
+COMMIT;
+-- A ban that was turned down stays so when flags change, and not when the status does.
+INSERT INTO model_access_rule (position, pattern, status) VALUES (5, 'acme/q', 'disabled');
+SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/q';
+SELECT model_access_confirm('acme/q');
+UPDATE model_access SET is_enterprise = true WHERE model_id = 'acme/q';
+SELECT status, reviewed_rule, (SELECT reason FROM pg_temp.waits AS w WHERE w.model_id = m.model_id) AS waits FROM model_access AS m WHERE model_id = 'acme/q';
+UPDATE model_access SET status = 'inactive' WHERE model_id = 'acme/q';
+UPDATE model_access SET status = 'active' WHERE model_id = 'acme/q';
+SELECT status, reviewed_rule, (SELECT reason FROM pg_temp.waits AS w WHERE w.model_id = m.model_id) AS waits FROM model_access AS m WHERE model_id = 'acme/q';

@@ -24,7 +24,7 @@ SELECT _model_access_state() #> '{settings,ignored_keys}' AS as_planned;
 SELECT model_access_set('ignored_keys', 'benchmarks,,endpoints');
 SELECT model_access_set('ignored_keys', 'benchmarks,');
 SELECT model_access_set('ignored_keys', 'benchmarks, pricing');
-SELECT k AS refused, _model_access_keys(k) FROM unnest('{id,name,pricing,alias_target}'::text[]) AS k;
+SELECT k AS refused, _model_access_keys(k) FROM unnest('{id,name,pricing,alias_target,architecture}'::text[]) AS k;
 SELECT _model_access_keys(repeat('x', 100)) IS NULL AS at_most_100, _model_access_keys(repeat('x', 101)) IS NULL AS longer,
        _model_access_keys(E'a\x1bb') IS NULL AS control;
 SELECT count(_model_access_keys((SELECT string_agg('k' || i, ',') FROM generate_series(1, n) AS i))) AS of_two FROM unnest('{50,51}'::integer[]) AS n;

@@ -230,12 +230,13 @@ SELECT clock_timestamp() AS emptied \gset
 TRUNCATE model_access_override, model_access_rule;
 SELECT count(*) FROM model_access_undo(:'emptied', overrides => true, rules => true, dry_run => false);
 SELECT (SELECT count(*) FROM model_access_override) AS overrides, (SELECT count(*) FROM model_access_rule) AS rules;
--- Nobody but the owner says when a rule was made, and so every rule is in the history.
+-- Nobody but the owner says when a rule was made or changed, and so every rule is in the history.
 SET ROLE regress_anna;
-INSERT INTO model_access_rule (position, is_pro, created_at) VALUES (30, true, '2020-01-01') RETURNING created_at > '2020-01-02' AS now;
-UPDATE model_access_rule SET created_at = '2020-01-01' WHERE position = 30 RETURNING created_at > '2020-01-02' AS now;
+INSERT INTO model_access_rule (position, is_pro, created_at, changed_at) VALUES (30, true, '2020-01-01', '2030-01-01') RETURNING created_at > '2020-01-02' AS now, changed_at = created_at AS made_now;
+UPDATE model_access_rule SET created_at = '2020-01-01', changed_at = '2020-01-01' WHERE position = 30 RETURNING created_at > '2020-01-02' AS now, changed_at = created_at AS unchanged;
+UPDATE model_access_rule SET note = 'later', changed_at = '2020-01-01' WHERE position = 30 RETURNING changed_at > created_at AS changed_now;
 INSERT INTO model_access_override (user_id, provider, allowed, created_at) VALUES ('u4', 'a', true, '2020-01-01');
-SELECT what FROM model_access_changes LIMIT 1;
+SELECT what FROM model_access_changes LIMIT 2;
 
 -- Many rows are named by ranges.
 RESET ROLE;
