@@ -4,7 +4,7 @@
 
 use postgres::Client;
 use std::collections::BTreeMap;
-use tests::{Cluster, Random, copy_database, daily_catalogues, days, heard, snapshot, sync, wait_until};
+use tests::{Cluster, Random, copy_database_with, daily_catalogues, days, heard, snapshot, sync, wait_until};
 
 const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 
@@ -174,12 +174,18 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
         "INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('ann', 'openai/gpt-5', true)",
         "UPDATE model_access SET note = 'oops'",
         "SELECT model_access_undo((SELECT max(at) FROM model_access_history), dry_run => false)",
+        "UPDATE model_access SET status = 'disabled' WHERE model_id IN (SELECT alias_of FROM model_access)",
+        // now some of them come after their aliases in a dump
+        "UPDATE model_access SET note = 'banned' WHERE model_id IN (SELECT alias_of FROM model_access)",
         "CREATE DATABASE restored",
+        "CREATE DATABASE inserted",
     ] {
         client.batch_execute(statement).unwrap();
     }
-    copy_database(&cluster, "postgres", "restored");
+    copy_database_with(&cluster, "postgres", "restored", &[]);
+    copy_database_with(&cluster, "postgres", "inserted", &["--inserts"]);
     let mut restored = cluster.connect_to("restored");
+    let mut inserted = cluster.connect_to("inserted");
     let tables = [
         "model_access",
         "model_access_history",
@@ -191,9 +197,9 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
     for table in tables {
         let rows =
             format!("SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM {table} AS t");
-        let [before, after] = [&mut client, &mut restored]
+        let [before, after, one_by_one] = [&mut client, &mut restored, &mut inserted]
             .map(|client| client.query_one(&rows, &[]).unwrap().get::<_, String>(0));
-        assert!(!before.is_empty() && before == after, "{table}");
+        assert!(!before.is_empty() && before == after && before == one_by_one, "{table}");
     }
     let may = "SELECT has_column_privilege('ops', 'model_access', 'status', 'UPDATE')";
     assert!(restored.query_one(may, &[]).unwrap().get::<_, bool>(0));
@@ -264,6 +270,26 @@ fn a_ban_that_is_being_committed_is_not_accepted_over() {
     let status =
         admin.query_one("SELECT status FROM model_access WHERE model_id = 'openai/gpt-5'", &[]).unwrap();
     assert_eq!(status.get::<_, &str>(0), "disabled");
+}
+
+#[test]
+fn a_ban_on_an_old_snapshot_does_not_miss_an_alias_that_has_moved() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    sync(&mut client).unwrap();
+    let mut admin = cluster.connect();
+    admin.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM model_access").unwrap();
+    let moved = "SELECT outcome FROM model_access_load((
+        SELECT jsonb_agg(CASE WHEN alias_of IS NULL THEN upstream
+            ELSE jsonb_set(upstream, '{alias_target,slug}', '\"openai/gpt-5\"') END)::text FROM model_access))";
+    assert_eq!(client.query_one(moved, &[]).unwrap().get::<_, &str>(0), "applied");
+    let ban = "UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5'";
+    assert_eq!(admin.batch_execute(ban).unwrap_err().code().unwrap().code(), "40001");
+    admin.batch_execute("ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ").unwrap();
+    admin.batch_execute(ban).unwrap();
+    admin.batch_execute("COMMIT").unwrap();
+    let seen = "SELECT bool_or(NOT target_disabled) FROM model_access WHERE alias_of IS NOT NULL";
+    assert!(!admin.query_one(seen, &[]).unwrap().get::<_, bool>(0));
 }
 
 #[test]

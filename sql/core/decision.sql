@@ -70,7 +70,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- transition tables cannot be had for a list of columns; the depth tells a statement from one inside its triggers
     IF current_setting('_model_access.acting', true) IS DISTINCT FROM (pg_trigger_depth() - 1)::text THEN
-        PERFORM set_config('_model_access.named', concat_ws(' ', pg_trigger_depth(), extract(epoch FROM clock_timestamp())), true);
+        PERFORM set_config('_model_access.named',
+            concat_ws(' ', pg_trigger_depth(), extract(epoch FROM clock_timestamp())), true);
     END IF;
     RETURN NULL;
 END

@@ -84,7 +84,8 @@ BEGIN
         RAISE EXCEPTION 'invalid value for setting "%": "%"', name, value
             USING ERRCODE = 'invalid_parameter_value',
                   DETAIL = format('The unit of this setting is: %s.', setting.unit) || CASE setting.unit WHEN 'list of keys'
-                      THEN ' At most 50 names, separated by commas; not id, name, pricing, alias_target and architecture, which decide.' ELSE '' END,
+                      THEN ' At most 50 names, separated by commas; not id, name, pricing, alias_target and architecture,'
+                          || ' which decide.' ELSE '' END,
                   HINT = format('The default is %s; NULL sets it.', quote_literal(setting."default"));
     END IF;
     INSERT INTO @extschema@.model_access_setting AS s VALUES (setting.name, usual)
