@@ -28,13 +28,20 @@ DECLARE
 BEGIN
     -- an undo took reviews back down to the oldest stamp that it or a later one put back; a stamp of its own takes none back
     stamps := (SELECT jsonb_agg(v) FROM (
-        SELECT h.model_id, h.history_id, min(o.history_id) AS oldest
+        SELECT h.model_id, h.history_id, h.undo_of, min(o.history_id) AS oldest,
+            -- what several changes had left as it was is taken back with their review
+            ARRAY(SELECT k.key FROM @extschema@.model_access_history AS i CROSS JOIN LATERAL jsonb_object_keys(i.new) AS k(key)
+                  WHERE i.history_id = ANY (h.undo_of) AND NOT h.new ? k.key
+                    AND k.key IN ('status', 'is_free', 'is_pro', 'is_enterprise', 'note')
+                  GROUP BY k.key
+                  HAVING (array_agg(i.old -> k.key ORDER BY i.history_id))[1]
+                       = (array_agg(i.new -> k.key ORDER BY i.history_id DESC))[1]) AS level
         FROM @extschema@.model_access_history AS h
         LEFT JOIN @extschema@.model_access_history AS o
           ON o.model_id = h.model_id AND o.history_id < h.history_id AND o.old ? 'reviewed_at'
           AND coalesce((o.old ->> 'reviewed_at')::timestamptz, '-infinity')
             = coalesce((h.new ->> 'reviewed_at')::timestamptz, '-infinity')
-        WHERE h.undo_of IS NOT NULL AND h.new ? 'reviewed_at' GROUP BY h.model_id, h.history_id) AS v);
+        WHERE h.undo_of IS NOT NULL AND h.new ? 'reviewed_at' GROUP BY h.history_id) AS v);
     -- an undo that was itself taken back took nothing back; as many rounds as there are undos of undos
     LOOP
         found := ARRAY(
@@ -45,13 +52,18 @@ BEGIN
                 LEFT JOIN unnest(undone) AS d(item) ON d.item = format('%s review', v.history_id))
             SELECT DISTINCT format(CASE WHEN u.unit = 'review' AND (i.id < s.oldest) IS NOT FALSE
                                         THEN '%s %s waits' ELSE '%s %s' END, i.id, u.unit)
-            FROM (SELECT DISTINCT h.history_id, h.undo_of, @extschema@._model_access_undo_unit(k.key) AS unit
+            FROM (SELECT DISTINCT h.history_id, h.undo_of, @extschema@._model_access_undo_unit(k.key) AS unit, NULL AS with_unit
                   FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_object_keys(h.old || h.new) AS k(key)
-                  WHERE h.undo_of IS NOT NULL) AS u
+                  WHERE h.undo_of IS NOT NULL
+                  UNION ALL
+                  SELECT v.history_id, v.undo_of, l.key, 'review'
+                  FROM jsonb_to_recordset(stamps) AS v(history_id bigint, undo_of bigint[], level text[])
+                  CROSS JOIN LATERAL unnest(v.level) AS l(key)) AS u
             LEFT JOIN stamp AS s ON s.history_id = u.history_id
             CROSS JOIN LATERAL unnest(u.undo_of) AS i(id)
-            WHERE u.unit IS NOT NULL AND i.id < u.history_id
-              AND NOT EXISTS (SELECT FROM unnest(undone) AS d(item) WHERE d.item = format('%s %s', u.history_id, u.unit))
+            WHERE u.unit IS NOT NULL AND i.id < u.history_id AND (u.with_unit IS NULL OR i.id >= s.oldest)
+              AND NOT EXISTS (SELECT FROM unnest(undone) AS d(item)
+                              WHERE d.item = format('%s %s', u.history_id, coalesce(u.with_unit, u.unit)))
             ORDER BY 1);
         EXIT WHEN found = undone;
         undone := found;
@@ -129,7 +141,7 @@ BEGIN ATOMIC
     undone AS MATERIALIZED (SELECT u.history_id, u.unit, u.waits FROM @extschema@._model_access_undone() AS u),
     waiting AS MATERIALIZED (
         SELECT h.history_id, h.kind, h.subject FROM @extschema@._model_access_undo_subject AS h
-        WHERE h.history_id IN (SELECT d.history_id FROM undone AS d WHERE d.waits)),
+        WHERE h.history_id IN (SELECT d.history_id FROM undone AS d WHERE d.waits) AND h.run_id IS NULL),
     first AS (
         SELECT r.kind, r.subject, min(r.history_id) AS history_id FROM (
             SELECT w.*, true AS wanted FROM wanted AS w UNION ALL SELECT w.*, false FROM waiting AS w) AS r

@@ -406,6 +406,15 @@ SELECT is_now, was, refused FROM (:second) AS u;
 SELECT reason FROM model_access_review WHERE model_id = 't/m4';
 -- An undo since a moment passes over models that are not there any more.
 SELECT count(*) > 0 AS found FROM model_access_undo('2020-01-01');
+-- Changes that came to nothing are undone too, and come back with an undo of that.
+SELECT clock_timestamp() AS oops \gset
+UPDATE model_access SET is_free = false, note = 'x' WHERE model_id = 't/m6';
+UPDATE model_access SET is_free = true WHERE model_id = 't/m6';
+SELECT is_now ? 'note' AS note, is_now ? 'is_free' AS f, refused FROM model_access_undo(:'oops', dry_run => false);
+SELECT what, undone, undo IS NOT NULL AS undo FROM model_access_changes LIMIT 3;
+SELECT rtrim(undo, ';') AS undo FROM model_access_changes LIMIT 1 \gset
+SELECT is_now ? 'note' AS note, refused FROM (:undo) AS u;
+SELECT what, undone FROM model_access_changes LIMIT 4;
 -- Single changes, undone in any order and until nothing is left: what it was before them, at the price of that review.
 DO $$
 DECLARE
