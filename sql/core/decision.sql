@@ -83,7 +83,7 @@ CREATE TRIGGER model_access_named BEFORE UPDATE OF status, is_free, is_pro, is_e
 COMMENT ON TRIGGER model_access_named ON @extschema@.model_access IS 'Notes that the statement names status or a flag.';
 
 CREATE FUNCTION @extschema@._model_access_settle() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     noted    CONSTANT text[] := string_to_array(current_setting('_model_access.named', true), ' ');
     named    CONSTANT boolean := coalesce(noted[1] = pg_trigger_depth()::text AND noted[2] ~ '^\d+\.\d+$', false);

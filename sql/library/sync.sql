@@ -52,7 +52,7 @@ COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS 'Internal. Th
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     run     jsonb := @extschema@._model_access_begin(max_removals);
     fetched record;
@@ -73,7 +73,7 @@ COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS 'Fetches the catal
 
 CREATE FUNCTION @extschema@.model_access_load(document text, max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     run jsonb := @extschema@._model_access_begin(max_removals);
 BEGIN

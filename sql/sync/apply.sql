@@ -104,7 +104,7 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_changed_key(jsonb, integer, integer) IS 'Internal. Before a plan is written that changes so many of the models that are known and listed: the key that changed in most of them, and in more than half; NULL where there is none. Looks only at a plan that changes more than half, and more than ten.';
 
 CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     run     @extschema@.model_access_sync_log;
     problem jsonb := nullif(plan -> 'problem', 'null');
