@@ -183,19 +183,18 @@ pub fn judge<'a>(case: &Case<'a>, doubts: &Doubts, state: &State, max_removals: 
         let prices = Case { removals: Vec::new(), ..case.clone() };
         withhold_too_many(&prices, state, &mut verdict, &mut reasons);
     }
-    let withholds = !verdict.removals.is_empty() || !verdict.takings.is_empty();
-    verdict.held |= withholds;
-    verdict.problem = problem(reasons, verdict.held, withholds);
+    verdict.held |= !verdict.removals.is_empty() || !verdict.takings.is_empty();
+    verdict.problem = problem(reasons, verdict.held);
     verdict
 }
 
-fn problem(reasons: Vec<(String, String)>, held: bool, withholds: bool) -> Option<Problem> {
+fn problem(reasons: Vec<(String, String)>, held: bool) -> Option<Problem> {
     let (mut messages, mut hints): (Vec<_>, Vec<_>) = reasons.into_iter().unzip();
     hints.dedup();
     if messages.is_empty() {
         return None;
     }
-    if withholds || held {
+    if held {
         messages.push("what the list would take away is withheld".into());
     }
     Some(Problem::new(code::WITHHELD, messages.join("; ")).hint(hints.join(" ")))

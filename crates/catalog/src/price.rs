@@ -76,7 +76,7 @@ impl Prices {
             match (key.as_str(), value) {
                 // a share of the price, not a price
                 ("discount", _) => {}
-                ("overrides", Value::Null) | (_, Value::Null) => {}
+                (_, Value::Null) => {}
                 ("overrides", Value::Array(entries)) => {
                     for entry in entries {
                         prices.raise_all(entry.as_object()?)?;
