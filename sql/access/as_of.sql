@@ -23,14 +23,12 @@ CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RET
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 BEGIN ATOMIC
     WITH past AS MATERIALIZED (SELECT * FROM @extschema@._model_access_as_of(models_for_tier_as_of.at))
-    SELECT
-        m.model_id, m.name, m.description, m.provider, m.context_length, m.max_completion_tokens, m.input_modalities,
-        m.output_modalities, m.supported_parameters, m.pricing, m.prompt_usd_per_million, m.completion_usd_per_million,
-        m.expires_on
-    FROM past AS m
+    SELECT v.*
+    FROM past AS m CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access_visible, to_jsonb(m)) AS v
     WHERE @extschema@._model_access_tier(models_for_tier_as_of.tier) IS NOT NULL
       AND m.first_seen_at <= models_for_tier_as_of.at AND m.status = 'active' AND m.missing_since IS NULL
       AND NOT EXISTS (SELECT FROM past AS t WHERE t.model_id = m.alias_of AND t.status = 'disabled')
-      AND @extschema@._model_access_in_tier(models_for_tier_as_of.tier, m.is_free, m.is_pro, m.is_enterprise);
+      AND @extschema@._model_access_rank(m::@extschema@.model_access)
+          <= @extschema@._model_access_rank(models_for_tier_as_of.tier);
 END;
 COMMENT ON FUNCTION @extschema@.models_for_tier_as_of(text, timestamptz) IS 'What models_for_tier gave at that moment, by the history; exact but for transactions that were open then. Error 22023 for a name that is no tier.';

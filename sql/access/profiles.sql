@@ -260,10 +260,11 @@ DECLARE
 BEGIN
     wrong := CASE WHEN jsonb_typeof(tier_map) <> 'object' THEN tier_map::text WHEN tier_map = '{}' THEN '{}'
         ELSE (SELECT format('%s: %s', to_jsonb(e.key), e.value) FROM jsonb_each(tier_map) AS e
-              WHERE e.value NOT IN ('"free"', '"pro"', '"enterprise"') ORDER BY e.key LIMIT 1) END;
+              WHERE e.value <> ALL (SELECT to_jsonb(t) FROM unnest(@extschema@._model_access_tiers()) AS t) ORDER BY e.key LIMIT 1) END;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'invalid tier_map: %', wrong
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It is a JSON object; each key is a name in the tier column, each value free, pro or enterprise.',
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is a JSON object; each key is a name in the tier column, each value one of the tiers: %s.',
+                      array_to_string(@extschema@._model_access_tiers(), ', ')),
                   HINT = 'As in tier_map => ''{"BASIC": "free", "MAX": "pro"}''; NULL where the column holds the names of the tiers.';
     END IF;
 END
@@ -276,7 +277,7 @@ BEGIN ATOMIC
     SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
     FROM @extschema@._model_access_bound AS b
     JOIN pg_enum AS e ON e.enumtypid = @extschema@._model_access_column_type(b.profiles::oid, b.tier_number)
-    HAVING NOT bool_or(CASE WHEN b.tier_map IS NULL THEN e.enumlabel IN ('free', 'pro', 'enterprise') ELSE b.tier_map ? e.enumlabel::text END);
+    HAVING NOT bool_or(CASE WHEN b.tier_map IS NULL THEN e.enumlabel = ANY (@extschema@._model_access_tiers()) ELSE b.tier_map ? e.enumlabel::text END);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_enum_without_tier() IS 'Internal. The labels of the enum in the bound tier column where none of them is a tier; NULL where one is, or the column is no enum.';
 

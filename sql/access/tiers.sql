@@ -1,22 +1,74 @@
--- Where callers read. One rule: a model is visible while it is active and listed, in the tiers that are flagged; an alias
--- only while the model that it stands for is not banned.
+-- The tiers, and where callers read. One rule: a model is visible while it is active and listed, in its own tier and in those
+-- above; an alias only while the model that it stands for is not banned. Each list of tiers is here but for the columns of
+-- model_access and of model_access_rule, and the triggers in core/decision.sql.
+
+CREATE FUNCTION @extschema@._model_access_tiers() RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY['free', 'pro', 'enterprise'];
+COMMENT ON FUNCTION @extschema@._model_access_tiers() IS 'Internal. The tiers, lowest first; each is a flag is_<tier> of a model.';
+
+CREATE FUNCTION @extschema@._model_access_rank(tier text) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- CASE, since it may be computed for every model
+RETURN CASE tier WHEN 'free' THEN 1 WHEN 'pro' THEN 2 WHEN 'enterprise' THEN 3 END;
+COMMENT ON FUNCTION @extschema@._model_access_rank(text) IS
+    'Internal. The rank of a tier, 1 for the lowest; NULL for a name that is not a tier.';
+
+CREATE FUNCTION @extschema@._model_access_rank(model @extschema@.model_access) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (model).is_free THEN 1 WHEN (model).is_pro THEN 2 WHEN (model).is_enterprise THEN 3 END;
+COMMENT ON FUNCTION @extschema@._model_access_rank(@extschema@.model_access) IS
+    'Internal. The rank of the lowest tier that holds a model; NULL for a model in no tier.';
+
+CREATE FUNCTION @extschema@._model_access_tiers_of(model @extschema@.model_access) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN array_remove(ARRAY[CASE WHEN (model).is_free THEN 'free' END, CASE WHEN (model).is_pro THEN 'pro' END,
+    CASE WHEN (model).is_enterprise THEN 'enterprise' END], NULL);
+COMMENT ON FUNCTION @extschema@._model_access_tiers_of(@extschema@.model_access) IS
+    'Internal. The tiers whose flags are set for a model.';
+
+CREATE FUNCTION @extschema@._model_access_flags() RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT 'is_' || t.tier FROM unnest(@extschema@._model_access_tiers()) WITH ORDINALITY AS t(tier, rank) ORDER BY t.rank);
+COMMENT ON FUNCTION @extschema@._model_access_flags() IS 'Internal. The columns that hold the flags of the tiers, in their order.';
+
+CREATE FUNCTION @extschema@._model_access_flagged(flags jsonb) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(
+    SELECT t.tier FROM unnest(@extschema@._model_access_tiers()) WITH ORDINALITY AS t(tier, rank)
+    WHERE (flags ->> ('is_' || t.tier))::boolean ORDER BY t.rank);
+COMMENT ON FUNCTION @extschema@._model_access_flagged(jsonb) IS
+    'Internal. The tiers whose flags are set in a row, which is given as JSON.';
+
+CREATE FUNCTION @extschema@._model_access_flags_of(tiers text[]) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT jsonb_object_agg('is_' || t.tier, t.tier = ANY (_model_access_flags_of.tiers))
+    FROM unnest(@extschema@._model_access_tiers()) AS t(tier);
+END;
+COMMENT ON FUNCTION @extschema@._model_access_flags_of(text[]) IS
+    'Internal. Every flag of a model that is in just these tiers, as columns in JSON.';
 
 CREATE VIEW @extschema@._model_access_active AS
 SELECT
     model_id, name, description, provider, context_length, max_completion_tokens, input_modalities, output_modalities,
     supported_parameters, pricing, prompt_usd_per_million, completion_usd_per_million, expires_on,
-    is_free, is_pro, is_enterprise
+    -- not the function: a role that was granted a view alone could not call it
+    CASE WHEN is_free THEN 1 WHEN is_pro THEN 2 WHEN is_enterprise THEN 3 END AS rank
 FROM @extschema@.model_access
 WHERE status = 'active' AND missing_since IS NULL AND NOT target_disabled;
-COMMENT ON VIEW @extschema@._model_access_active IS 'Internal. Every model that is active and listed, with its tier flags; no alias of a model that is disabled. It chooses rows for convenience, not for secrecy.';
+COMMENT ON VIEW @extschema@._model_access_active IS
+    'Internal. Every model that is active and listed, with its rank; no alias of a model that is disabled.';
 
 CREATE VIEW @extschema@.model_access_visible AS
 SELECT
     model_id, name, description, provider, context_length, max_completion_tokens, input_modalities, output_modalities,
     supported_parameters, pricing, prompt_usd_per_million, completion_usd_per_million, expires_on
 FROM @extschema@._model_access_active
-WHERE is_free OR is_pro OR is_enterprise;
-COMMENT ON VIEW @extschema@.model_access_visible IS 'Every model that is visible in at least one tier; its row type is what models_for_tier returns.';
+WHERE rank IS NOT NULL;
+COMMENT ON VIEW @extschema@.model_access_visible IS
+    'Every model that is visible in at least one tier; its row type is what models_for_tier returns.';
 COMMENT ON COLUMN @extschema@.model_access_visible.model_id IS 'Upstream id, exact: what a request to OpenRouter names.';
 COMMENT ON COLUMN @extschema@.model_access_visible.name IS 'Name for people.';
 COMMENT ON COLUMN @extschema@.model_access_visible.description IS 'Upstream description, cut short by upstream.';
@@ -31,43 +83,46 @@ COMMENT ON COLUMN @extschema@.model_access_visible.prompt_usd_per_million IS 'US
 COMMENT ON COLUMN @extschema@.model_access_visible.completion_usd_per_million IS 'USD per million completion tokens; NULL = variable or unknown.';
 COMMENT ON COLUMN @extschema@.model_access_visible.expires_on IS 'After this day the model may leave the list.';
 
-CREATE FUNCTION @extschema@._model_access_tier(tier text) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+CREATE FUNCTION @extschema@._model_access_shown(model @extschema@._model_access_active) RETURNS SETOF @extschema@.model_access_visible
+-- becomes part of the statement that calls it; PostgreSQL compares the columns with those of the view
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+BEGIN ATOMIC
+    SELECT
+        (model).model_id, (model).name, (model).description, (model).provider, (model).context_length,
+        (model).max_completion_tokens, (model).input_modalities, (model).output_modalities, (model).supported_parameters,
+        (model).pricing, (model).prompt_usd_per_million, (model).completion_usd_per_million, (model).expires_on;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_shown(@extschema@._model_access_active) IS
+    'Internal. What callers see of an active model: one row.';
+
+CREATE FUNCTION @extschema@._model_access_unknown_tier(tier text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF tier OPERATOR(pg_catalog.=) ANY (ARRAY['free', 'pro', 'enterprise']) THEN
-        RETURN tier;
-    ELSIF tier IS NULL THEN
-        RETURN NULL;
-    END IF;
     RAISE EXCEPTION 'unknown tier "%"', tier
-        USING ERRCODE = 'invalid_parameter_value', HINT = 'The tiers are free, pro and enterprise.';
+        USING ERRCODE = 'invalid_parameter_value',
+              HINT = format('The tiers are %s.',
+                  regexp_replace(array_to_string(@extschema@._model_access_tiers(), ', '), ', ([^,]*)$', ' and \1'));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_tier(text) IS 'Internal. The tier itself; NULL for NULL; error 22023 for a name that is no tier.';
+COMMENT ON FUNCTION @extschema@._model_access_unknown_tier(text) IS 'Internal. Raises error 22023 for a name that is not a tier.';
 
-CREATE FUNCTION @extschema@._model_access_in_tier(tier text, is_free boolean, is_pro boolean, is_enterprise boolean)
-RETURNS boolean
+CREATE FUNCTION @extschema@._model_access_tier(tier text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE tier
-    WHEN 'free' THEN is_free
-    WHEN 'pro' THEN is_free OR is_pro
-    WHEN 'enterprise' THEN is_free OR is_pro OR is_enterprise
-    ELSE false
-END;
-COMMENT ON FUNCTION @extschema@._model_access_in_tier(text, boolean, boolean, boolean) IS 'Internal. Whether a model with these flags is in the tier; tiers are cumulative, and an unknown tier or NULL holds nothing.';
+RETURN CASE WHEN tier IS NULL OR tier = ANY (@extschema@._model_access_tiers()) THEN tier
+            ELSE @extschema@._model_access_unknown_tier(tier) END;
+COMMENT ON FUNCTION @extschema@._model_access_tier(text) IS
+    'Internal. The tier itself; NULL for NULL; error 22023 for a name that is not a tier.';
 
 CREATE FUNCTION @extschema@.models_for_tier(tier text) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT
-        m.model_id, m.name, m.description, m.provider, m.context_length, m.max_completion_tokens, m.input_modalities,
-        m.output_modalities, m.supported_parameters, m.pricing, m.prompt_usd_per_million, m.completion_usd_per_million,
-        m.expires_on
-    FROM @extschema@._model_access_active AS m
+    SELECT v.*
+    FROM @extschema@._model_access_active AS m CROSS JOIN LATERAL @extschema@._model_access_shown(m) AS v
     WHERE @extschema@._model_access_tier(models_for_tier.tier) IS NOT NULL
-      AND @extschema@._model_access_in_tier(models_for_tier.tier, m.is_free, m.is_pro, m.is_enterprise);
+      AND m.rank <= @extschema@._model_access_rank(models_for_tier.tier);
 END;
-COMMENT ON FUNCTION @extschema@.models_for_tier(text) IS 'Every model visible in a tier: free, pro (free and pro) or enterprise (all three); no alias of a model that is disabled. NULL gives no row, another name error 22023. Inlines to the plain query.';
+COMMENT ON FUNCTION @extschema@.models_for_tier(text) IS
+    'Lists the models of a tier and of every lower tier; no row for NULL.';
 
 CREATE FUNCTION @extschema@.model_allowed(tier text, model_id text) RETURNS boolean
 -- PL/pgSQL for its cached plan; no SET, which would cost more than the probe
@@ -75,7 +130,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
     PERFORM FROM @extschema@._model_access_active AS m
     WHERE m.model_id OPERATOR(pg_catalog.=) model_allowed.model_id
-      AND @extschema@._model_access_in_tier(model_allowed.tier, m.is_free, m.is_pro, m.is_enterprise);
+      AND m.rank OPERATOR(pg_catalog.<=) @extschema@._model_access_rank(model_allowed.tier);
     IF NOT FOUND THEN
         -- or because there is no such tier
         tier := @extschema@._model_access_tier(tier);
@@ -83,43 +138,5 @@ BEGIN
     RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_allowed(text, text) IS 'Whether a tier may use a model: the rule of models_for_tier for one exact id. Never NULL; error 22023 for a name that is no tier.';
-
-CREATE FUNCTION @extschema@._model_access_reason(tier text, model_id text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT coalesce((
-        SELECT CASE
-            WHEN m.status = 'disabled' THEN concat_ws(' ', 'disabled', 'by ' || m.reviewed_by, 'on ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
-            WHEN m.missing_since IS NOT NULL THEN 'left the catalogue on ' || to_char(m.missing_since, 'YYYY-MM-DD')
-            WHEN m.status = 'new' THEN 'waits for review since ' || to_char(coalesce(
-                (SELECT max(h.at) FROM @extschema@.model_access_history AS h
-                 WHERE h.model_id = m.model_id AND h.new ->> 'status' = 'new'),
-                m.first_seen_at), 'YYYY-MM-DD')
-            WHEN m.status = 'inactive' THEN concat_ws(' ', 'inactive', 'by ' || m.reviewed_by, 'since ' || to_char(m.reviewed_at, 'YYYY-MM-DD'))
-            WHEN m.target_disabled THEN format(CASE
-                WHEN EXISTS (SELECT FROM @extschema@.model_access AS t WHERE t.model_id = m.alias_of AND t.target_disabled
-                    AND t.status <> 'disabled') THEN 'its target %s stands for a model that is disabled'
-                ELSE 'its target %s is disabled' END, m.alias_of)
-            WHEN _model_access_reason.tier IS NULL THEN 'no tier'
-            WHEN @extschema@._model_access_in_tier(_model_access_reason.tier, m.is_free, m.is_pro, m.is_enterprise)
-                THEN 'in tier ' || _model_access_reason.tier
-            ELSE 'not in tier ' || _model_access_reason.tier
-        END
-        FROM @extschema@.model_access AS m WHERE m.model_id = _model_access_reason.model_id),
-        CASE WHEN EXISTS (
-            SELECT FROM @extschema@.model_access AS m
-            WHERE m.model_id = regexp_replace(_model_access_reason.model_id, ':[^:]*$', ''))
-        THEN 'not in the catalogue; a model''s suffix is part of its id'
-        ELSE 'not in the catalogue' END);
-END;
-COMMENT ON FUNCTION @extschema@._model_access_reason(text, text) IS 'Internal. Why a model is or is not visible in a tier.';
-
-CREATE FUNCTION @extschema@.model_access_explain(tier text, model_id text, OUT allowed boolean, OUT reason text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    allowed := @extschema@.model_allowed(tier, model_id);
-    reason := @extschema@._model_access_reason(tier, model_id);
-END
-$$;
-COMMENT ON FUNCTION @extschema@.model_access_explain(text, text) IS 'Whether a tier may use a model, and why, in one line for people. Error 22023 for a name that is no tier.';
+COMMENT ON FUNCTION @extschema@.model_allowed(text, text) IS
+    'Whether a tier may use a model: the rule of models_for_tier for one exact id; never NULL.';

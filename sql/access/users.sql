@@ -13,7 +13,7 @@ CREATE FUNCTION @extschema@._model_access_user(user_id text) RETURNS TABLE (user
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT l.found[1],
-        CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2] WHEN l.found[2] IN ('free', 'pro', 'enterprise') THEN l.found[2] END
+        CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2] WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END
     FROM (
         -- as in _model_access_bound, without what it takes to set up all that a restore needs
         SELECT b.tier_map, CASE WHEN b.profiles::oid = b.table_id
@@ -25,19 +25,20 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and the tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier; no row where no table is bound.';
 
-CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@._model_access_active
+CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- deny beats allow: false if any denies, NULL if none says anything
-    SELECT m.* FROM @extschema@._model_access_active AS m
+    SELECT v.* FROM @extschema@._model_access_active AS m
     LEFT JOIN (
         SELECT o.model_id, bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
         WHERE o.user_id = _model_access_for.user_key GROUP BY o.model_id) AS model ON model.model_id = m.model_id
     LEFT JOIN (
         SELECT o.provider, bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
         WHERE o.user_id = _model_access_for.user_key GROUP BY o.provider) AS provider ON provider.provider = m.provider
+    CROSS JOIN LATERAL @extschema@._model_access_shown(m) AS v
     WHERE coalesce(model.allowed AND provider.allowed, model.allowed, provider.allowed,
-                   @extschema@._model_access_in_tier(_model_access_for.tier, m.is_free, m.is_pro, m.is_enterprise));
+                   m.rank <= @extschema@._model_access_rank(_model_access_for.tier));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_for(text, text) IS 'Internal. Every model that a user with this key and tier may use.';
 
@@ -53,11 +54,7 @@ BEGIN
         RETURN QUERY SELECT * FROM @extschema@.models_for_tier(u.tier);
         RETURN;
     END IF;
-    RETURN QUERY
-        SELECT m.model_id, m.name, m.description, m.provider, m.context_length, m.max_completion_tokens, m.input_modalities,
-            m.output_modalities, m.supported_parameters, m.pricing, m.prompt_usd_per_million, m.completion_usd_per_million,
-            m.expires_on
-        FROM @extschema@._model_access_for(u.user_key, u.tier) AS m;
+    RETURN QUERY SELECT * FROM @extschema@._model_access_for(u.user_key, u.tier);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.models_for_user(text) IS 'Every model that a user may use: those of the tier in the bound profiles, with the user''s overrides. No row for a user that is not known, or where no table is bound.';
@@ -72,7 +69,7 @@ BEGIN
          WHERE o.user_id = u.user_key AND (o.model_id = m.model_id OR o.provider = m.provider)
          -- deny first
          ORDER BY o.allowed LIMIT 1),
-        @extschema@._model_access_in_tier(u.tier, m.is_free, m.is_pro, m.is_enterprise));
+        m.rank <= @extschema@._model_access_rank(u.tier));
     RETURN FOUND;
 END
 $$;

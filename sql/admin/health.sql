@@ -20,8 +20,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'p
     SELECT 'tiers', count(t.tier) = 0, coalesce('no model is left in tier ' || string_agg(t.tier, ', ' ORDER BY t.tier), 'no tier has lost its last model')
     FROM (
         SELECT f.tier FROM @extschema@.model_access AS m
-        CROSS JOIN LATERAL (VALUES ('free', m.is_free OR m.free_revoked_at IS NOT NULL), ('pro', m.is_pro), ('enterprise', m.is_enterprise)) AS f(tier, is_in)
-        WHERE f.is_in AND (m.status = 'active' OR m.status_before_missing = 'active' OR m.price_guarded_at IS NOT NULL)
+        CROSS JOIN LATERAL unnest(@extschema@._model_access_tiers_of(m) || CASE WHEN m.free_revoked_at IS NOT NULL
+            THEN '{free}'::text[] END) AS f(tier)
+        WHERE (m.status = 'active' OR m.status_before_missing = 'active' OR m.price_guarded_at IS NOT NULL)
         GROUP BY f.tier
         HAVING NOT bool_or(m.status = 'active' AND m.missing_since IS NULL AND (f.tier <> 'free' OR m.is_free))) AS t
 $$;

@@ -2,18 +2,18 @@
 
 CREATE VIEW @extschema@._model_access_waiting AS
 SELECT * FROM (
-    SELECT m.*, s.expiry_notice, p.tiers AS proposed, p.changed_at AS rule_changed_at, CASE
+    SELECT m.*, s.expiry_notice, p.proposed, p.changed_at AS rule_changed_at, CASE
         WHEN m.status = 'inactive' THEN 'left'
         WHEN m.free_revoked_at IS NOT NULL THEN 'free_revoked'
         WHEN m.status = 'active' AND m.reviewed_at IS NOT NULL AND m.alias_of IS DISTINCT FROM m.reviewed_alias_of THEN 'alias_moved'
-        WHEN m.status = 'active' AND p.tiers IS NOT NULL THEN 'ban_proposed'
+        WHEN m.status = 'active' AND p.proposed IS NOT NULL THEN 'ban_proposed'
         WHEN m.status = 'new' AND m.returned_at IS NOT NULL THEN 'returned'
         WHEN m.price_guarded_at IS NOT NULL THEN 'price_up'
         WHEN m.reviewed_at IS NOT NULL AND s.price_alert IS NOT NULL AND m.highest_prices IS DISTINCT FROM m.reviewed_highest_prices
             AND @extschema@._model_access_is_above(m.highest_prices, m.reviewed_highest_prices, s.price_alert) THEN 'price_up'
         WHEN m.status = 'new' THEN 'new'
         WHEN m.expires_on <= current_date + s.expiry_notice THEN 'expiring'
-        WHEN NOT (m.is_free OR m.is_pro OR m.is_enterprise) THEN 'active_without_tier'
+        WHEN @extschema@._model_access_rank(m) IS NULL THEN 'active_without_tier'
         END AS reason
     FROM @extschema@.model_access AS m
     CROSS JOIN (SELECT
@@ -149,6 +149,8 @@ COMMENT ON FUNCTION @extschema@._model_access_confirm(text[]) IS 'Internal. What
 CREATE FUNCTION @extschema@._model_access_accept(model_ids text[])
 RETURNS TABLE (model_id text, tiers text, rule text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    accepted jsonb;
 BEGIN
     -- what is checked is what is written: no ban and no other rule falls in between
     PERFORM @extschema@._model_access_lock();
@@ -156,16 +158,16 @@ BEGIN
     PERFORM @extschema@._model_access_check_ids(model_ids,
         ARRAY(SELECT w.model_id FROM @extschema@._model_access_waiting AS w WHERE w.proposed IS NOT NULL),
         'no rule proposes anything for'::text, 'model_access_review shows what waits and what is proposed.'::text);
+    accepted := (SELECT coalesce(jsonb_agg(to_jsonb(p)), '[]') FROM @extschema@._model_access_proposal AS p
+                 WHERE p.model_id = ANY (model_ids));
+    -- model_access_decide fills in the rest; a ban leaves the tiers as they are
+    PERFORM @extschema@._model_access_update((
+        SELECT jsonb_agg(jsonb_build_object('model_id', p.model_id, 'status', p.status,
+                'reviewed_at', clock_timestamp(), 'reviewed_by', NULL, 'reviewed_rule', p.rule)
+            || CASE p.status WHEN 'active' THEN @extschema@._model_access_flags_of(p.tiers) ELSE '{}' END)
+        FROM jsonb_to_recordset(accepted) AS p(model_id text, status text, tiers text[], rule text)));
     RETURN QUERY
-        -- model_access_decide fills in the rest; a ban leaves the tiers as they are
-        UPDATE @extschema@.model_access AS m
-        SET status = p.status, is_free = CASE p.status WHEN 'active' THEN p.is_free ELSE m.is_free END,
-            is_pro = CASE p.status WHEN 'active' THEN p.is_pro ELSE m.is_pro END,
-            is_enterprise = CASE p.status WHEN 'active' THEN p.is_enterprise ELSE m.is_enterprise END,
-            reviewed_at = clock_timestamp(), reviewed_by = NULL, reviewed_rule = p.rule
-        FROM @extschema@._model_access_proposal AS p
-        WHERE p.model_id = m.model_id AND m.model_id = ANY (model_ids)
-        RETURNING m.model_id, p.tiers, p.rule;
+        SELECT p.model_id, p.proposed, p.rule FROM jsonb_to_recordset(accepted) AS p(model_id text, proposed text, rule text);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_accept(text[]) IS 'Internal. What model_access_accept does.';

@@ -34,20 +34,23 @@ COMMENT ON COLUMN @extschema@.model_access_rule.created_at IS 'When it was made;
 
 CREATE FUNCTION @extschema@._model_access_check_rule() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- not a function: a role that was granted INSERT alone could not call it
+    has_tier CONSTANT boolean := NEW.is_free OR NEW.is_pro OR NEW.is_enterprise;
 BEGIN
     IF NEW.status NOT IN ('active', 'disabled') THEN
         RAISE EXCEPTION 'invalid status "%" of rule %', NEW.status, NEW.position
             USING ERRCODE = 'check_violation', HINT = 'disabled proposes a ban; NULL or active proposes the tiers that are flagged.';
-    ELSIF NEW.status = 'disabled' AND (NEW.is_free OR NEW.is_pro OR NEW.is_enterprise) THEN
+    ELSIF NEW.status = 'disabled' AND has_tier THEN
         RAISE EXCEPTION 'rule % proposes a ban and a tier', NEW.position
-            USING ERRCODE = 'check_violation', HINT = 'A rule with status disabled takes no is_free, is_pro or is_enterprise.';
+            USING ERRCODE = 'check_violation', HINT = 'Leave the flags of all tiers false where status is disabled.';
     ELSIF NEW.status = 'disabled' AND NEW.max_usd_per_million IS NOT NULL THEN
         RAISE EXCEPTION 'rule % proposes a ban up to a price', NEW.position
             USING ERRCODE = 'check_violation', DETAIL = 'It would ban what is cheap, and leave what is dear or unknown.',
                   HINT = 'Leave max_usd_per_million NULL where status is disabled.';
-    ELSIF NEW.status IS DISTINCT FROM 'disabled' AND NOT (NEW.is_free OR NEW.is_pro OR NEW.is_enterprise) THEN
+    ELSIF NEW.status IS DISTINCT FROM 'disabled' AND NOT has_tier THEN
         RAISE EXCEPTION 'rule % proposes no tier and no ban', NEW.position
-            USING ERRCODE = 'check_violation', HINT = 'Set is_free, is_pro or is_enterprise; or status to disabled for a ban.';
+            USING ERRCODE = 'check_violation', HINT = 'Set the flag of a tier, such as is_pro, or set status to disabled for a ban.';
     ELSIF NEW.max_usd_per_million < 0 OR NEW.max_usd_per_million IN ('NaN', 'Infinity') THEN
         RAISE EXCEPTION 'max_usd_per_million of rule % is not a price', NEW.position
             USING ERRCODE = 'check_violation', HINT = 'It is in US dollars per million tokens; NULL for any price.';
@@ -141,9 +144,8 @@ COMMENT ON TRIGGER model_access_record_truncate ON @extschema@.model_access_rule
 
 CREATE VIEW @extschema@._model_access_proposal AS
 SELECT DISTINCT ON (m.model_id)
-    m.model_id, coalesce(r.status, 'active') AS status, r.is_free, r.is_pro, r.is_enterprise,
-    CASE WHEN r.status = 'disabled' THEN 'disabled' ELSE concat_ws(',', CASE WHEN r.is_free THEN 'free' END,
-        CASE WHEN r.is_pro THEN 'pro' END, CASE WHEN r.is_enterprise THEN 'enterprise' END) END AS tiers,
+    m.model_id, coalesce(r.status, 'active') AS status, f.tiers,
+    CASE WHEN r.status = 'disabled' THEN 'disabled' ELSE array_to_string(f.tiers, ',') END AS proposed,
     concat_ws(' ', r.position, r.pattern, r.provider, '<= ' || r.max_usd_per_million,
         CASE WHEN r.per_use AND r.max_usd_per_million IS NOT NULL THEN 'per use' END, r.modality) AS rule, r.changed_at
 FROM @extschema@.model_access AS m
@@ -161,5 +163,6 @@ JOIN @extschema@.model_access_rule AS r
         -- a router or an alias reaches other models, so nobody knows what would be approved
         AND m.upstream #>> '{architecture,tokenizer}' IS DISTINCT FROM 'Router' AND m.model_id NOT LIKE '~%' AND m.alias_of IS NULL
     END
+CROSS JOIN LATERAL (SELECT @extschema@._model_access_flagged(to_jsonb(r)) AS tiers) AS f
 ORDER BY m.model_id, coalesce(r.status, 'active') <> 'disabled', r.position;
 COMMENT ON VIEW @extschema@._model_access_proposal IS 'Internal. For each new model the first rule that matches, a ban before all others, and for each active one a ban; tiers never for a router or an alias.';

@@ -396,28 +396,13 @@ COMMENT ON FUNCTION @extschema@._model_access_undo_others(jsonb) IS 'Internal. A
 CREATE FUNCTION @extschema@._model_access_undo_write(plan jsonb, after bigint) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    UPDATE @extschema@.model_access AS m
-    SET status = n.status, status_before_missing = n.status_before_missing,
-        is_free = n.is_free, is_pro = n.is_pro, is_enterprise = n.is_enterprise, note = n.note,
-        -- the stamp of somebody else's review stays, with what it saw; but now somebody decided otherwise
-        reviewed_at = CASE WHEN p.columns ? 'reviewed_at' THEN n.reviewed_at ELSE clock_timestamp() END,
-        reviewed_by = CASE WHEN p.columns ? 'reviewed_at' THEN n.reviewed_by ELSE @extschema@._model_access_actor() END,
-        reviewed_rule = n.reviewed_rule, reviewed_pricing = n.reviewed_pricing,
-        reviewed_prompt_usd_per_million = n.reviewed_prompt_usd_per_million,
-        reviewed_completion_usd_per_million = n.reviewed_completion_usd_per_million,
-        reviewed_is_free_of_charge = n.reviewed_is_free_of_charge, reviewed_highest_prices = n.reviewed_highest_prices,
-        reviewed_alias_of = n.reviewed_alias_of,
-        returned_at = n.returned_at, free_revoked_at = n.free_revoked_at, tiers_before = n.tiers_before,
-        price_guarded_at = n.price_guarded_at
+    SELECT @extschema@._model_access_update(jsonb_agg(
+        -- the stamp of somebody else's review stays, with what it saw; but now somebody decided otherwise; a note is no decision
+        CASE WHEN p.columns ? 'reviewed_at' OR p.columns - 'note' = '{}' THEN '{}'
+             ELSE jsonb_build_object('reviewed_at', clock_timestamp(), 'reviewed_by', @extschema@._model_access_actor()) END
+        || p.columns || jsonb_build_object('model_id', p.model_id)))
     FROM jsonb_to_recordset(plan) AS p(kind text, model_id text, columns jsonb)
-    JOIN @extschema@.model_access AS present ON present.model_id = p.model_id
-    CROSS JOIN LATERAL jsonb_populate_record(present, p.columns) AS n
-    WHERE p.kind = 'model' AND p.columns - 'note' <> '{}' AND m.model_id = p.model_id;
-
-    -- a note is no decision
-    UPDATE @extschema@.model_access AS m SET note = p.columns ->> 'note'
-    FROM jsonb_to_recordset(plan) AS p(kind text, model_id text, columns jsonb)
-    WHERE p.kind = 'model' AND p.columns ? 'note' AND p.columns - 'note' = '{}' AND m.model_id = p.model_id;
+    WHERE p.kind = 'model' AND p.columns <> '{}';
 
     -- under the lock nobody else writes rows of models
     UPDATE @extschema@.model_access_history AS h SET undo_of = p.ids

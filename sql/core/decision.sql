@@ -1,4 +1,39 @@
--- A plain UPDATE that changes status or a tier flag is a decision; this records who took it, when, and at which price.
+-- A plain UPDATE that changes status or a flag of a tier is a decision; this records who took it, when, and at which price.
+
+CREATE FUNCTION @extschema@._model_access_decided_columns() RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN ARRAY['status', 'note'] || @extschema@._model_access_flags();
+COMMENT ON FUNCTION @extschema@._model_access_decided_columns() IS 'Internal. The columns of model_access that admins write.';
+
+CREATE FUNCTION @extschema@._model_access_decision(model @extschema@.model_access) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN ARRAY[(model).status, (model).is_free::text, (model).is_pro::text, (model).is_enterprise::text];
+COMMENT ON FUNCTION @extschema@._model_access_decision(@extschema@.model_access) IS
+    'Internal. What is decided about a model: two rows with another decision differ here.';
+
+CREATE FUNCTION @extschema@._model_access_owner_writes_columns() RETURNS trigger
+-- runs as whoever writes the row, and so knows who it is
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- not the function: a role that was granted UPDATE alone could not call it
+    admins CONSTANT text[] := '{status,note,is_free,is_pro,is_enterprise}';
+BEGIN
+    IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE')
+        AND to_jsonb(NEW) - admins <> to_jsonb(OLD) - admins THEN
+        RAISE EXCEPTION 'permission denied to change what a sync writes of model "%"', OLD.model_id
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = format('Only the owner of model_access writes columns other than %s.', array_to_string(admins, ', ')),
+                  HINT = 'Leave the other columns as they are.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_owner_writes_columns() IS 'Internal. Trigger function: refuses to change upstream and bookkeeping columns for anybody but the owner.';
+
+-- before model_access_decide, by the order of their names
+CREATE TRIGGER model_access_columns BEFORE UPDATE ON @extschema@.model_access
+    FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_owner_writes_columns();
+COMMENT ON TRIGGER model_access_columns ON @extschema@.model_access IS 'Only the owner writes what a sync writes.';
 
 CREATE FUNCTION @extschema@._model_access_actor() RETURNS text
 LANGUAGE sql STABLE
@@ -8,10 +43,18 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_actor() IS 'Internal. The role in effect, also inside SECURITY DEFINER functions.';
 
+CREATE FUNCTION @extschema@._model_access_stamp_columns() RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN ARRAY['reviewed_at', 'reviewed_by', 'reviewed_rule', 'reviewed_pricing', 'reviewed_prompt_usd_per_million',
+    'reviewed_completion_usd_per_million', 'reviewed_is_free_of_charge', 'reviewed_highest_prices', 'reviewed_alias_of',
+    'returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at'];
+COMMENT ON FUNCTION @extschema@._model_access_stamp_columns() IS
+    'Internal. The columns that _model_access_decide writes with every decision.';
+
 CREATE FUNCTION @extschema@._model_access_decide() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NEW.status IS NULL OR NEW.is_free IS NULL OR NEW.is_pro IS NULL OR NEW.is_enterprise IS NULL THEN
+    IF array_position(@extschema@._model_access_decision(NEW), NULL) IS NOT NULL THEN
         RAISE EXCEPTION 'status and tiers of model "%" must not be null', NEW.model_id
             USING ERRCODE = 'not_null_violation', HINT = 'From a list with gaps, use coalesce(w.status, m.status).';
     ELSIF NEW.status NOT IN ('new', 'active', 'inactive', 'disabled') THEN
@@ -100,7 +143,7 @@ BEGIN
         array_agg(n.model_id) FILTER (WHERE NOT d.changed AND NOT d.kept)
     INTO unstamped, reverted, untouched
     FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id CROSS JOIN LATERAL (SELECT
-        (n.status, n.is_free, n.is_pro, n.is_enterprise) IS DISTINCT FROM (o.status, o.is_free, o.is_pro, o.is_enterprise),
+        @extschema@._model_access_decision(n) IS DISTINCT FROM @extschema@._model_access_decision(o),
         n.reviewed_at IS DISTINCT FROM o.reviewed_at,
         n.status_before_missing IS DISTINCT FROM o.status_before_missing) AS d(changed, stamped, kept)
     WHERE n.last_run_id IS NOT DISTINCT FROM o.last_run_id;
@@ -116,14 +159,10 @@ BEGIN
     END IF;
     PERFORM set_config('_model_access.named', '', true);
     IF reverted IS NOT NULL THEN
-        UPDATE @extschema@.model_access AS m
-        SET reviewed_at = o.reviewed_at, reviewed_by = o.reviewed_by, reviewed_rule = o.reviewed_rule,
-            reviewed_pricing = o.reviewed_pricing, reviewed_prompt_usd_per_million = o.reviewed_prompt_usd_per_million,
-            reviewed_completion_usd_per_million = o.reviewed_completion_usd_per_million,
-            reviewed_is_free_of_charge = o.reviewed_is_free_of_charge, reviewed_highest_prices = o.reviewed_highest_prices,
-            reviewed_alias_of = o.reviewed_alias_of, returned_at = o.returned_at, free_revoked_at = o.free_revoked_at,
-            tiers_before = o.tiers_before, price_guarded_at = o.price_guarded_at
-        FROM old_rows AS o WHERE m.model_id = o.model_id AND o.model_id = ANY (reverted);
+        PERFORM @extschema@._model_access_update((
+            SELECT jsonb_agg((SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(to_jsonb(o)) AS c
+                WHERE c.key = ANY ('model_id'::text || @extschema@._model_access_stamp_columns())))
+            FROM old_rows AS o WHERE o.model_id = ANY (reverted)));
     END IF;
     IF untouched IS NOT NULL THEN
         waiting := (SELECT count(*) FROM @extschema@._model_access_waiting AS w WHERE w.model_id = ANY (untouched));

@@ -13,13 +13,14 @@ BEGIN ATOMIC
             WHEN c.change ->> 'missing_since' IS NOT NULL THEN 'missing'
             WHEN c.change ? 'missing_since' THEN 'return'
             WHEN c.change ->> 'free_revoked_at' IS NOT NULL THEN 'free_revoked'
-            WHEN c.change ->> 'status' = 'active' OR c.change -> 'is_free' = 'true' THEN 'give_back'
+            WHEN c.change ->> 'status' = 'active' OR c.change -> 'free_revoked_at' = 'null' THEN 'give_back'
             WHEN c.change ? 'status' THEN 'review'
             ELSE 'change'
         END,
         m.model_id,
         (SELECT coalesce(jsonb_object_agg(is_now.key, jsonb_build_object('old', is_now.value, 'new', would.value)), '{}')
-         FROM jsonb_each(to_jsonb(jsonb_populate_record(m, c.change)) - '{upstream,fingerprint}'::text[]) AS would
+         FROM jsonb_each(to_jsonb(jsonb_populate_record(
+                m, c.change || @extschema@._model_access_flags_after(m, c.change))) - '{upstream,fingerprint}'::text[]) AS would
          JOIN jsonb_each(to_jsonb(m)) AS is_now ON is_now.key = would.key
          WHERE is_now.value <> would.value)
     FROM jsonb_array_elements(plan -> 'update') AS c(change)

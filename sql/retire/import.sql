@@ -20,10 +20,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT v.user_id, v.model_id, v.provider, bool_and(v.allowed) AS allowed FROM @extschema@.model_access_override AS v
         WHERE v.expires_at IS NULL OR v.expires_at > clock_timestamp() GROUP BY v.user_id, v.model_id, v.provider)
     SELECT h.id, CASE WHEN h.list IS NULL THEN h.model_id END, coalesce(h.list, CASE WHEN m.model_id IS NULL THEN 'unknown' WHEN m.missing_since IS NOT NULL THEN 'left the catalogue' ELSE m.status END),
-        CASE WHEN m.is_free THEN 'free' WHEN m.is_pro THEN 'pro' WHEN m.is_enterprise THEN 'enterprise' END,
+        (@extschema@._model_access_tiers())[@extschema@._model_access_rank(m)],
         -- what cannot be read is a loss, and not nothing
         CASE WHEN h.list IS NOT NULL THEN h.list IN ('everything', 'not a model id')
-             ELSE NOT coalesce(least(o.allowed, p.allowed), @extschema@._model_access_in_tier(h.tier, a.is_free, a.is_pro, a.is_enterprise), false) OR a.model_id IS NULL END,
+             ELSE NOT coalesce(least(o.allowed, p.allowed), a.rank <= @extschema@._model_access_rank(h.tier), false) OR a.model_id IS NULL END,
         -- not what an admin has turned down, and not where there is a word on it that still counts
         h.list IS NULL AND h.id IS NOT NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL) AND o.allowed IS NULL AND p.allowed IS NULL
     FROM had AS h LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id

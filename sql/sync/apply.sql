@@ -14,17 +14,19 @@ BEGIN ATOMIC
                 ELSE to_json(nullif(s.value, 'off')::numeric)
             END)
             FROM @extschema@.model_access_settings AS s),
+        'tiers', @extschema@._model_access_tiers(),
         'complete_days', (
             SELECT coalesce(json_agg(DISTINCT (l.started_at AT TIME ZONE 'UTC')::date), '[]')
             FROM @extschema@.model_access_sync_log AS l WHERE l.complete),
         'rows', (
             SELECT coalesce(json_agg(r), '[]') FROM (
-                SELECT m.model_id, m.status, m.is_free, m.is_pro, m.is_enterprise, m.fingerprint, m.missing_since,
+                SELECT m.model_id, m.status, @extschema@._model_access_tiers_of(m) AS tiers, m.fingerprint, m.missing_since,
                     m.status_before_missing, m.highest_prices, m.reviewed_at, m.reviewed_highest_prices, m.absent_since,
                     m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at
                 FROM @extschema@.model_access AS m) AS r));
 END;
-COMMENT ON FUNCTION @extschema@._model_access_state() IS 'Internal. What a plan rests on: {"now", "settings", "complete_days", "rows"}. Intervals are in seconds.';
+COMMENT ON FUNCTION @extschema@._model_access_state() IS 
+    'Internal. What a plan rests on: {"now", "settings", "tiers", "complete_days", "rows"}, with intervals in seconds.';
 
 CREATE FUNCTION @extschema@._model_access_lock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -35,49 +37,34 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lock() IS 'Internal. Takes the lock under which a plan is made and applied.';
 
+CREATE FUNCTION @extschema@._model_access_flags_after(model @extschema@.model_access, change jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- a plan can take a tier, and give back the free tier where a guard took it, but never give one
+    SELECT CASE WHEN change ? 'tiers' THEN @extschema@._model_access_flags_of(ARRAY(
+        SELECT t.tier FROM jsonb_array_elements_text(change -> 'tiers') AS t(tier)
+        WHERE t.tier = ANY (@extschema@._model_access_tiers_of(model)) OR t.tier = 'free' AND (model).free_revoked_at IS NOT NULL))
+        ELSE '{}' END;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_flags_after(@extschema@.model_access, jsonb) IS
+    'Internal. The flags of a model as a change of a plan leaves them, as columns in JSON; {} where it leaves them alone.';
+
 CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    INSERT INTO @extschema@.model_access (
-        model_id, canonical_slug, name, description, provider, pricing, prompt_usd_per_million,
-        completion_usd_per_million, context_length, max_completion_tokens, input_modalities, output_modalities,
-        supported_parameters, expires_on, upstream, fingerprint, is_free_of_charge, highest_prices,
-        highest_usd_per_million, charges_per_use, alias_of, target_disabled, first_seen_at, changed_at, last_run_id)
-    SELECT
-        n.model_id, n.canonical_slug, n.name, n.description, n.provider, n.pricing, n.prompt_usd_per_million,
-        n.completion_usd_per_million, n.context_length, n.max_completion_tokens, n.input_modalities, n.output_modalities,
-        n.supported_parameters, n.expires_on, n.upstream, n.fingerprint, n.is_free_of_charge, n.highest_prices,
-        n.highest_usd_per_million, n.charges_per_use, n.alias_of,
-        EXISTS (SELECT FROM @extschema@.model_access AS t
-            WHERE t.model_id = n.alias_of AND (t.status = 'disabled' OR t.target_disabled)),
-        (plan ->> 'at')::timestamptz, (plan ->> 'at')::timestamptz, run
-    FROM jsonb_populate_recordset(NULL::@extschema@.model_access, plan -> 'insert') AS n;
+    SELECT @extschema@._model_access_insert(coalesce(jsonb_agg(n.model || jsonb_build_object(
+        'first_seen_at', plan -> 'at', 'changed_at', plan -> 'at', 'last_run_id', run, 'target_disabled', EXISTS (
+            SELECT FROM @extschema@.model_access AS t
+            WHERE t.model_id = n.model ->> 'alias_of' AND (t.status = 'disabled' OR t.target_disabled)))), '[]'))
+    FROM jsonb_array_elements(plan -> 'insert') AS n(model);
 
-    -- a change holds the columns to write; the others are taken from the row as it is
-    UPDATE @extschema@.model_access AS m SET
-        canonical_slug = n.canonical_slug, name = n.name, description = n.description, provider = n.provider,
-        pricing = n.pricing, prompt_usd_per_million = n.prompt_usd_per_million,
-        completion_usd_per_million = n.completion_usd_per_million, context_length = n.context_length,
-        max_completion_tokens = n.max_completion_tokens, input_modalities = n.input_modalities,
-        output_modalities = n.output_modalities, supported_parameters = n.supported_parameters,
-        expires_on = n.expires_on, upstream = n.upstream, fingerprint = n.fingerprint, changed_at = n.changed_at,
-        is_free_of_charge = n.is_free_of_charge, highest_prices = n.highest_prices,
-        highest_usd_per_million = n.highest_usd_per_million, charges_per_use = n.charges_per_use, alias_of = n.alias_of,
-        status = n.status, missing_since = n.missing_since, status_before_missing = n.status_before_missing,
-        -- a plan can take a tier, and give back what a guard took, but never give one
-        is_free = n.is_free AND (m.is_free OR m.free_revoked_at IS NOT NULL), is_pro = m.is_pro AND n.is_pro,
-        is_enterprise = m.is_enterprise AND n.is_enterprise,
-        returned_at = n.returned_at, free_revoked_at = n.free_revoked_at, tiers_before = n.tiers_before,
-        absent_since = n.absent_since, absence_confirmed = n.absence_confirmed,
-        price_unreadable_since = n.price_unreadable_since,
-        price_withheld_since = n.price_withheld_since, price_guarded_at = n.price_guarded_at,
-        last_run_id = run
+    SELECT @extschema@._model_access_update(coalesce(jsonb_agg(
+        c.change - 'tiers' || @extschema@._model_access_flags_after(m, c.change) || jsonb_build_object('last_run_id', run)), '[]'))
     FROM jsonb_array_elements(plan -> 'update') AS c(change)
-    JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> 'model_id'
-    CROSS JOIN LATERAL jsonb_populate_record(old, c.change) AS n
-    WHERE m.model_id = old.model_id;
+    JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
 END;
-COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS 'Internal. One INSERT for the new rows of a plan, one UPDATE for all others.';
+COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS
+    'Internal. Writes the rows of a plan: one INSERT for new models, one UPDATE for all others.';
 
 CREATE FUNCTION @extschema@._model_access_changed_key(plan jsonb, changed integer, known integer) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -3,7 +3,7 @@
 use crate::document::Catalogue;
 use crate::lifecycle::{Change, Taking};
 use crate::problem::{Problem, code};
-use crate::state::{Row, State, Status};
+use crate::state::{FREE, Row, State, Status};
 use jiff::{SignedDuration, Timestamp};
 
 /// Removals of models that are not active pass up to this many, whatever the share.
@@ -15,7 +15,6 @@ const WITHDRAWN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// What complete lists have said on this many days, and over this long, is a fact.
 const FACT_DAYS: usize = 3;
 const FACT_AGE: SignedDuration = SignedDuration::from_hours(48);
-const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 
 /// What a list says of itself that speaks against what it takes.
 #[derive(Debug, Clone)]
@@ -82,10 +81,10 @@ pub struct Case<'a> {
 }
 
 /// Where a model stands with users.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Standing {
     status: Status,
-    tiers: [bool; 3],
+    tiers: Vec<String>,
     missing_since: Option<Timestamp>,
     status_before_missing: Option<Status>,
     free_revoked_at: Option<Timestamp>,
@@ -98,11 +97,7 @@ impl Standing {
     pub fn after(row: &Row, change: &Change) -> Self {
         Self {
             status: change.status.unwrap_or(row.status),
-            tiers: [
-                change.is_free.unwrap_or(row.is_free),
-                change.is_pro.unwrap_or(row.is_pro),
-                change.is_enterprise.unwrap_or(row.is_enterprise),
-            ],
+            tiers: change.tiers.as_ref().unwrap_or(&row.tiers).clone(),
             missing_since: change.missing_since.unwrap_or(row.missing_since),
             status_before_missing: change.status_before_missing.unwrap_or(row.status_before_missing),
             free_revoked_at: change.free_revoked_at.unwrap_or(row.free_revoked_at),
@@ -279,9 +274,9 @@ fn withhold_too_many<'a>(
         verdict.takings = takings;
         return;
     }
-    for (tier, name) in TIERS.into_iter().enumerate() {
+    for tier in &state.tiers {
         if withhold_last_of_a_tier(case, tier, &open, state, verdict) {
-            let message = format!("the models that left the list were the last with the flag of tier {name}");
+            let message = format!("the models that left the list were the last with the flag of tier {tier}");
             reasons.push((message, let_through(case)));
         }
     }
@@ -290,21 +285,19 @@ fn withhold_too_many<'a>(
 /// Two or more models that leave a tier with none; one alone may go, and a price is never waited for.
 fn withhold_last_of_a_tier<'a>(
     case: &Case<'a>,
-    tier: usize,
+    tier: &str,
     open: &[&'a Row],
     state: &State,
     verdict: &mut Verdict<'a>,
 ) -> bool {
-    let is_in =
-        |row: &Row| [row.is_free, row.is_pro, row.is_enterprise].get(tier).is_some_and(|is_in| *is_in);
-    let flagged = |standing: &&Standing| standing.tiers.get(tier).is_some_and(|is_in| *is_in);
+    let flagged = |standing: &&Standing| standing.tiers.iter().any(|other| other == tier);
     let standing = || case.standing.iter().filter(flagged);
     let active = standing().filter(|standing| standing.is_active()).count();
     let gone = standing().filter(|standing| standing.has_left(state.now)).count();
-    let removed = case.removals.iter().filter(|row| row.status == Status::Active && is_in(row)).count();
+    let removed = case.removals.iter().filter(|row| row.status == Status::Active && row.is_in(tier)).count();
     let taken =
-        case.takings.iter().filter(|(row, taking)| is_in(row) && (taking.approval || tier == 0)).count();
-    let going: Vec<&Row> = open.iter().copied().filter(|row| is_in(row)).collect();
+        case.takings.iter().filter(|(row, taking)| row.is_in(tier) && (taking.approval || tier == FREE)).count();
+    let going: Vec<&Row> = open.iter().copied().filter(|row| row.is_in(tier)).collect();
     if going.is_empty() || removed + gone < 2 || active > removed + taken {
         return false;
     }

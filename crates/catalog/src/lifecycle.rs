@@ -2,7 +2,7 @@
 
 use crate::entry::{Columns, Model};
 use crate::price::Prices;
-use crate::state::{Row, State, Status};
+use crate::state::{FREE, Row, State, Status};
 use bigdecimal::BigDecimal;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,12 +18,9 @@ pub struct Change {
     pub changed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// The tiers that the row is in from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_free: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_pro: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_enterprise: Option<bool>,
+    pub tiers: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +30,7 @@ pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub free_revoked_at: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tiers_before: Option<Vec<&'static str>>,
+    pub tiers_before: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Option<Timestamp>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,7 +191,8 @@ pub fn take(change: &mut Change, row: &Row, taking: Taking, withhold: bool, now:
         change.price_withheld_since = Some(None);
     }
     if taking.free_tier {
-        change.is_free = Some(false);
+        let tiers = change.tiers.as_ref().unwrap_or(&row.tiers);
+        change.tiers = Some(tiers.iter().filter(|tier| *tier != FREE).cloned().collect());
         change.free_revoked_at = Some(Some(now));
     }
     if taking.approval {
@@ -224,14 +222,10 @@ fn return_to_list(change: &mut Change, row: &Row, prices: Option<&Prices>, late:
         }
         return;
     }
-    let flags = [(row.is_free, "free"), (row.is_pro, "pro"), (row.is_enterprise, "enterprise")];
-    let tiers: Vec<_> = flags.into_iter().filter_map(|(set, tier)| set.then_some(tier)).collect();
-    if !tiers.is_empty() {
-        change.tiers_before = Some(tiers);
+    if !row.tiers.is_empty() {
+        change.tiers_before = Some(row.tiers.clone());
+        change.tiers = Some(Vec::new());
     }
-    change.is_free = row.is_free.then_some(false);
-    change.is_pro = row.is_pro.then_some(false);
-    change.is_enterprise = row.is_enterprise.then_some(false);
 }
 
 /// What a guard took comes back within `return_window`, when the price is again at most what was approved.
@@ -240,8 +234,9 @@ fn give_back(change: &mut Change, row: &Row, prices: Option<&Prices>, state: &St
         return;
     }
     let in_time = |at: Option<Timestamp>| at.is_some_and(|at| !state.was_out_of_window(at));
-    if in_time(row.free_revoked_at) && !row.is_free {
-        change.is_free = Some(true);
+    if in_time(row.free_revoked_at) && !row.is_in(FREE) {
+        let tiers = change.tiers.as_ref().unwrap_or(&row.tiers);
+        change.tiers = Some([&[FREE.to_owned()], tiers.as_slice()].concat());
         change.free_revoked_at = Some(None);
     }
     if in_time(row.price_guarded_at) && change.status.unwrap_or(row.status) == Status::New {
@@ -256,7 +251,7 @@ fn taking(change: &Change, row: &Row, prices: Option<&Prices>, state: &State) ->
     let guard = state.settings.price_guard.as_ref();
     Taking {
         free_tier: state.settings.free_guard
-            && change.is_free.unwrap_or(row.is_free)
+            && change.tiers.as_ref().unwrap_or(&row.tiers).iter().any(|tier| tier == FREE)
             && row.reviewed_at.is_some()
             && stopped_being_free(row.reviewed_highest_prices.as_ref(), prices),
         approval: status == Status::Active

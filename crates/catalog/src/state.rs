@@ -14,6 +14,8 @@ pub struct State {
     pub now: Timestamp,
     /// The settings in force.
     pub settings: Settings,
+    /// Every tier, lowest first.
+    pub tiers: Vec<String>,
     /// The days (UTC) on which complete lists arrived, by the run log.
     pub complete_days: Vec<Date>,
     /// Every row of `model_access`.
@@ -88,12 +90,8 @@ pub struct Row {
     pub model_id: String,
     /// The admin's decision, or what the lifecycle made of it.
     pub status: Status,
-    /// In the free tier.
-    pub is_free: bool,
-    /// In the pro tier.
-    pub is_pro: bool,
-    /// In the enterprise tier.
-    pub is_enterprise: bool,
+    /// The tiers whose flags are set.
+    pub tiers: Vec<String>,
     /// Fingerprint of the entry that the upstream columns hold.
     pub fingerprint: Option<String>,
     /// Since when the model is not listed; `None` while it is.
@@ -120,7 +118,16 @@ pub struct Row {
     pub price_guarded_at: Option<Timestamp>,
 }
 
+/// The tier that a price can take a model out of.
+pub const FREE: &str = "free";
+
 impl Row {
+    /// Whether it has the flag of a tier.
+    #[must_use]
+    pub fn is_in(&self, tier: &str) -> bool {
+        self.tiers.iter().any(|other| other == tier)
+    }
+
     /// Whether a component of a price is above `factor` times what it was at the last decision.
     #[must_use]
     pub fn is_above_reviewed(&self, now: Option<&Prices>, factor: &BigDecimal) -> bool {

@@ -6,7 +6,7 @@ use catalog::document::{Catalogue, parse};
 use catalog::entry::Reading;
 use catalog::lifecycle::Change;
 use catalog::plan::{Outcome, Plan, plan};
-use catalog::state::{Row, Settings, State, Status};
+use catalog::state::{FREE, Row, Settings, State, Status};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -27,6 +27,8 @@ fn pricing(price: usize) -> Value {
     }
 }
 
+/// Every tier, lowest first.
+const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 const PRICES: usize = 8;
 
 /// What the upstream does with one model on one day.
@@ -52,7 +54,7 @@ struct Table {
 
 fn new_row(model_id: &str) -> Row {
     serde_json::from_value(json!({
-        "model_id": model_id, "status": "new", "is_free": false, "is_pro": false, "is_enterprise": false,
+        "model_id": model_id, "status": "new", "tiers": [],
         "fingerprint": null, "missing_since": null, "status_before_missing": null, "highest_prices": null,
         "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null, "absence_confirmed": false, "price_unreadable_since": null,
         "price_withheld_since": null, "free_revoked_at": null, "price_guarded_at": null}))
@@ -64,6 +66,7 @@ impl Table {
         State {
             now,
             settings: settings.clone(),
+            tiers: TIERS.map(String::from).to_vec(),
             complete_days: self.complete_days.clone(),
             rows: self.rows.values().cloned().collect(),
             has_complete_list: false,
@@ -93,20 +96,17 @@ impl Table {
             row.status_before_missing = None;
         }
         row.status = status.unwrap_or(row.status);
-        [row.is_free, row.is_pro, row.is_enterprise] =
-            flags.unwrap_or([row.is_free, row.is_pro, row.is_enterprise]);
+        if let Some(flags) = flags {
+            let flagged = TIERS.into_iter().zip(flags).filter(|(_, is_in)| *is_in);
+            row.tiers = flagged.map(|(tier, _)| tier.to_owned()).collect();
+        }
         row.reviewed_at = Some(now);
         row.reviewed_highest_prices = row.highest_prices.clone();
         (row.free_revoked_at, row.price_guarded_at) = (None, None);
     }
 
-    fn decisions(&self) -> Vec<(&str, Status, [bool; 3])> {
-        let decision = |row: &Row| (row.status, [row.is_free, row.is_pro, row.is_enterprise]);
-        self.rows
-            .iter()
-            .map(|(id, row)| (id.as_str(), decision(row)))
-            .map(|(id, (s, f))| (id, s, f))
-            .collect()
+    fn decisions(&self) -> Vec<(&str, Status, &[String])> {
+        self.rows.iter().map(|(id, row)| (id.as_str(), row.status, row.tiers.as_slice())).collect()
     }
 }
 
@@ -118,11 +118,13 @@ fn write(row: &mut Row, change: &Change) {
         }
     }
     row.status = change.status.unwrap_or(row.status);
-    let gives = change.is_free == Some(true) && !row.is_free;
-    assert!(!gives || row.free_revoked_at.is_some(), "only what a guard took is given back");
-    row.is_free = change.is_free.unwrap_or(row.is_free);
-    row.is_pro = change.is_pro.unwrap_or(row.is_pro);
-    row.is_enterprise = change.is_enterprise.unwrap_or(row.is_enterprise);
+    let tiers = change.tiers.as_ref().unwrap_or(&row.tiers).clone();
+    let is_given_back = |tier: &String| tier == FREE && row.free_revoked_at.is_some();
+    assert!(
+        tiers.iter().all(|tier| row.is_in(tier) || is_given_back(tier)),
+        "only what a guard took is given back"
+    );
+    row.tiers = tiers;
     row.missing_since = change.missing_since.unwrap_or(row.missing_since);
     row.status_before_missing = change.status_before_missing.unwrap_or(row.status_before_missing);
     row.free_revoked_at = change.free_revoked_at.unwrap_or(row.free_revoked_at);
@@ -183,9 +185,10 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
     };
     assert!(may_be.contains(&after.status), "{:?} became {:?}", before.status, after.status);
     let reset = late && listed && before.status == Status::Inactive && before.status_before_missing.is_some();
-    assert_eq!(after.is_pro, before.is_pro && !reset);
-    assert_eq!(after.is_enterprise, before.is_enterprise && !reset);
-    assert!(!(reset && after.is_free));
+    for tier in ["pro", "enterprise"] {
+        assert_eq!(after.is_in(tier), before.is_in(tier) && !reset);
+    }
+    assert!(!(reset && after.is_in(FREE)));
     let waiting = after.status_before_missing.is_some();
     assert!(!waiting || (after.status == Status::Inactive && after.missing_since.is_some()));
     let was_unknown = before.reviewed_at.is_some() && before.reviewed_highest_prices.is_none();
@@ -210,7 +213,7 @@ fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Setting
         });
         let had = was.is_some_and(users_have);
         taken +=
-            usize::from(had && (gone || (out_of_free && was.is_some_and(|was| was.is_free))) && !is_fact);
+            usize::from(had && (gone || (out_of_free && was.is_some_and(|was| was.is_in(FREE)))) && !is_fact);
         lost += usize::from(gone || out_of_free);
         now += usize::from(users_have(row) || gone);
     }
@@ -241,7 +244,7 @@ fn sync(
             (None, Some(row)) => {
                 assert!(matches!(listing, Listing::At(_)));
                 assert_eq!(
-                    (row.status, row.is_free || row.is_pro || row.is_enterprise),
+                    (row.status, !row.tiers.is_empty()),
                     (Status::New, false)
                 );
             }

@@ -1,0 +1,42 @@
+-- Where rows of model_access are written, by a run, by model_access_accept and by model_access_undo. Whoever calls names the
+-- columns, so no list of columns stands here, and a new column needs none.
+
+CREATE FUNCTION @extschema@._model_access_columns(rows jsonb, format text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(format(_model_access_columns.format, k.name), ', ' ORDER BY k.name)
+    FROM (SELECT DISTINCT jsonb_object_keys(r.value) AS name FROM jsonb_array_elements(rows) AS r) AS k
+    WHERE k.name <> 'model_id'
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_columns(jsonb, text) IS
+    'Internal. The columns that the rows of an array name, but for model_id, each in this format; NULL if they name none.';
+
+CREATE FUNCTION @extschema@._model_access_insert(rows jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF rows <> '[]' THEN
+        EXECUTE 'INSERT INTO @extschema@.model_access (model_id, ' || @extschema@._model_access_columns(rows, '%I')
+            || ') SELECT n.model_id, ' || @extschema@._model_access_columns(rows, 'n.%I')
+            || ' FROM jsonb_populate_recordset(NULL::@extschema@.model_access, $1) AS n' USING rows;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_insert(jsonb) IS
+    'Internal. Inserts new models: an array of objects that all name the same columns.';
+
+CREATE FUNCTION @extschema@._model_access_update(changes jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    columns text := @extschema@._model_access_columns(changes, '%1$I = n.%1$I');
+BEGIN
+    IF columns IS NOT NULL THEN
+        -- one statement: its triggers run once, and the history has one row a model
+        EXECUTE 'UPDATE @extschema@.model_access AS m SET ' || columns || '
+            FROM jsonb_array_elements($1) AS c(change)
+            JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> ''model_id''
+            CROSS JOIN LATERAL jsonb_populate_record(old, c.change) AS n
+            WHERE m.model_id = old.model_id' USING changes;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_update(jsonb) IS
+    'Internal. Changes models, under the lock of a run: an array of objects with model_id and the columns to write.';
