@@ -1,5 +1,5 @@
--- Takes changes back: rows of the history, not a moment. What others changed since stays, and so does what an undo took back
--- already. The undo is itself a recorded change, and its rows say in undo_of what they took back.
+-- Takes changes back: rows of the history, not all that happened since a moment. Later changes by others stay, and what an undo
+-- took back already is not taken back again. An undo is itself a recorded change; undo_of in its rows names what it took back.
 
 CREATE FUNCTION @extschema@._model_access_undo_check(
     since timestamptz, dry_run boolean, model_ids text[], history_ids bigint[], overrides boolean, rules boolean) RETURNS void
@@ -7,10 +7,16 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found text;
 BEGIN
-    IF (since IS NULL AND history_ids IS NULL) OR dry_run IS NULL OR since > clock_timestamp() THEN
-        RAISE EXCEPTION 'cannot undo what was changed since %', coalesce(since::text, 'NULL')
+    IF since IS NULL AND history_ids IS NULL THEN
+        RAISE EXCEPTION 'since or history_ids must be specified'
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Name a moment in the past, or history_ids; model_access_changes has the statement for each change.';
+                  HINT = 'Copy the statement from column undo of model_access_changes, or name a moment in the past.';
+    ELSIF since > clock_timestamp() THEN
+        RAISE EXCEPTION 'since must not be in the future: %', since
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a moment in the past.';
+    ELSIF dry_run IS NULL THEN
+        RAISE EXCEPTION 'dry_run must not be null'
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Set dry_run to true or false.';
     ELSIF model_ids IS NOT NULL THEN
         PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
             'there is no model'::text, 'Ids are exact; look in model_access.'::text);
@@ -19,21 +25,22 @@ BEGIN
         SELECT i.id FROM unnest(history_ids) AS i(id) LEFT JOIN @extschema@.model_access_history AS h ON h.history_id = i.id
         WHERE h.history_id IS NULL ORDER BY i.id LIMIT 5) AS i);
     IF found IS NOT NULL THEN
-        RAISE EXCEPTION 'there is no change %', found
+        RAISE EXCEPTION 'history_ids do not exist: %', found
             USING ERRCODE = 'no_data_found', DETAIL = 'Nothing was changed.',
-                  HINT = 'Name history_id of rows of model_access_history.';
+                  HINT = 'Look up history_id in model_access_history.';
     END IF;
     found := (
         SELECT min(CASE WHEN h.rule IS NULL THEN 'overrides' ELSE 'rules' END) FROM @extschema@.model_access_history AS h
         WHERE h.history_id = ANY (history_ids)
           AND ((h.user_id IS NOT NULL AND NOT overrides) OR (h.rule IS NOT NULL AND NOT rules)));
     IF found IS NOT NULL THEN
-        RAISE EXCEPTION 'history_ids name changes of %', found
+        RAISE EXCEPTION 'history_ids include changes of %', found
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Nothing was changed.', HINT = format('Add %s => true.', found);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_undo_check(timestamptz, boolean, text[], bigint[], boolean, boolean) IS 'Internal. Error 22023 or P0002 where the arguments of model_access_undo name nothing that can be undone.';
+COMMENT ON FUNCTION @extschema@._model_access_undo_check(timestamptz, boolean, text[], bigint[], boolean, boolean) IS
+    'Internal. Raises 22023 or P0002 if the arguments of model_access_undo are not valid.';
 
 CREATE FUNCTION @extschema@._model_access_undo_write(plan jsonb, after bigint) RETURNS void
 LANGUAGE sql VOLATILE
@@ -41,7 +48,7 @@ BEGIN ATOMIC
     UPDATE @extschema@.model_access AS m
     SET status = n.status, status_before_missing = n.status_before_missing,
         is_free = n.is_free, is_pro = n.is_pro, is_enterprise = n.is_enterprise, note = n.note,
-        -- the stamp of somebody else's review stays, with what it saw; but now somebody decided otherwise
+        -- a review by somebody else keeps its price; but the moment and the person are those of this undo
         reviewed_at = CASE WHEN p.columns ? 'reviewed_at' THEN n.reviewed_at ELSE clock_timestamp() END,
         reviewed_by = CASE WHEN p.columns ? 'reviewed_at' THEN n.reviewed_by ELSE @extschema@._model_access_actor() END,
         reviewed_rule = n.reviewed_rule, reviewed_pricing = n.reviewed_pricing,
@@ -56,7 +63,7 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL jsonb_populate_record(present, p.columns) AS n
     WHERE p.kind = 'model' AND p.columns - 'note' <> '{}' AND m.model_id = p.model_id;
 
-    -- a note is no decision
+    -- a note decides nothing: the review stays as it is
     UPDATE @extschema@.model_access AS m SET note = p.columns ->> 'note'
     FROM jsonb_to_recordset(plan) AS p(kind text, model_id text, columns jsonb)
     WHERE p.kind = 'model' AND p.columns ? 'note' AND p.columns - 'note' = '{}' AND m.model_id = p.model_id;
@@ -66,7 +73,8 @@ BEGIN ATOMIC
     FROM jsonb_to_recordset(plan) AS p(kind text, model_id text, columns jsonb, ids bigint[])
     WHERE h.history_id > after AND h.model_id = p.model_id AND h.user_id IS NULL AND p.kind = 'model' AND p.columns IS NOT NULL;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_undo_write(jsonb, bigint) IS 'Internal. Writes what an undo does to models: one UPDATE for decisions, one for rows of which only the note changed; and names in the history what it took back.';
+COMMENT ON FUNCTION @extschema@._model_access_undo_write(jsonb, bigint) IS
+    'Internal. Writes what an undo does to models, and names in the history the rows that it took back.';
 
 CREATE FUNCTION @extschema@._model_access_undo_write_others(plan jsonb, after bigint) RETURNS void
 LANGUAGE sql VOLATILE
@@ -85,33 +93,34 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access_rule, p.columns) AS n
     WHERE p.kind = 'rule' AND p.columns <> '{}';
 
-    -- one row each in place of what the triggers recorded; under the locks nobody else writes such rows
+    -- one row each replaces what the triggers recorded; under the locks nobody else writes such rows
     DELETE FROM @extschema@.model_access_history AS h USING jsonb_to_recordset(plan) AS p(kind text, subject text)
     WHERE h.history_id > after
       AND p.kind = CASE WHEN h.user_id IS NOT NULL THEN 'override' WHEN h.rule IS NOT NULL THEN 'rule' END
       AND p.subject = CASE WHEN h.rule IS NOT NULL THEN h.rule::text
           ELSE coalesce(h.new #>> '{override,override_id}', h.old #>> '{override,override_id}') END;
     INSERT INTO @extschema@.model_access_history (model_id, user_id, rule, at, old, new, undo_of)
-    SELECT p.model_id, CASE p.kind WHEN 'override' THEN coalesce(o.user_id, p.is_now #>> '{override,user_id}') END,
+    SELECT p.model_id, CASE p.kind WHEN 'override' THEN coalesce(o.user_id, p.old #>> '{override,user_id}') END,
         CASE p.kind WHEN 'rule' THEN p.subject::integer END, t.at,
-        CASE WHEN p.is_now -> p.kind = 'null' THEN '{}' ELSE p.is_now END,
+        CASE WHEN p.old -> p.kind = 'null' THEN '{}' ELSE p.old END,
         CASE WHEN p.columns = '{}' THEN '{}'
              ELSE jsonb_build_object(p.kind, CASE p.kind WHEN 'rule' THEN p.columns ELSE to_jsonb(o) END) END,
         p.ids
     FROM (SELECT clock_timestamp()) AS t(at)
-    CROSS JOIN jsonb_to_recordset(plan) AS p(kind text, model_id text, subject text, columns jsonb, is_now jsonb, ids bigint[])
+    CROSS JOIN jsonb_to_recordset(plan) AS p(kind text, model_id text, subject text, columns jsonb, old jsonb, ids bigint[])
     LEFT JOIN @extschema@.model_access_override AS o ON p.kind = 'override' AND o.override_id = p.subject::bigint
     WHERE p.kind IN ('override', 'rule') AND p.columns IS NOT NULL ORDER BY p.kind, p.subject;
     SELECT @extschema@._model_access_notify();
 END;
-COMMENT ON FUNCTION @extschema@._model_access_undo_write_others(jsonb, bigint) IS 'Internal. Writes what an undo does to overrides and rules, and one row for each in the history.';
+COMMENT ON FUNCTION @extschema@._model_access_undo_write_others(jsonb, bigint) IS
+    'Internal. Writes what an undo does to overrides and rules, with one row for each in the history.';
 
 CREATE FUNCTION @extschema@._model_access_undo(
     since timestamptz, dry_run boolean, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean,
-    OUT model_id text, OUT is_now jsonb, OUT was jsonb, OUT refused jsonb)
+    OUT model_id text, OUT old jsonb, OUT new jsonb, OUT refused jsonb)
 RETURNS SETOF record
--- jit: compiling costs several times what the walk through the history does; nested loops: how many rows are meant is not known
--- beforehand, and a guess of few is slow by the square
+-- jit: compiling takes several times as long as reading the history. enable_nestloop: the planner cannot know the number of rows,
+-- and where it guesses too few, nested loops take quadratic time
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
 DECLARE
     steps jsonb;
@@ -122,7 +131,7 @@ BEGIN
     rules := coalesce(rules, false);
     PERFORM @extschema@._model_access_undo_check(since, dry_run, model_ids, history_ids, overrides, rules);
     IF NOT dry_run THEN
-        -- what is planned is what is written
+        -- nobody changes anything between the plan and the writing
         PERFORM @extschema@._model_access_lock();
         IF overrides THEN
             LOCK TABLE @extschema@.model_access_override IN SHARE ROW EXCLUSIVE MODE;
@@ -143,9 +152,10 @@ BEGIN
         END IF;
     END IF;
     RETURN QUERY
-        SELECT p.model_id, p.is_now, nullif(p.was, 'null'), nullif(p.refused, 'null')
-        FROM jsonb_to_recordset(plan) AS p(kind text, model_id text, subject text, is_now jsonb, was jsonb, refused jsonb)
+        SELECT p.model_id, p.old, nullif(p.new, 'null'), nullif(p.refused, 'null')
+        FROM jsonb_to_recordset(plan) AS p(kind text, model_id text, subject text, old jsonb, new jsonb, refused jsonb)
         ORDER BY p.kind, p.model_id, length(p.subject), p.subject;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS 'Internal. What model_access_undo does.';
+COMMENT ON FUNCTION @extschema@._model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS
+    'Internal. Does what model_access_undo is documented to do.';

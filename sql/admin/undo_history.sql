@@ -1,14 +1,21 @@
--- Which changes in the history an undo is about, and which of them count still. Nothing here writes.
+-- Which changes in the history an undo is about, and which of them still count. Nothing here writes.
+
+CREATE FUNCTION @extschema@._model_access_is_decision(key text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN key IN ('status', 'is_free', 'is_pro', 'is_enterprise', 'note');
+COMMENT ON FUNCTION @extschema@._model_access_is_decision(text) IS
+    'Internal. Whether a column of model_access is decided by admins: the status, a tier or the note.';
 
 CREATE FUNCTION @extschema@._model_access_undo_unit(key text) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN CASE
-    WHEN key IN ('status', 'status_before_missing') THEN 'status'
-    WHEN key IN ('is_free', 'is_pro', 'is_enterprise', 'note', 'returned_at', 'free_revoked_at', 'tiers_before',
-                 'price_guarded_at', 'override', 'rule') THEN key
+    WHEN key = 'status_before_missing' THEN 'status'
+    WHEN @extschema@._model_access_is_decision(key)
+        OR key IN ('returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at', 'override', 'rule') THEN key
     WHEN left(key, 9) = 'reviewed_' THEN 'review'
 END;
-COMMENT ON FUNCTION @extschema@._model_access_undo_unit(text) IS 'Internal. What a key of old and new in the history is taken back with: the stamp of a review is one unit, and so is a status with what it was before the model went missing; NULL for what a sync writes.';
+COMMENT ON FUNCTION @extschema@._model_access_undo_unit(text) IS
+    'Internal. The unit in which a key of old and new in the history is taken back; NULL for a column that a sync writes.';
 
 CREATE VIEW @extschema@._model_access_undo_subject AS
 SELECT h.*,
@@ -16,7 +23,8 @@ SELECT h.*,
     CASE WHEN h.user_id IS NOT NULL THEN coalesce(h.new #>> '{override,override_id}', h.old #>> '{override,override_id}')
          WHEN h.rule IS NOT NULL THEN h.rule::text ELSE h.model_id END AS subject
 FROM @extschema@.model_access_history AS h;
-COMMENT ON VIEW @extschema@._model_access_undo_subject IS 'Internal. The history, with what each row is about: a model, an override (its number) or a rule (its position).';
+COMMENT ON VIEW @extschema@._model_access_undo_subject IS
+    'Internal. The history, with the subject of each row: a model, an override (its number) or a rule (its position).';
 
 CREATE FUNCTION @extschema@._model_access_undone() RETURNS TABLE (history_id bigint, unit text, waits boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -25,13 +33,13 @@ DECLARE
     found  text[];
     stamps jsonb;
 BEGIN
-    -- an undo took reviews back down to the oldest stamp that it or a later one put back; a stamp of its own takes none back
+    -- an undo took reviews back down to the oldest stamp that it or a later undo restored; an undo's own stamp takes none back
     stamps := (SELECT jsonb_agg(v) FROM (
         SELECT h.model_id, h.history_id, h.undo_of, min(o.history_id) AS oldest,
-            -- what several changes had left as it was is taken back with their review
+            -- columns that several changes together had left unchanged are taken back with the review of these changes
             ARRAY(SELECT k.key FROM @extschema@.model_access_history AS i CROSS JOIN LATERAL jsonb_object_keys(i.new) AS k(key)
                   WHERE i.history_id = ANY (h.undo_of) AND NOT h.new ? k.key
-                    AND k.key IN ('status', 'is_free', 'is_pro', 'is_enterprise', 'note')
+                    AND @extschema@._model_access_is_decision(k.key)
                   GROUP BY k.key
                   HAVING (array_agg(i.old -> k.key ORDER BY i.history_id))[1]
                        = (array_agg(i.new -> k.key ORDER BY i.history_id DESC))[1]) AS level
@@ -41,7 +49,7 @@ BEGIN
           AND coalesce((o.old ->> 'reviewed_at')::timestamptz, '-infinity')
             = coalesce((h.new ->> 'reviewed_at')::timestamptz, '-infinity')
         WHERE h.undo_of IS NOT NULL AND h.new ? 'reviewed_at' GROUP BY h.history_id) AS v);
-    -- an undo that was itself taken back took nothing back; as many rounds as there are undos of undos
+    -- an undo that was itself taken back takes nothing back: one round for each level of undos of undos
     LOOP
         found := ARRAY(
             WITH stamp AS (
@@ -71,7 +79,9 @@ BEGIN
         FROM unnest(undone) AS d(item);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_undone() IS 'Internal. What undos have taken back of which rows of the history, but for undos that were taken back themselves. waits: the review, where somebody had decided since, so that it goes when that is taken back.';
+-- waits: somebody decided since the undone review, which therefore goes together with that decision
+COMMENT ON FUNCTION @extschema@._model_access_undone() IS
+    'Internal. The units of rows of the history that undos have taken back, without undos that were taken back themselves.';
 
 CREATE FUNCTION @extschema@._model_access_undo_status(state jsonb, run_id bigint) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
@@ -80,23 +90,25 @@ RETURN CASE
     WHEN run_id IS NOT NULL
     THEN jsonb_build_object('status', coalesce(state ->> 'status_before_missing', state ->> 'status', 'inactive'),
         'status_before_missing', NULL)
-    -- what an admin decides about a model that is missing is more than that
+    -- an admin's decision about a missing model changes both
     ELSE jsonb_build_object('status', coalesce(state ->> 'status', 'inactive'),
         'status_before_missing', state ->> 'status_before_missing')
 END;
-COMMENT ON FUNCTION @extschema@._model_access_undo_status(jsonb, bigint) IS 'Internal. The status in old or new of a row of the history, as changes of it are compared. For a sync (run_id) a model that leaves the list or returns keeps it.';
+COMMENT ON FUNCTION @extschema@._model_access_undo_status(jsonb, bigint) IS
+    'Internal. The status in old or new of a row of the history, in the form in which undo compares it.';
 
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)
-RETURNS TABLE (unit text, subject text, history_id bigint, was jsonb, became jsonb,
+RETURNS TABLE (unit text, subject text, history_id bigint, old jsonb, new jsonb,
     wanted boolean, waits boolean, gives boolean, run_id bigint, why text)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH wanted AS MATERIALIZED (
         SELECT h.history_id, h.kind, h.subject FROM @extschema@._model_access_undo_subject AS h
         WHERE (since IS NULL OR h.at >= since)
-          -- a sync's and an undo's only where named, or what a sync took since then where nobody's are meant
-          AND CASE WHEN history_ids IS NULL THEN h.undo_of IS NULL AND (h.run_id IS NULL OR _model_access_undo_rows.actor IS NULL)
+          -- without history_ids: no undos, and what syncs did only where no actor is named
+          AND CASE WHEN history_ids IS NULL
+                   THEN h.undo_of IS NULL AND (h.run_id IS NULL OR _model_access_undo_rows.actor IS NULL)
                    ELSE h.history_id IN (SELECT i.id FROM unnest(history_ids) AS i(id)) END
           AND (model_ids IS NULL OR h.model_id = ANY (model_ids))
           AND (_model_access_undo_rows.actor IS NULL OR _model_access_undo_rows.actor IN (h.actor, h.actor_role, h.on_behalf_of))
@@ -109,41 +121,41 @@ BEGIN ATOMIC
         SELECT r.kind, r.subject, min(r.history_id) AS history_id FROM (
             SELECT w.*, true AS wanted FROM wanted AS w UNION ALL SELECT w.*, false FROM waiting AS w) AS r
         GROUP BY r.kind, r.subject HAVING bool_or(r.wanted))
-    SELECT u.unit, h.subject, h.history_id, u.was, u.became, w.history_id IS NOT NULL,
-        -- with the review goes what the decision cleared
-        q.history_id IS NOT NULL
-            AND u.unit IN ('review', 'returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at'),
-        h.run_id IS NOT NULL AND CASE u.unit WHEN 'status' THEN u.became ->> 'status' = 'active'
-            WHEN 'is_free' THEN u.became @> '{"is_free": true}' WHEN 'is_pro' THEN u.became @> '{"is_pro": true}'
-            WHEN 'is_enterprise' THEN u.became @> '{"is_enterprise": true}' ELSE u.became @> jsonb_build_object(u.unit, NULL) END,
+    SELECT u.unit, h.subject, h.history_id, u.old, u.new, w.history_id IS NOT NULL,
+        -- the review, and what the decision cleared, are taken back together
+        q.history_id IS NOT NULL AND NOT @extschema@._model_access_is_decision(u.unit),
+        h.run_id IS NOT NULL AND CASE WHEN u.unit = 'status' THEN u.new ->> 'status' = 'active'
+            WHEN @extschema@._model_access_is_decision(u.unit) THEN u.new @> jsonb_build_object(u.unit, true)
+            ELSE u.new @> jsonb_build_object(u.unit, NULL) END,
         h.run_id,
         CASE WHEN h.run_id IS NULL
              THEN format('changed since by %s, %s', coalesce(h.on_behalf_of, h.actor_role, h.actor), date_trunc('second', h.at))
              ELSE format('%s: run %s', CASE
                  WHEN h.new ? 'free_revoked_at' AND u.unit = 'is_free' THEN 'stopped being free'
-                 WHEN h.new ->> 'returned_at' IS NOT NULL THEN 'came back late or dearer'
-                 WHEN u.unit = 'status' AND u.became ->> 'status' = 'new' THEN 'price above the reviewed one'
+                 WHEN h.new ->> 'returned_at' IS NOT NULL THEN 'returned late, or its price increased'
+                 WHEN u.unit = 'status' AND u.new ->> 'status' = 'new' THEN 'price above the reviewed one'
                  ELSE 'changed since by a sync' END, h.run_id) END
     FROM @extschema@._model_access_undo_subject AS h
     JOIN first ON first.kind = h.kind AND first.subject = h.subject AND h.history_id >= first.history_id
     CROSS JOIN LATERAL (
         SELECT c.unit,
-            CASE c.unit
-                WHEN 'status' THEN @extschema@._model_access_undo_status(h.old, h.run_id)
+            CASE c.unit WHEN 'status' THEN @extschema@._model_access_undo_status(h.old, h.run_id)
                 WHEN 'review' THEN jsonb_build_object('reviewed_at', h.old -> 'reviewed_at')
-                ELSE jsonb_object_agg(c.key, h.old -> c.key) END AS was,
-            CASE c.unit
-                WHEN 'status' THEN @extschema@._model_access_undo_status(h.new, h.run_id)
+                ELSE jsonb_object_agg(c.key, h.old -> c.key) END AS old,
+            CASE c.unit WHEN 'status' THEN @extschema@._model_access_undo_status(h.new, h.run_id)
                 WHEN 'review' THEN jsonb_build_object('reviewed_at', h.new -> 'reviewed_at')
-                ELSE jsonb_object_agg(c.key, h.new -> c.key) END AS became
+                ELSE jsonb_object_agg(c.key, h.new -> c.key) END AS new
         FROM (SELECT k.key, @extschema@._model_access_undo_unit(k.key) AS unit
               FROM jsonb_object_keys(h.old || h.new) AS k(key)) AS c
         WHERE c.unit IS NOT NULL GROUP BY c.unit) AS u
     LEFT JOIN wanted AS w ON w.history_id = h.history_id
     LEFT JOIN waiting AS q ON q.history_id = h.history_id
-    WHERE u.was <> u.became
-      -- an undo and what it took back cancel out
+    WHERE u.old <> u.new
+      -- an undo and the change that it took back cancel each other out
       AND (h.undo_of IS NULL OR w.history_id IS NOT NULL OR q.history_id IS NOT NULL)
       AND NOT EXISTS (SELECT FROM undone AS d WHERE d.history_id = h.history_id AND d.unit = u.unit AND NOT d.waits);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_undo_rows(timestamptz, text[], text, bigint[], boolean, boolean) IS 'Internal. What counts still of the changes that are to be undone (wanted) and of those that came after them, a row for each unit of _model_access_undo_unit: what it was and became, whether an earlier undo left it for later (waits), whether a sync gave it back, and what to say where it stands in the way.';
+-- wanted: the caller named this change. waits: an earlier undo left this review for later. gives: a sync gave something back.
+-- why: what refused says where this change stands in the way.
+COMMENT ON FUNCTION @extschema@._model_access_undo_rows(timestamptz, text[], text, bigint[], boolean, boolean) IS
+    'Internal. The changes that are to be undone and those after them, as far as they still count: one row for each unit.';
