@@ -1,11 +1,11 @@
--- Settings that decide access or write rows. Only values that differ from the default are stored, so that a restored dump does
--- not collide with rows that CREATE EXTENSION inserted.
+-- Settings that decide access or write rows. Only values that were set are stored: CREATE EXTENSION inserts no rows with which a
+-- restored dump would collide.
 
 CREATE TABLE @extschema@.model_access_setting (
     name  text PRIMARY KEY,
     value text NOT NULL
 );
-COMMENT ON TABLE @extschema@.model_access_setting IS 'The settings that differ from their default; written by model_access_set.';
+COMMENT ON TABLE @extschema@.model_access_setting IS 'The settings that were changed from their default; written by model_access_set.';
 COMMENT ON COLUMN @extschema@.model_access_setting.name IS 'The name of the setting.';
 COMMENT ON COLUMN @extschema@.model_access_setting.value IS 'The value of the setting, as text.';
 
