@@ -15,7 +15,7 @@ RETURN CASE
     WHEN left(key, 9) = 'reviewed_' THEN 'review'
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_unit(text) IS
-    'Internal. The unit in which a key of old and new in the history is taken back; NULL for a column that a sync writes.';
+    'Internal. The unit in which a key of old and new in the history is taken back; NULL if it is never taken back.';
 
 CREATE VIEW @extschema@._model_access_undo_subject AS
 SELECT h.*,

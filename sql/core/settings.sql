@@ -5,7 +5,8 @@ CREATE TABLE @extschema@.model_access_setting (
     name  text PRIMARY KEY,
     value text NOT NULL
 );
-COMMENT ON TABLE @extschema@.model_access_setting IS 'The settings that were changed from their default; written by model_access_set.';
+COMMENT ON TABLE @extschema@.model_access_setting IS
+    'The settings that were changed from their default; written by model_access_set.';
 COMMENT ON COLUMN @extschema@.model_access_setting.name IS 'The name of the setting.';
 COMMENT ON COLUMN @extschema@.model_access_setting.value IS 'The value of the setting, as text.';
 
