@@ -1,9 +1,10 @@
--- Functions that change decisions run with the rights of whoever acts. They write to a view, and the right to INSERT into it
--- is the right to decide: PostgreSQL asks for it, in an application's own SECURITY DEFINER functions too.
+-- Functions that change decisions run with the rights of their caller. They insert into a view, and the right to INSERT into it
+-- is the right to decide. PostgreSQL checks that right also inside SECURITY DEFINER functions of an application.
 
 CREATE VIEW @extschema@.model_access_action AS
 SELECT NULL::text AS action, NULL::jsonb AS arguments, NULL::jsonb AS result WHERE false;
-COMMENT ON VIEW @extschema@.model_access_action IS 'Internal. What model_access_confirm, model_access_accept and model_access_undo write to; it holds no row.';
+COMMENT ON VIEW @extschema@.model_access_action IS
+    'Internal. The view into which model_access_confirm, model_access_accept and model_access_undo insert; it holds no row.';
 COMMENT ON COLUMN @extschema@.model_access_action.action IS 'confirm, accept or undo.';
 COMMENT ON COLUMN @extschema@.model_access_action.arguments IS 'The arguments of the function.';
 COMMENT ON COLUMN @extschema@.model_access_action.result IS 'What the function returns.';
@@ -17,7 +18,7 @@ BEGIN
     IF jsonb_typeof(NEW.arguments -> 'model_ids') = 'array' THEN
         model_ids := ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'model_ids'));
     END IF;
-    -- what follows decides, whatever it leaves as it is: see _model_access_named
+    -- these writes are decisions even where they change no value: see _model_access_named
     PERFORM set_config('_model_access.acting', pg_trigger_depth()::text, true);
     CASE NEW.action
     WHEN 'confirm' THEN
@@ -36,7 +37,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_act() IS 'Internal. Trigger function: does what was asked, as the owner of the tables.';
+COMMENT ON FUNCTION @extschema@._model_access_act() IS
+    'Internal. Trigger function: does what was asked, as the owner of the tables.';
 
 CREATE TRIGGER model_access_act INSTEAD OF INSERT ON @extschema@.model_access_action
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_act();
@@ -47,12 +49,14 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     answer jsonb;
 BEGIN
-    INSERT INTO @extschema@.model_access_action AS a (action, arguments) VALUES (_model_access_ask.action, _model_access_ask.arguments)
+    INSERT INTO @extschema@.model_access_action AS a (action, arguments)
+    VALUES (_model_access_ask.action, _model_access_ask.arguments)
     RETURNING a.result INTO answer;
     RETURN answer;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_ask(text, jsonb) IS 'Internal. Writes to model_access_action with the rights of the caller, and gives the result.';
+COMMENT ON FUNCTION @extschema@._model_access_ask(text, jsonb) IS
+    'Internal. Inserts into model_access_action with the rights of the caller, and returns the result.';
 
 CREATE FUNCTION @extschema@.model_access_confirm(VARIADIC model_ids text[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -60,7 +64,8 @@ BEGIN
     RETURN @extschema@._model_access_ask('confirm'::text, jsonb_build_object('model_ids', model_ids))::bigint;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS 'Reviewed, keep as is: stamps the present price, and the model that an alias stands for, as the reviewed ones, and keeps an active model in spite of the rule that bans it; gives how many models. A model that left still waits for its return. Error P0002 for an unknown id, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@.model_access_confirm(text[]) IS
+    'Keeps models as they are, with the present price as the reviewed one, and returns the number of models.';
 
 CREATE FUNCTION @extschema@.model_access_accept(VARIADIC model_ids text[]) RETURNS TABLE (model_id text, tiers text, rule text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -70,12 +75,13 @@ BEGIN
         AS a(model_id text, tiers text, rule text);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS 'Approves models in the tiers that their first matching rule proposes, or bans them where it proposes disabled, with the tiers left as they are; records the rule in reviewed_rule; gives what was done. Error P0002 for a model that does not wait or has no proposal, and nothing is changed.';
+COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS
+    'Does what the first matching rule proposes for models that wait for review, and returns what was done.';
 
 CREATE FUNCTION @extschema@.model_access_undo(
     since timestamptz DEFAULT NULL, dry_run boolean DEFAULT true, model_ids text[] DEFAULT NULL, actor text DEFAULT NULL,
     history_ids bigint[] DEFAULT NULL, overrides boolean DEFAULT false, rules boolean DEFAULT false,
-    OUT model_id text, OUT is_now jsonb, OUT was jsonb, OUT refused jsonb)
+    OUT model_id text, OUT old jsonb, OUT new jsonb, OUT refused jsonb)
 RETURNS SETOF record
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -85,10 +91,11 @@ BEGIN
             FROM @extschema@._model_access_undo(since, dry_run, model_ids, actor, history_ids, overrides, rules);
         RETURN;
     END IF;
-    RETURN QUERY SELECT u.model_id, u.is_now, u.was, u.refused
+    RETURN QUERY SELECT u.model_id, u.old, u.new, u.refused
         FROM jsonb_to_recordset(@extschema@._model_access_ask('undo'::text, jsonb_build_object('since', since, 'dry_run', dry_run,
             'model_ids', model_ids, 'actor', actor, 'history_ids', history_ids, 'overrides', overrides, 'rules', rules)))
-        AS u(model_id text, is_now jsonb, was jsonb, refused jsonb);
+        AS u(model_id text, old jsonb, new jsonb, refused jsonb);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS 'Takes changes back: those of admins since that moment, or the rows of model_access_history named in history_ids; every further argument narrows that: to models, to an actor (a login, a role or on_behalf_of), to what is at or after since. A dry run unless told otherwise. Status, tiers and note become what they were before, with the review they belong to; overrides and rules only when asked for. One row a model, override or rule: is_now, was (what it becomes), and refused (what stays, and why). What somebody else, or a sync, changed since stays. What was undone already is not touched, nor is an undo unless named, so that running it twice changes nothing the second time. Without actor it also gives back what syncs took since then, where the model is listed and no dearer than reviewed. A model that left meanwhile waits for its return, one that came back for review. Errors: 22023 for neither since nor history_ids, or for a moment that is not in the past; P0002 for an unknown model or history_id.';
+COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS
+    'Takes changes back, or only shows what that would do unless dry_run is false: one row for each model, override or rule.';

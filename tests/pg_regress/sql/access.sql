@@ -93,7 +93,7 @@ SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-la
 SELECT count(*) AS recorded_of_what_came FROM model_access_history WHERE model_id IN ('~acme/other', '~acme/nowhere');
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('~acme/other', '~acme/nowhere');
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
-SELECT model_id, was - 'reviewed_at' AS was FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false, model_ids => '{acme/big-4,acme/big-5,~acme/big-latest}') ORDER BY model_id COLLATE "C";
+SELECT model_id, new - 'reviewed_at' AS new FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false, model_ids => '{acme/big-4,acme/big-5,~acme/big-latest}') ORDER BY model_id COLLATE "C";
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
 -- An alias of an alias goes with the model at the end, by whatever the chain is broken and closed; and a circle ends.
 \set chain 'pg_temp.entry(\'~acme/one\', :cheap, \'~acme/two\'), pg_temp.entry(\'~acme/two\', :cheap, \'~acme/three\'), :models'

@@ -93,7 +93,7 @@ SELECT * FROM model_access_accept('acme/p', 'acme/q');
 SELECT model_id, reviewed_by, reviewed_rule, reviewed_highest_prices = highest_prices AS at_these FROM model_access WHERE reviewed_rule IS NOT NULL ORDER BY 1;
 SELECT reviewed_at AS accepted FROM model_access WHERE model_id = 'acme/p' \gset
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'acme/p';
-SELECT model_id, was FROM model_access_undo((SELECT max(at) FROM model_access_history), dry_run => false);
+SELECT model_id, new FROM model_access_undo((SELECT max(at) FROM model_access_history), dry_run => false);
 SELECT model_id, status, reviewed_rule, reviewed_at = :'accepted' AS as_it_was FROM model_access WHERE model_id = 'acme/p';
 -- An admin who is not the owner: the same, and whatever the note of the extension is set to.
 CREATE ROLE regress_decider;
@@ -130,7 +130,7 @@ UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/p';
 BEGIN;
 SELECT model_access_confirm('acme/p');
-SELECT model_id, was - 'reviewed_at' AS was FROM model_access_undo(history_ids => ARRAY(SELECT max(history_id) FROM model_access_history), dry_run => false);
+SELECT model_id, new - 'reviewed_at' AS new FROM model_access_undo(history_ids => ARRAY(SELECT max(history_id) FROM model_access_history), dry_run => false);
 UPDATE model_access SET note = 'later' WHERE model_id = 'acme/p';
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/p';
 UPDATE model_access SET status = status WHERE model_id = 'acme/p';

@@ -22,7 +22,7 @@ UPDATE model_access SET status = 'disabled';
 SELECT history_id, model_id, actor, actor_role, run_id, (old - '{reviewed_at,reviewed_pricing,changed_at,missing_since,pricing}'::text[]) AS old,
        (new - '{reviewed_at,reviewed_pricing,changed_at,missing_since,pricing}'::text[]) AS new
 FROM model_access_history ORDER BY history_id;
-SELECT model_id, run_id, prompt_was, prompt_became, completion_was, completion_became FROM model_access_price_history;
+SELECT model_id, run_id, old_prompt_usd_per_million, new_prompt_usd_per_million, old_completion_usd_per_million, new_completion_usd_per_million FROM model_access_price_history;
 -- What a tier saw then, and what it sees now.
 SELECT model_id FROM models_for_tier_as_of('pro', :'before_oops') ORDER BY 1;
 SELECT model_id, prompt_usd_per_million FROM models_for_tier_as_of('pro', :'after_sync') ORDER BY 1;
@@ -48,7 +48,7 @@ SELECT clock_timestamp() AS while_free \gset
 SELECT pg_temp.reprice('openai/gpt-5-mini', '0.000001', '0');
 SELECT outcome, free_revoked FROM model_access_load(pg_temp.listing(:all));
 UPDATE model_access SET is_pro = true WHERE model_id = 'openai/gpt-5-mini';
-SELECT model_id, was, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'while_free', dry_run => false);
+SELECT model_id, new, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'while_free', dry_run => false);
 -- A mistake, named by its moment in the history; meanwhile one model left and another came back.
 SELECT model_access_set('price_alert', 'off'), model_access_set('return_window', '7 days');
 UPDATE model_access SET status = 'active', is_free = false, is_pro = true;
@@ -56,7 +56,7 @@ SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', '
 UPDATE model_access SET status = 'disabled';
 SELECT outcome, missing, returned FROM model_access_load(pg_temp.listing('openai/gpt-4o', 'openai/gpt-5-mini'));
 SELECT max(at) AS oops FROM model_access_history WHERE run_id IS NULL \gset
-SELECT model_id, was, refused FROM model_access_undo(:'oops', dry_run => false);
+SELECT model_id, new, refused FROM model_access_undo(:'oops', dry_run => false);
 SELECT model_id, status, status_before_missing, missing_since IS NOT NULL AS missing, returned_at IS NOT NULL AS returned FROM model_access ORDER BY model_id COLLATE "C";
 -- Arguments.
 SELECT model_access_undo(now(), true, '{no/such,NULL}');

@@ -77,7 +77,7 @@ INSERT INTO model_access_rule (position, is_pro) VALUES (10, true);
 SELECT model_id, reason, proposed FROM model_access_review;
 SELECT model_id, tiers FROM model_access_accept('c/d');
 SELECT model_access_confirm('a/b');
-SELECT model_id, is_now, was FROM model_access_undo('2020-01-01', model_ids => '{c/d}');
+SELECT model_id, old, new FROM model_access_undo('2020-01-01', model_ids => '{c/d}');
 SELECT model_id, actor_role FROM model_access_history ORDER BY history_id;
 SELECT count(*) FROM model_access_price_history;
 SELECT model_id FROM models_for_tier_as_of('pro', now() + interval '1 minute') ORDER BY 1;

@@ -1,6 +1,12 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
 SELECT * FROM model_access_settings ORDER BY name;
+-- Each default is a valid value of its unit, in the usual form. A unit without a rule is an error.
+SELECT name, unit, "default", _model_access_setting_value(unit, "default") AS usual
+FROM model_access_settings WHERE _model_access_setting_value(unit, "default") IS DISTINCT FROM "default";
+SELECT _model_access_setting_value('furlong', '1');
+\echo :SQLSTATE
+SELECT s.key, s.value AS as_planned FROM json_each(_model_access_state() -> 'settings') AS s ORDER BY s.key;
 -- Only what differs from a default is stored, in its usual form.
 SELECT model_access_set('return_window', '2 weeks'), model_access_set('free_guard', 'false'), model_access_set('price_guard', '3.0'),
        model_access_set('price_alert', 'OFF'), model_access_set('max_removal_percent', '12.5');

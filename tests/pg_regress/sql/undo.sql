@@ -56,10 +56,10 @@ SELECT max(history_id) AS mine FROM model_access_history \gset
 SET ROLE regress_bert;
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/one';
 SET ROLE regress_anna;
-SELECT model_id, is_now, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:mine], dry_run => false);
+SELECT model_id, old, new, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:mine], dry_run => false);
 SELECT model_id, status, note, reviewed_by FROM decisions WHERE model_id = 'a/one';
 -- Both, one after the other.
-SELECT model_id, was, refused FROM model_access_undo(history_ids => ARRAY[:mine, :mine + 1], dry_run => false);
+SELECT model_id, new, refused FROM model_access_undo(history_ids => ARRAY[:mine, :mine + 1], dry_run => false);
 SELECT model_id, status, note, reviewed_by FROM decisions WHERE model_id = 'a/one';
 
 -- An accidental confirm: the price that was reviewed comes back with its review.
@@ -70,7 +70,7 @@ SELECT model_access_confirm('a/three');
 SELECT model_id, reviewed_by, reviewed_highest_prices FROM decisions WHERE model_id = 'a/three';
 SELECT rows, what, undone FROM model_access_changes LIMIT 1;
 SELECT rtrim(undo, ';') AS undo FROM model_access_changes LIMIT 1 \gset
-SELECT model_id, was - 'reviewed_at' AS was, was ? 'reviewed_at' AS stamp, refused FROM (:undo) AS u;
+SELECT model_id, new - 'reviewed_at' AS new, new ? 'reviewed_at' AS stamp, refused FROM (:undo) AS u;
 SELECT model_id, status, reviewed_by, reviewed_highest_prices FROM decisions WHERE model_id = 'a/three';
 SELECT rows, what, undone, undo IS NOT NULL AS undo FROM model_access_changes LIMIT 2;
 -- Somebody reviewed it again meanwhile: that stays, and is what guards go on from.
@@ -79,7 +79,7 @@ SELECT max(history_id) AS confirmed FROM model_access_history \gset
 SET ROLE regress_bert;
 UPDATE model_access SET is_enterprise = true WHERE model_id = 'a/three';
 SET ROLE regress_anna;
-SELECT model_id, is_now - 'reviewed_at' AS is_now, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:confirmed], dry_run => false);
+SELECT model_id, old - 'reviewed_at' AS old, new, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:confirmed], dry_run => false);
 SELECT status, e, reviewed_by, reviewed_highest_prices FROM decisions WHERE model_id = 'a/three';
 -- By actor: a login, a role, or for whom it was.
 BEGIN;
@@ -88,8 +88,8 @@ UPDATE model_access SET status = 'inactive' WHERE model_id IN ('a/one', 'a/two')
 COMMIT;
 SET ROLE regress_bert;
 UPDATE model_access SET is_free = true WHERE model_id = 'a/one';
-SELECT model_id, was FROM model_access_undo('2020-01-01', actor => 'regress_bert', model_ids => '{a/one}');
-SELECT model_id, was, refused FROM model_access_undo('2020-01-01', actor => 'carl@example.com', dry_run => false);
+SELECT model_id, new FROM model_access_undo('2020-01-01', actor => 'regress_bert', model_ids => '{a/one}');
+SELECT model_id, new, refused FROM model_access_undo('2020-01-01', actor => 'carl@example.com', dry_run => false);
 SELECT model_id, status, f, reviewed_by FROM decisions;
 SELECT * FROM model_access_undo('2020-01-01', actor => 'nobody');
 SELECT what, undone, undo IS NULL AS nothing FROM model_access_changes LIMIT 3;
@@ -100,26 +100,26 @@ SELECT pg_temp.listed('a/one', '{}');
 UPDATE model_access SET status = 'active', is_free = true, is_pro = false WHERE model_id = 'a/one';
 SELECT clock_timestamp() AS wrong_list \gset
 UPDATE model_access SET is_free = false, free_revoked_at = now(), highest_prices = '{"prompt": 3}', is_free_of_charge = false, last_run_id = last_run_id + 1 WHERE model_id = 'a/one';
-SELECT model_id, is_now, was, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'wrong_list');
+SELECT model_id, old, new, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'wrong_list');
 SELECT pg_temp.listed('a/one', '{"request": 0.01}');
-SELECT was FROM model_access_undo(:'wrong_list');
+SELECT new FROM model_access_undo(:'wrong_list');
 SELECT pg_temp.listed('a/one', '{}', missing => true);
-SELECT was FROM model_access_undo(:'wrong_list');
+SELECT new FROM model_access_undo(:'wrong_list');
 SELECT pg_temp.listed('a/one', '{}');
 SELECT * FROM model_access_undo(:'wrong_list', actor => 'postgres');
 SELECT rtrim(undo, ';') AS undo FROM model_access_changes WHERE what LIKE 'is_free: true -> false%' LIMIT 1 \gset
-SELECT model_id, is_now, was, refused FROM (:undo) AS u;
+SELECT model_id, old, new, refused FROM (:undo) AS u;
 SELECT model_id, status, f, revoked, reviewed_by FROM decisions WHERE model_id = 'a/one';
 SELECT * FROM model_access_undo(:'wrong_list', dry_run => false);
 -- Status, by price; an admin's mistake on top of it goes in any case.
 SELECT clock_timestamp() AS wrong_list \gset
 UPDATE model_access SET status = 'new', price_guarded_at = now(), highest_prices = '{"prompt": 9}', last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
-SELECT model_id, is_now, was, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'wrong_list');
+SELECT model_id, old, new, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'wrong_list');
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/two';
-SELECT model_id, is_now, was, refused FROM model_access_undo(:'wrong_list', dry_run => false);
+SELECT model_id, old, new, refused FROM model_access_undo(:'wrong_list', dry_run => false);
 SELECT model_id, status, guarded, reviewed_highest_prices FROM decisions WHERE model_id = 'a/two';
 SELECT pg_temp.listed('a/two', '{"prompt": 1}');
-SELECT model_id, is_now, was, refused FROM model_access_undo(:'wrong_list', dry_run => false);
+SELECT model_id, old, new, refused FROM model_access_undo(:'wrong_list', dry_run => false);
 SELECT model_id, status, guarded, reviewed_highest_prices FROM decisions WHERE model_id = 'a/two';
 -- A late return took status and flags.
 SELECT clock_timestamp() AS wrong_list \gset
@@ -127,9 +127,9 @@ UPDATE model_access SET status = 'inactive', status_before_missing = 'active', m
 SELECT * FROM model_access_undo(:'wrong_list');
 UPDATE model_access SET status = 'new', status_before_missing = NULL, missing_since = NULL, is_pro = false, tiers_before = '{pro}', returned_at = now(),
     highest_prices = '{"prompt": 2}', last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
-SELECT is_now, was, regexp_replace(refused::text, '\d+', 'N', 'g') AS refused FROM model_access_undo(:'wrong_list');
+SELECT old, new, regexp_replace(refused::text, '\d+', 'N', 'g') AS refused FROM model_access_undo(:'wrong_list');
 SELECT pg_temp.listed('a/two', '{"prompt": 1}');
-SELECT is_now, was, refused FROM model_access_undo(:'wrong_list', dry_run => false);
+SELECT old, new, refused FROM model_access_undo(:'wrong_list', dry_run => false);
 SELECT model_id, status, p, tiers_before, missing FROM decisions WHERE model_id = 'a/two';
 -- What a sync took and gave back is as if it had not been, for the change below it.
 UPDATE model_access SET note = 'x', status = 'inactive' WHERE model_id = 'a/two';
@@ -139,12 +139,12 @@ UPDATE model_access SET status = 'new', price_guarded_at = now(), last_run_id = 
 SELECT clock_timestamp() AS guarded \gset
 UPDATE model_access SET status = 'active', price_guarded_at = NULL, last_run_id = last_run_id + 1 WHERE model_id = 'a/two';
 SELECT * FROM model_access_undo(:'guarded');
-SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:approved]);
+SELECT old, new, refused FROM model_access_undo(history_ids => ARRAY[:approved]);
 -- The free tier is never given to a model that costs now and was free when it was reviewed.
 UPDATE model_access SET is_pro = true, is_free = false WHERE model_id = 'a/one';
 SELECT max(history_id) AS not_free FROM model_access_history \gset
 SELECT pg_temp.listed('a/one', '{"request": 0.01}');
-SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:not_free], dry_run => false);
+SELECT old, new, refused FROM model_access_undo(history_ids => ARRAY[:not_free], dry_run => false);
 SELECT model_id, f, p FROM decisions WHERE model_id = 'a/one';
 
 -- Between changes of one admin, another's that was undone is no hindrance; once it counts again, it is.
@@ -155,18 +155,18 @@ UPDATE model_access SET status = 'inactive' WHERE model_id = 'a/three';
 SET ROLE regress_bert;
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'a/three';
 SELECT max(history_id) AS bert FROM model_access_history \gset
-SELECT was FROM model_access_undo(history_ids => ARRAY[:bert], dry_run => false);
+SELECT new FROM model_access_undo(history_ids => ARRAY[:bert], dry_run => false);
 SELECT max(history_id) AS undo FROM model_access_history \gset
 SET ROLE regress_anna;
 UPDATE model_access SET status = 'new' WHERE model_id = 'a/three';
-SELECT is_now, was, refused FROM model_access_undo(:'anna', actor => 'regress_anna');
-SELECT was FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
+SELECT old, new, refused FROM model_access_undo(:'anna', actor => 'regress_anna');
+SELECT new FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
 SET ROLE regress_bert;
-SELECT was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:undo], dry_run => false);
+SELECT new, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:undo], dry_run => false);
 SELECT status FROM decisions WHERE model_id = 'a/three';
 SET ROLE regress_anna;
 UPDATE model_access SET status = 'new' WHERE model_id = 'a/three';
-SELECT was, refused FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
+SELECT new, refused FROM model_access_undo(:'anna', actor => 'regress_anna', dry_run => false);
 RESET ROLE;
 -- What a decision cleared comes back with its stamp, and not where somebody reviewed the model since; nor is the price of that review lost.
 UPDATE model_access SET status = 'active', is_free = false, is_pro = false, is_enterprise = false, pricing = '{"prompt": "1"}' WHERE model_id = 'a/three';
@@ -174,7 +174,7 @@ UPDATE model_access SET free_revoked_at = now(), last_run_id = last_run_id + 1 W
 SET ROLE regress_anna;
 UPDATE model_access SET is_pro = true WHERE model_id = 'a/three';
 SELECT max(history_id) AS anna FROM model_access_history \gset
-SELECT was FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
+SELECT new FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
 SELECT p, revoked FROM decisions WHERE model_id = 'a/three';
 UPDATE model_access SET is_pro = true WHERE model_id = 'a/three';
 SELECT max(history_id) AS anna FROM model_access_history \gset
@@ -183,7 +183,7 @@ UPDATE model_access SET is_enterprise = true WHERE model_id = 'a/three';
 RESET ROLE;
 UPDATE model_access SET pricing = '{"prompt": "2"}', last_run_id = last_run_id + 1 WHERE model_id = 'a/three';
 SET ROLE regress_anna;
-SELECT was, refused FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
+SELECT new, refused FROM model_access_undo(history_ids => ARRAY[:anna], dry_run => false);
 RESET ROLE;
 SELECT is_pro, is_enterprise, free_revoked_at, reviewed_by, reviewed_pricing FROM model_access WHERE model_id = 'a/three';
 
@@ -198,13 +198,13 @@ UPDATE model_access_rule SET position = 15 WHERE position = 20;
 INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('u3', 'a', true);
 SELECT rows, what, undone, regexp_replace(undo, '\d+', 'N', 'g') AS undo FROM model_access_changes WHERE at >= :'oops';
 SELECT * FROM model_access_undo(:'oops');
-SELECT model_id, is_now -> 'override' -> 'user_id' AS is_now, was -> 'override' -> 'user_id' AS was, refused FROM model_access_undo(:'oops', overrides => true);
+SELECT model_id, old -> 'override' -> 'user_id' AS old, new -> 'override' -> 'user_id' AS new, refused FROM model_access_undo(:'oops', overrides => true);
 SELECT count(*) FROM model_access_undo(:'oops', overrides => true, rules => true, dry_run => false);
 SELECT * FROM model_access_undo(:'oops', overrides => true, rules => true, dry_run => false);
 SELECT user_id, model_id, provider, allowed, note, created_by, override_id FROM model_access_override ORDER BY override_id;
 SELECT position, pattern, is_free, is_pro FROM model_access_rule ORDER BY 1;
 SELECT rows, what, undone, regexp_replace(undo, '\d+', 'N', 'g') AS undo FROM model_access_changes WHERE at >= :'oops';
-SELECT user_id, rule, old ? 'override' AS was, new ? 'override' AS is_now, undo_of IS NOT NULL AS undo FROM model_access_history WHERE at >= :'oops' ORDER BY history_id;
+SELECT user_id, rule, old ? 'override' AS old, new ? 'override' AS new, undo_of IS NOT NULL AS undo FROM model_access_history WHERE at >= :'oops' ORDER BY history_id;
 -- Undone by what model_access_changes says, and that again.
 SELECT replace(undo, 'SELECT *', 'SELECT count(*)') AS undo FROM model_access_changes LIMIT 1 \gset
 :undo
@@ -220,11 +220,11 @@ UPDATE model_access_override SET note = 'anna' WHERE user_id = 'u1';
 SELECT max(history_id) AS noted FROM model_access_history \gset
 SET ROLE regress_bert;
 UPDATE model_access_override SET allowed = false WHERE user_id = 'u1';
-SELECT model_id, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:noted], overrides => true, dry_run => false);
+SELECT model_id, new, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:noted], overrides => true, dry_run => false);
 RESET ROLE;
 DELETE FROM model_access_override WHERE user_id = 'u2';
 DELETE FROM model_access WHERE model_id = 'a/two';
-SELECT model_id, was, refused FROM model_access_undo(history_ids => ARRAY(SELECT max(history_id) FROM model_access_history), overrides => true, dry_run => false);
+SELECT model_id, new, refused FROM model_access_undo(history_ids => ARRAY(SELECT max(history_id) FROM model_access_history), overrides => true, dry_run => false);
 -- TRUNCATE is in the history too.
 SELECT clock_timestamp() AS emptied \gset
 TRUNCATE model_access_override, model_access_rule;
@@ -315,34 +315,34 @@ SELECT * FROM model_access_undo(:'oops', dry_run => false);
 SELECT * FROM pg_temp.stands('t/m1');
 -- And the undo of that undo brings back the decision that stands when the model returns.
 SELECT max(history_id) AS last FROM model_access_history WHERE model_id = 't/m1' \gset
-SELECT is_now, was FROM model_access_undo(history_ids => ARRAY[:last], dry_run => false);
+SELECT old, new FROM model_access_undo(history_ids => ARRAY[:last], dry_run => false);
 SELECT * FROM pg_temp.stands('t/m1');
 SELECT clock_timestamp() AS oops \gset
 UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
-SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT old, new FROM model_access_undo(:'oops', dry_run => false);
 SELECT * FROM pg_temp.stands('t/m1');
 -- It returned and left again: then it waits.
 SELECT clock_timestamp() AS oops \gset
 UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
 SELECT outcome, returned FROM model_access_load(pg_temp.doc('{t/m2}'));
 SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1,t/m2}'), max_removals => 1);
-SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT old, new FROM model_access_undo(:'oops', dry_run => false);
 -- Somebody decided since: that it differs is told.
 UPDATE model_access SET status = 'active' WHERE model_id = 't/m1';
 SELECT max(history_id) AS mistake FROM model_access_history \gset
 UPDATE model_access SET status = 'new' WHERE model_id = 't/m1';
-SELECT is_now, was, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:mistake]);
-SELECT is_now, was, refused FROM model_access_undo(history_ids => ARRAY[:mistake, :mistake + 1], dry_run => false);
+SELECT old, new, pg_temp.hide_time(refused) AS refused FROM model_access_undo(history_ids => ARRAY[:mistake]);
+SELECT old, new, refused FROM model_access_undo(history_ids => ARRAY[:mistake, :mistake + 1], dry_run => false);
 -- It left after the change: it waits; it came back after the change: it waits for review.
 SELECT outcome, returned FROM model_access_load(pg_temp.doc());
 SELECT clock_timestamp() AS oops \gset
 UPDATE model_access SET status = 'disabled' WHERE model_id = 't/m1';
 SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1}'), max_removals => 1);
-SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT old, new FROM model_access_undo(:'oops', dry_run => false);
 SELECT clock_timestamp() AS oops \gset
 UPDATE model_access SET status = 'active' WHERE model_id = 't/m1';
 SELECT outcome, returned FROM model_access_load(pg_temp.doc());
-SELECT is_now, was FROM model_access_undo(:'oops', dry_run => false);
+SELECT old, new FROM model_access_undo(:'oops', dry_run => false);
 SELECT * FROM pg_temp.stands('t/m1');
 -- Lists without a model for longer than return_window, then with it at the reviewed price: status and tiers come back.
 UPDATE model_access SET status = 'active', is_free = true, is_pro = true;
@@ -351,7 +351,7 @@ SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1}'), max_remova
 SELECT pg_temp.days_pass(10);
 SELECT outcome, returned FROM model_access_load(pg_temp.doc());
 SELECT * FROM pg_temp.stands('t/m1');
-SELECT is_now, was, refused FROM model_access_undo(:'approved', dry_run => false, model_ids => '{t/m1}');
+SELECT old, new, refused FROM model_access_undo(:'approved', dry_run => false, model_ids => '{t/m1}');
 SELECT * FROM model_access_undo(:'approved', dry_run => false, model_ids => '{t/m1}');
 SELECT * FROM pg_temp.stands('t/m1');
 -- Undone in the order in which they were made: in the end the price that was reviewed before them, with the reason to look again.
@@ -369,28 +369,28 @@ SET ROLE regress_bert;
 UPDATE model_access SET is_enterprise = true WHERE model_id = 't/m3';
 SELECT rtrim(undo, ';') AS bert FROM model_access_changes LIMIT 1 \gset
 SELECT * FROM reviewed;
-SELECT is_now, was, refused FROM (:anna) AS u;
+SELECT old, new, refused FROM (:anna) AS u;
 SELECT * FROM reviewed;
 SELECT what, undone FROM model_access_changes LIMIT 3;
-SELECT is_now, was, refused FROM (:bert) AS u;
+SELECT old, new, refused FROM (:bert) AS u;
 SELECT * FROM reviewed;
 SELECT what, undone FROM model_access_changes LIMIT 4;
-SELECT is_now, was, refused FROM (:anna) AS u;
-SELECT is_now, was, refused FROM (:bert) AS u;
+SELECT old, new, refused FROM (:anna) AS u;
+SELECT old, new, refused FROM (:bert) AS u;
 -- The undo of the second alone, by its own row: that decision and its price are there again, and the first stays undone.
 SELECT rtrim(undo, ';') AS again FROM model_access_changes LIMIT 1 \gset
-SELECT is_now, was, refused FROM (:again) AS u;
+SELECT old, new, refused FROM (:again) AS u;
 SELECT * FROM reviewed;
-SELECT is_now, was, refused FROM (:bert) AS u;
+SELECT old, new, refused FROM (:bert) AS u;
 SELECT * FROM reviewed;
 -- Nobody's note brings a review back that waits for another decision to go.
 UPDATE model_access SET is_free = true WHERE model_id = 't/m3';
 SELECT rtrim(undo, ';') AS first FROM model_access_changes LIMIT 1 \gset
 UPDATE model_access SET is_enterprise = true WHERE model_id = 't/m3';
-SELECT is_now, was, refused FROM (:first) AS u;
+SELECT old, new, refused FROM (:first) AS u;
 UPDATE model_access SET note = 'x' WHERE model_id = 't/m3';
 SELECT rtrim(undo, ';') AS noted FROM model_access_changes LIMIT 1 \gset
-SELECT is_now, was, refused FROM (:noted) AS u;
+SELECT old, new, refused FROM (:noted) AS u;
 SELECT * FROM reviewed;
 RESET ROLE;
 -- The same of a price that went up, pasted by one admin.
@@ -401,8 +401,8 @@ UPDATE model_access SET is_free = true WHERE model_id = 't/m4';
 SELECT rtrim(undo, ';') AS first FROM model_access_changes LIMIT 1 \gset
 UPDATE model_access SET is_enterprise = true WHERE model_id = 't/m4';
 SELECT rtrim(undo, ';') AS second FROM model_access_changes LIMIT 1 \gset
-SELECT is_now, was, refused FROM (:first) AS u;
-SELECT is_now, was, refused FROM (:second) AS u;
+SELECT old, new, refused FROM (:first) AS u;
+SELECT old, new, refused FROM (:second) AS u;
 SELECT reason FROM model_access_review WHERE model_id = 't/m4';
 -- An undo since a moment passes over models that are not there any more.
 SELECT count(*) > 0 AS found FROM model_access_undo('2020-01-01');
@@ -410,10 +410,10 @@ SELECT count(*) > 0 AS found FROM model_access_undo('2020-01-01');
 SELECT clock_timestamp() AS oops \gset
 UPDATE model_access SET is_free = false, note = 'x' WHERE model_id = 't/m6';
 UPDATE model_access SET is_free = true WHERE model_id = 't/m6';
-SELECT is_now ? 'note' AS note, is_now ? 'is_free' AS f, refused FROM model_access_undo(:'oops', dry_run => false);
+SELECT old ? 'note' AS note, old ? 'is_free' AS f, refused FROM model_access_undo(:'oops', dry_run => false);
 SELECT what, undone, undo IS NOT NULL AS undo FROM model_access_changes LIMIT 3;
 SELECT rtrim(undo, ';') AS undo FROM model_access_changes LIMIT 1 \gset
-SELECT is_now ? 'note' AS note, refused FROM (:undo) AS u;
+SELECT old ? 'note' AS note, refused FROM (:undo) AS u;
 SELECT what, undone FROM model_access_changes LIMIT 4;
 -- Single changes, undone in any order and until nothing is left: what it was before them, at the price of that review.
 DO $$
