@@ -21,8 +21,18 @@ SELECT r.oid AS role_id, r.rolname AS role, g.rights FROM @extschema@.model_acce
 JOIN pg_roles AS r ON CASE WHEN g.table_id = '@extschema@.model_access'::regclass::oid THEN r.oid = g.role_id ELSE r.rolname = g.role END;
 COMMENT ON VIEW @extschema@._model_access_grantee IS 'Internal. The roles of model_access_granted that exist.';
 
+CREATE VIEW @extschema@._model_access_call AS
+SELECT DISTINCT coalesce(v.ev_class, d.objid) AS caller, d.refobjid AS callee, d.refclassid = 'pg_proc'::regclass AS is_routine
+FROM pg_depend AS d LEFT JOIN pg_rewrite AS v ON v.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+LEFT JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
+JOIN @extschema@._model_access_member AS m ON m.class = d.refclassid AND m.id = d.refobjid
+WHERE d.deptype = 'n' AND (v.oid IS NOT NULL AND v.rulename = '_RETURN' OR NOT p.prosecdef);
+COMMENT ON VIEW @extschema@._model_access_call IS
+    'Internal. What views, and functions with the rights of their caller, use; PostgreSQL does not know what PL/pgSQL uses.';
+
 CREATE VIEW @extschema@._model_access_right AS
-SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.columns, i.id FROM (VALUES
+WITH RECURSIVE listed AS (
+    SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.columns, i.id FROM (VALUES
         ('user',   'ROUTINE',  'models_for_me()', 'EXECUTE', NULL::name[]),
         ('reader', 'ROUTINE',  'models_for_tier(text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_allowed(text,text)', 'EXECUTE', NULL),
@@ -32,11 +42,6 @@ SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.column
         ('reader', 'ROUTINE',  'model_access_explain_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_user(text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_enforce()', 'EXECUTE', NULL),
-        ('reader', 'ROUTINE',  '_model_access_tier(text)', 'EXECUTE', NULL),
-        ('reader', 'ROUTINE',  '_model_access_tiers()', 'EXECUTE', NULL),
-        ('reader', 'ROUTINE',  '_model_access_unknown_tier(text)', 'EXECUTE', NULL),
-        ('reader', 'ROUTINE',  '_model_access_rank(text)', 'EXECUTE', NULL),
-        ('reader', 'ROUTINE',  '_model_access_shown(@extschema@._model_access_active)', 'EXECUTE', NULL),
         ('reader', 'TABLE',    '_model_access_active', 'SELECT', NULL),
         ('reader', 'TABLE',    'model_access_visible', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access', 'SELECT', NULL),
@@ -44,18 +49,10 @@ SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.column
         ('viewer', 'TABLE',    'model_access_history', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_price_history', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_changes', 'SELECT', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_rank(@extschema@.model_access)', 'EXECUTE', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_flags()', 'EXECUTE', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_decided_columns()', 'EXECUTE', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_flagged(jsonb)', 'EXECUTE', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_undo_statement(bigint[],boolean,boolean)', 'EXECUTE', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_undone()', 'EXECUTE', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_undo_unit(text)', 'EXECUTE', NULL),
         ('viewer', 'TABLE',    'model_access_sync_log', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_settings', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_rule', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access_override', 'SELECT', NULL),
-        ('viewer', 'ROUTINE',  '_model_access_is_above(jsonb,jsonb,numeric)', 'EXECUTE', NULL),
         ('viewer', 'ROUTINE',  'models_for_tier_as_of(text,timestamptz)', 'EXECUTE', NULL),
         ('viewer', 'ROUTINE',  'model_access_health()', 'EXECUTE', NULL),
         ('admin',  'TABLE',    'model_access', 'UPDATE', @extschema@._model_access_decided_columns()::name[]),
@@ -69,16 +66,8 @@ SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.column
         ('admin',  'ROUTINE',  '_model_access_undo(timestamptz,boolean,text[],text,bigint[],boolean,boolean)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_check(timestamptz,boolean,text[],bigint[],boolean,boolean)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_steps(timestamptz,text[],text,bigint[],boolean,boolean)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_undo_rows(timestamptz,text[],text,bigint[],boolean,boolean)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_undo_walk(jsonb)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_undo_old(text,bigint,text)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_undo_agrees(bigint)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_undo_status(jsonb,bigint)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_undo_absent(text,bigint)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_undo_columns(jsonb)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_models(jsonb)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_undo_others(jsonb)', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_override_problem(jsonb)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_check_ids(text[],text[],text,text)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  'model_access_preview(text,integer)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_preview_fetched(integer)', 'EXECUTE', NULL),
@@ -100,8 +89,18 @@ SELECT r.rights, r.kind, '@extschema@.' || r.name AS name, r.privilege, r.column
         ELSE to_regclass('@extschema@.' || r.name)::oid
     END) AS i(id)
     -- an install without the library has fewer
-    WHERE i.id IS NOT NULL;
-COMMENT ON VIEW @extschema@._model_access_right IS 'Internal. Which rights give which privilege on what; viewer includes reader, admin includes viewer.';
+    WHERE i.id IS NOT NULL),
+-- a view reads its tables as its owner, but calls functions as whoever reads it
+used AS (
+    SELECT l.rights, l.id, false AS is_routine FROM listed AS l WHERE l.privilege IN ('EXECUTE', 'SELECT')
+    UNION
+    SELECT u.rights, c.callee, c.is_routine FROM used AS u JOIN @extschema@._model_access_call AS c ON c.caller = u.id)
+SELECT l.* FROM listed AS l
+UNION ALL
+SELECT u.rights, 'ROUTINE', u.id::regprocedure::text, 'EXECUTE', NULL, u.id FROM used AS u
+WHERE u.is_routine AND NOT EXISTS (SELECT FROM listed AS l WHERE l.rights = u.rights AND l.id = u.id);
+COMMENT ON VIEW @extschema@._model_access_right IS
+    'Internal. Which rights give which privilege on what: what is listed here, and the functions that it calls.';
 
 CREATE FUNCTION @extschema@._model_access_included(rights text) RETURNS text[]
 LANGUAGE sql IMMUTABLE
