@@ -94,11 +94,12 @@ WITH RECURSIVE listed AS (
 used AS (
     SELECT l.rights, l.id, false AS is_routine FROM listed AS l WHERE l.privilege IN ('EXECUTE', 'SELECT')
     UNION
-    SELECT u.rights, c.callee, c.is_routine FROM used AS u JOIN @extschema@._model_access_call AS c ON c.caller = u.id)
+    -- what is listed belongs to the rights that list it, also where a function of others names it
+    SELECT u.rights, c.callee, c.is_routine FROM used AS u JOIN @extschema@._model_access_call AS c ON c.caller = u.id
+    WHERE c.callee NOT IN (SELECT l.id FROM listed AS l WHERE l.kind = 'ROUTINE'))
 SELECT l.* FROM listed AS l
 UNION ALL
-SELECT u.rights, 'ROUTINE', u.id::regprocedure::text, 'EXECUTE', NULL, u.id FROM used AS u
-WHERE u.is_routine AND NOT EXISTS (SELECT FROM listed AS l WHERE l.rights = u.rights AND l.id = u.id);
+SELECT u.rights, 'ROUTINE', u.id::regprocedure::text, 'EXECUTE', NULL, u.id FROM used AS u WHERE u.is_routine;
 COMMENT ON VIEW @extschema@._model_access_right IS
     'Internal. Which rights give which privilege on what: what is listed here, and the functions that it calls.';
 
