@@ -2,10 +2,11 @@
 //! cancel, timeout, termination, and the barriers that other sessions wait for.
 
 use crate::settings;
-use catalog::fetch::{Failure, fetch};
+use ::fetch::{Error, Kind, get};
 use catalog::problem::{Problem, code};
 use pgrx::check_for_interrupts;
 use pgrx::prelude::*;
+use std::io;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
@@ -24,22 +25,75 @@ fn _model_access_fetch() -> TableIterator<
         name!(problem, Option<String>),
     ),
 > {
-    let config = settings::fetch_config();
-    let url = config.url.clone();
-    let row = match interruptible(async move { fetch(&config).await }) {
-        Ok(body) => (url, Some(200), Some(body), None),
-        Err(Failure { http_status, problem, .. }) => {
-            let problem = serde_json::to_string(&problem).unwrap_or_else(|error| error.to_string());
-            (url, http_status.map(i32::from), None, Some(problem))
+    let request = settings::fetch_request();
+    let url = request.url.clone();
+    let (http_status, result) = match interruptible(async move { get(&request).await }) {
+        Ok(Ok(body)) => (Some(200), Ok(body)),
+        Ok(Err(error)) => (error.http_status, Err(problem(error))),
+        Err(error) => {
+            (None, Err(Problem::new(code::UNREACHABLE, format!("could not start the fetch: {error}"))))
         }
     };
-    TableIterator::once(row)
+    let http_status = http_status.map(i32::from);
+    TableIterator::once(match result {
+        Ok(body) => (url, http_status, Some(body), None),
+        Err(problem) => {
+            let problem = serde_json::to_string(&problem).unwrap_or_else(|error| error.to_string());
+            (url, http_status, None, Some(problem))
+        }
+    })
+}
+
+/// The error with its SQLSTATE, and a HINT that names the parameter to check.
+fn problem(error: Error) -> Problem {
+    let retry = "The next run tries again.";
+    let (code, hint) = match error.kind {
+        Kind::InvalidUrl => (code::BAD_SETTING, "Set model_access.url to a URL that is accepted.".into()),
+        Kind::InvalidProxy => (code::BAD_SETTING, "Set model_access.proxy to a proxy that is accepted.".into()),
+        Kind::UnknownHost => (
+            code::UNREACHABLE,
+            "Check model_access.url, model_access.proxy, and the name resolution of the server.".into(),
+        ),
+        Kind::NoConnection => {
+            (code::UNREACHABLE, "Check model_access.url, model_access.proxy, and the firewall.".into())
+        }
+        Kind::Tls => (
+            code::TLS,
+            "Check the certificate, the host name in model_access.url, and the CA certificates of the server.".into(),
+        ),
+        Kind::NoCaCertificates => {
+            (code::TLS, "Install the CA certificates of the system (on Debian: ca-certificates).".into())
+        }
+        Kind::Timeout => (code::INCOMPLETE, "Check the network, or raise model_access.timeout.".into()),
+        Kind::Incomplete => (code::INCOMPLETE, retry.into()),
+        Kind::Encoding => (code::NOT_JSON, "Check model_access.url and any proxy in between.".into()),
+        Kind::TooLarge => {
+            (code::TOO_LARGE, "If the response is a catalogue, raise model_access.max_body.".into())
+        }
+        Kind::Status => (
+            code::HTTP_STATUS,
+            match (error.http_status, &error.location, error.retry_after) {
+                (_, Some(location), _) => {
+                    format!("Redirects are not followed. If you trust {location}, set model_access.url to it.")
+                }
+                (Some(401 | 403 | 407), ..) => {
+                    "The catalogue needs no key. Check model_access.url and any proxy in between.".into()
+                }
+                (Some(404 | 410), ..) => "Check model_access.url.".into(),
+                (_, _, Some(pause)) => {
+                    format!("The upstream asks to wait {} s. Run the sync again after that time.", pause.as_secs())
+                }
+                _ => retry.into(),
+            },
+        ),
+    };
+    Problem { code, message: error.message, detail: error.detail, hint: Some(hint) }
 }
 
 /// Runs a future to its end, or until an interrupt raises an error and unwinds through here.
 ///
 /// The future holds plain data only: it is dropped half-way when that happens.
-fn interruptible<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+fn interruptible<T>(future: impl Future<Output = T>) -> io::Result<T> {
     let runtime = EndedInBackground::new()?;
     let mut future = Box::pin(future);
     loop {
@@ -48,7 +102,7 @@ fn interruptible<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<
             Ok(result) => {
                 // a last look before anything is written
                 check_for_interrupts!();
-                return result;
+                return Ok(result);
             }
             // returns after a barrier or a reload: then the same future goes on
             Err(_) => {
@@ -62,13 +116,12 @@ fn interruptible<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<
 struct EndedInBackground(Option<Runtime>);
 
 impl EndedInBackground {
-    fn new() -> Result<Self, Problem> {
+    fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(1)
             .on_thread_start(mask_signals)
-            .build()
-            .map_err(|error| Problem::new(code::UNREACHABLE, format!("cannot start the fetch: {error}")))?;
+            .build()?;
         Ok(Self(Some(runtime)))
     }
 

@@ -2,8 +2,7 @@
 //! the fetch, `on_behalf_of` is a claim for the history.
 
 use catalog::entry::{Limits, MAX_ENTRY_BYTES, MAX_VALUES};
-use catalog::fetch::{Config, check_proxy, check_url};
-use catalog::problem::Problem;
+use fetch::{Request, check_proxy, check_url};
 use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -19,13 +18,19 @@ static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(S
 /// Read by the history in SQL; defined here because the prefix is reserved.
 static ON_BEHALF_OF: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
-/// The settings in force, as plain data that a future may hold.
-pub fn fetch_config() -> Config {
+const USABLE_URL: &CStr = c"Use a URL such as https://openrouter.ai/api/v1/models.";
+const USABLE_PROXY: &CStr =
+    c"Use a URL such as http://proxy.example:3128. A proxy that needs a password must be set in \
+    the server's environment, as HTTPS_PROXY.";
+
+/// The fetch that the parameters ask for.
+pub fn fetch_request() -> Request {
     let text = |setting: &GucSetting<Option<CString>>| {
         setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
     };
-    Config {
+    Request {
         url: text(&URL),
+        user_agent: concat!("model_access/", env!("CARGO_PKG_VERSION")),
         timeout: Duration::from_millis(TIMEOUT.get().unsigned_abs().into()),
         max_body: MAX_BODY.get().unsigned_abs() as usize * 1024,
         proxy: text(&PROXY),
@@ -128,7 +133,7 @@ unsafe extern "C-unwind" fn check_url_hook(
     _source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: PostgreSQL passes the address of a string or of NULL.
-    unsafe { check(value, |text| check_url(text).map(drop)) }
+    unsafe { check(value, |text| check_url(text).map(drop), USABLE_URL) }
 }
 
 #[allow(unsafe_code)] // called by PostgreSQL
@@ -138,27 +143,26 @@ unsafe extern "C-unwind" fn check_proxy_hook(
     _source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: as above.
-    unsafe { check(value, check_proxy) }
+    unsafe { check(value, check_proxy, USABLE_PROXY) }
 }
 
-/// Whether a value passes; leaves DETAIL and HINT for PostgreSQL's own message where it does not.
+/// Checks a value; if it is invalid, sets DETAIL and HINT of PostgreSQL's own error message.
 #[allow(unsafe_code)] // the pointer is PostgreSQL's, and so are the two globals
-unsafe fn check(value: *mut *mut c_char, valid: impl Fn(&str) -> Result<(), Problem>) -> bool {
+unsafe fn check(
+    value: *mut *mut c_char,
+    valid: impl Fn(&str) -> Result<(), fetch::Error>,
+    hint: &CStr,
+) -> bool {
     // SAFETY: the caller passes what PostgreSQL gave; the strings are copied into its memory.
     unsafe {
         if (*value).is_null() {
             return true;
         }
-        let Err(problem) = valid(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
-        pg_sys::GUC_check_errdetail_string = copied(problem.detail);
-        pg_sys::GUC_check_errhint_string = copied(problem.hint);
+        let Err(error) = valid(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
+        let detail = error.detail.and_then(|detail| CString::new(detail).ok());
+        pg_sys::GUC_check_errdetail_string =
+            detail.map_or(std::ptr::null_mut(), |detail| pg_sys::pstrdup(detail.as_ptr()));
+        pg_sys::GUC_check_errhint_string = pg_sys::pstrdup(hint.as_ptr());
         false
     }
-}
-
-#[allow(unsafe_code)] // allocates in PostgreSQL's memory
-unsafe fn copied(text: Option<String>) -> *mut c_char {
-    let Some(text) = text.and_then(|text| CString::new(text).ok()) else { return std::ptr::null_mut() };
-    // SAFETY: a NUL-terminated string that lives through the call.
-    unsafe { pg_sys::pstrdup(text.as_ptr()) }
 }

@@ -6,8 +6,6 @@
 
 pub mod document;
 pub mod entry;
-#[cfg(feature = "http")]
-pub mod fetch;
 pub mod guard;
 pub mod lifecycle;
 pub mod plan;

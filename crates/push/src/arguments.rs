@@ -1,9 +1,8 @@
 //! The command line.
 
 use catalog::entry::{Limits, MAX_ENTRY_BYTES, MAX_VALUES};
-use catalog::fetch::{Config, check_proxy, check_url};
-use catalog::problem::Problem;
 use clap::{Parser, Subcommand};
+use fetch::{Request, check_proxy, check_url};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,10 +75,11 @@ impl Push {
         Limits { max_bytes: (self.max_entry as usize) << 10, max_values: self.max_entry_values as usize }
     }
 
-    /// The limits of the fetch.
-    pub fn fetch_config(&self) -> Config {
-        Config {
+    /// The fetch that the options ask for.
+    pub fn fetch_request(&self) -> Request {
+        Request {
             url: self.url.clone(),
+            user_agent: concat!("model_access/", env!("CARGO_PKG_VERSION")),
             timeout: Duration::from_secs(self.timeout),
             max_body: self.max_body(),
             proxy: self.proxy.clone(),
@@ -88,13 +88,9 @@ impl Push {
 }
 
 fn url(text: &str) -> Result<String, String> {
-    check_url(text).map(|_| text.to_owned()).map_err(said)
+    check_url(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn proxy(text: &str) -> Result<String, String> {
-    check_proxy(text).map(|()| text.to_owned()).map_err(said)
-}
-
-fn said(problem: Problem) -> String {
-    format!("{}. {}", problem.message, problem.detail.unwrap_or_default())
+    check_proxy(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -2,9 +2,9 @@
 
 mod arguments;
 mod database;
+mod problem;
 
 use arguments::{Arguments, Command, Push};
-use catalog::fetch::{self, Failure};
 use catalog::plan::from_json;
 use catalog::problem::Problem;
 use clap::Parser;
@@ -138,13 +138,13 @@ fn read(file: &Path, max: usize) -> Result<Vec<u8>, String> {
 
 /// The document of the upstream; what that did wrong belongs into the run row.
 fn fetched(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, String> {
-    let config = push.fetch_config();
-    run.insert("url".into(), json!(config.url));
+    let request = push.fetch_request();
+    run.insert("url".into(), json!(request.url));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let fetched = runtime.map_err(|error| error.to_string())?.block_on(fetch::fetch(&config));
+    let fetched = runtime.map_err(|error| error.to_string())?.block_on(fetch::get(&request));
     let (status, document) = match fetched {
         Ok(body) => (Some(200), Ok(body)),
-        Err(Failure { http_status, problem, .. }) => (http_status, Err(problem)),
+        Err(error) => (error.http_status, Err(problem::of_fetch(error))),
     };
     run.insert("http_status".into(), json!(status));
     Ok(document)

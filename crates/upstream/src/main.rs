@@ -56,12 +56,10 @@ fn main() -> io::Result<()> {
 }
 
 fn record(url: String, file: &std::path::Path, timeout: Duration) -> io::Result<()> {
-    let config = catalog::fetch::Config { url, timeout, max_body: 16 << 20, proxy: String::new() };
+    let user_agent = concat!("model_access/", env!("CARGO_PKG_VERSION"));
+    let request = fetch::Request { url, user_agent, timeout, max_body: 16 << 20, proxy: String::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let body = runtime.block_on(catalog::fetch::fetch(&config)).map_err(|failure| {
-        let problem = failure.problem;
-        io::Error::other(format!("{} {}", problem.message, problem.detail.unwrap_or_default()))
-    })?;
+    let body = runtime.block_on(fetch::get(&request)).map_err(io::Error::other)?;
     let reading = catalog::entry::Reading::default();
     catalog::document::parse(&body, &reading, &|| ()).map_err(|problem| io::Error::other(problem.message))?;
     std::fs::write(file, body)
