@@ -23,8 +23,8 @@ SELECT min(model_id) AS banned FROM model_access WHERE status = 'disabled' \gset
 SELECT * FROM model_access_explain('pro', :'banned');
 
 -- The upstream breaks: an empty list, then half a list. Nothing is lost.
-\set empty :standin take=0
-\set half :standin take=210
+\set empty :mock take=0
+\set half :mock take=210
 SET model_access.url = :'empty';
 SELECT outcome, error FROM model_access_sync();
 SET model_access.url = :'half';
@@ -32,10 +32,10 @@ SELECT outcome, withheld FROM model_access_sync();
 SELECT count(*) AS still_listed FROM model_access WHERE missing_since IS NULL;
 
 -- A banned model vanishes and returns: still banned.
-\set without :standin without= :banned
+\set without :mock without= :banned
 SET model_access.url = :'without';
 SELECT outcome, missing FROM model_access_sync();
-SET model_access.url = :'standin';
+SET model_access.url = :'mock';
 SELECT outcome, returned FROM model_access_sync();
 SELECT model_id, status, note FROM model_access WHERE model_id = :'banned';
 RESET model_access.url;

@@ -1,7 +1,7 @@
 //! Runs the fetch on the backend's own thread, in slices between which PostgreSQL's interrupts are served:
 //! cancel, timeout, termination, and the barriers that other sessions wait for.
 
-use crate::settings;
+use crate::gucs;
 use ::fetch::{Error, Kind, get};
 use catalog::problem::{Problem, code};
 use pgrx::check_for_interrupts;
@@ -25,7 +25,7 @@ fn _model_access_fetch() -> TableIterator<
         name!(problem, Option<String>),
     ),
 > {
-    let request = settings::fetch_request();
+    let request = gucs::fetch_request();
     let url = request.url.clone();
     let (http_status, result) = match interruptible(async move { get(&request).await }) {
         Ok(Ok(body)) => (Some(200), Ok(body)),

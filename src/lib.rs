@@ -6,9 +6,9 @@ mod as_owner;
 mod enforce;
 mod fetch;
 mod functions;
+mod gucs;
 mod plan;
 mod profiles;
-mod settings;
 mod standby;
 
 use pgrx::prelude::*;
@@ -22,5 +22,5 @@ include!(concat!(env!("OUT_DIR"), "/sql.rs"));
 #[pg_guard]
 #[allow(unsafe_code, non_snake_case)] // exported under the name that PostgreSQL looks up
 pub extern "C-unwind" fn _PG_init() {
-    settings::register();
+    gucs::register();
 }

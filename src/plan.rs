@@ -1,6 +1,6 @@
 //! From a document and the state of the table to a plan: JSON in, JSON out.
 
-use crate::settings;
+use crate::gucs;
 use catalog::plan::from_json;
 use pgrx::check_for_interrupts;
 use pgrx::prelude::*;
@@ -16,5 +16,5 @@ fn _model_access_plan(
     let poll = || {
         check_for_interrupts!();
     };
-    serde_json::to_string(&from_json(document, state, max_removals, settings::limits(), &poll)?)
+    serde_json::to_string(&from_json(document, state, max_removals, gucs::limits(), &poll)?)
 }

@@ -1,7 +1,8 @@
-//! A throw-away PostgreSQL with the extension, and a stand-in upstream, for the tests beside this file.
+//! A throw-away PostgreSQL with the extension, and a mock upstream, for the tests beside this file.
 
 #![allow(clippy::expect_used, clippy::panic)] // a test ends there
 
+use mock_upstream::MockUpstream;
 use postgres::error::DbError;
 use postgres::{Client, Config, NoTls, Row};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use upstream::Upstream;
 
 /// Longest time that anything is waited for; pg_cron needs up to a minute to begin.
 const BOUND: Duration = Duration::from_secs(150);
@@ -19,7 +19,7 @@ const BOUND: Duration = Duration::from_secs(150);
 pub struct Cluster {
     dir: PathBuf,
     /// Where it fetches from.
-    pub upstream: Upstream,
+    pub upstream: MockUpstream,
 }
 
 impl Cluster {
@@ -42,7 +42,7 @@ impl Cluster {
     }
 
     fn create(catalogues: &Path, settings: &[&str]) -> Self {
-        let upstream = Upstream::start("127.0.0.1:0", catalogues).expect("an upstream");
+        let upstream = MockUpstream::start("127.0.0.1:0", catalogues).expect("an upstream");
         Self::start_beside(upstream, settings, &[])
     }
 
@@ -51,13 +51,13 @@ impl Cluster {
     /// # Panics
     /// If anything of that fails.
     #[must_use]
-    pub fn start_beside(upstream: Upstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn start_beside(upstream: MockUpstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
         let cluster = Self::start_server(upstream, settings, environment);
         cluster.connect().batch_execute("CREATE EXTENSION model_access").expect("the extension");
         cluster
     }
 
-    fn start_server(upstream: Upstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
+    fn start_server(upstream: MockUpstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = PathBuf::from(format!("/tmp/model_access.{}.{number}", std::process::id()));
@@ -86,7 +86,7 @@ impl Cluster {
     /// If anything of that fails.
     #[must_use]
     pub fn start_without_library() -> Self {
-        let upstream = Upstream::start("127.0.0.1:0", eras()).expect("an upstream");
+        let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
         let cluster = Self::start_server(upstream, &[], &[]);
         let script = Command::new(repository().join("scripts/sql")).arg("script").output().expect("bash");
         let mut client = cluster.connect();
@@ -104,7 +104,7 @@ impl Cluster {
     /// If that fails.
     #[must_use]
     pub fn standby(&self) -> Self {
-        let upstream = Upstream::start("127.0.0.1:0", eras()).expect("an upstream");
+        let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
         let standby = Self { dir: self.dir.with_extension("standby"), upstream };
         let status = standby.script("standby", &[]).arg(&self.dir).status().expect("bash");
         assert!(status.success(), "scripts/cluster standby failed");

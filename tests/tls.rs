@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // a test ends there
 
+use mock_upstream::MockUpstream;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tests::{Cluster, eras, sync};
-use upstream::Upstream;
 
 /// An authority that only these tests know.
 struct Authority {
@@ -29,7 +29,7 @@ impl Authority {
     }
 
     /// An upstream with a certificate for these names.
-    fn upstream(&self, names: &[&str], last_year: i32) -> Upstream {
+    fn upstream(&self, names: &[&str], last_year: i32) -> MockUpstream {
         let (params, key) = certificate(names, last_year);
         serve(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key)
     }
@@ -53,12 +53,12 @@ fn certificate(names: &[&str], last_year: i32) -> (CertificateParams, KeyPair) {
     (params, KeyPair::generate().unwrap())
 }
 
-fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> Upstream {
+fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> MockUpstream {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-    Upstream::start_tls("127.0.0.1:0", eras(), Arc::new(config)).unwrap()
+    MockUpstream::start_tls("127.0.0.1:0", eras(), Arc::new(config)).unwrap()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The stand-in as a program: for the demo, and for looking at what a test sees.
 
 use clap::{Parser, Subcommand};
+use mock_upstream::MockUpstream;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,7 +42,7 @@ enum Command {
 fn main() -> io::Result<()> {
     match Arguments::parse().command {
         Command::Serve { listen, url_file, catalogues } => {
-            let upstream = upstream::Upstream::start(&listen, catalogues)?;
+            let upstream = MockUpstream::start(&listen, catalogues)?;
             let url = upstream.url("");
             match url_file {
                 Some(file) => std::fs::write(file, url)?,

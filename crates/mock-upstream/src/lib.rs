@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MAX_REQUEST: u64 = 64 * 1024;
 
 /// A running stand-in. It ends with the process.
-pub struct Upstream {
+pub struct MockUpstream {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -40,7 +40,7 @@ struct Gate {
     by_query: HashMap<String, u64>,
 }
 
-impl Upstream {
+impl MockUpstream {
     /// Serves the catalogues (`NAME.json.gz`, `NAME.json`) of a folder at `address`.
     ///
     /// # Errors

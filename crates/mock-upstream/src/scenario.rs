@@ -19,7 +19,7 @@
 /// | `drip=1` | a byte every ten milliseconds |
 /// | `plain=1` | without compression, whatever the client accepts |
 /// | `encoding=NAME` | that content-encoding in place of gzip; the body is gzip all the same |
-/// | `gate=1` | waits for `Upstream::release` |
+/// | `gate=1` | waits for `MockUpstream::release` |
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)] // the table above
 pub struct Scenario {
