@@ -80,7 +80,7 @@ impl Table {
         for change in &plan.update {
             write(self.rows.get_mut(&change.model_id).expect("an update of an unknown row"), change);
         }
-        let today = plan.at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let today = jiff::tz::TimeZone::UTC.to_datetime(plan.at).date();
         if plan.complete && self.complete_days.last() != Some(&today) {
             self.complete_days.push(today);
         }

@@ -47,9 +47,9 @@ impl Scenario {
     #[must_use]
     pub fn read(query: &str, repeat: u64) -> Self {
         let mut scenario = Self::default();
-        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let value = decode(value);
-            match key {
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            let value = value.into_owned();
+            match &*key {
                 "catalogue" => scenario.catalogue = Some(value),
                 "take" => scenario.take = value.parse().ok(),
                 "without" => scenario.without.push(value),
@@ -82,26 +82,6 @@ impl Scenario {
             || self.total_count.is_some()
             || self.next.is_some()
     }
-}
-
-/// Percent-decoding; what is not valid stays as it is.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
