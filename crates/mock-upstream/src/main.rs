@@ -61,7 +61,7 @@ fn record(url: String, file: &std::path::Path, timeout: Duration) -> io::Result<
     let request = fetch::Request { url, user_agent, timeout, max_body: 16 << 20, proxy: String::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = runtime.block_on(fetch::get(&request)).map_err(io::Error::other)?;
-    let reading = catalog::entry::Reading::default();
-    catalog::document::parse(&body, &reading, &|| ()).map_err(|problem| io::Error::other(problem.message))?;
+    let options = catalog::entry::ReadOptions::default();
+    catalog::document::parse(&body, &options, &|| ()).map_err(|problem| io::Error::other(problem.message))?;
     std::fs::write(file, body)
 }
