@@ -1,5 +1,5 @@
-//! Runs the fetch on the backend's own thread, in slices between which PostgreSQL's interrupts are served:
-//! cancel, timeout, termination, and the barriers that other sessions wait for.
+//! Runs the fetch on the backend's own thread. Between slices it processes PostgreSQL's interrupts: cancel, timeout,
+//! termination, and the barriers that other sessions wait for.
 
 use crate::gucs;
 use ::fetch::{Error, Kind, get};
@@ -10,10 +10,10 @@ use std::io;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-/// Longest time that an interrupt waits.
+/// The longest time that an interrupt waits.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Fetches the catalogue; either `body` or `problem` (JSON) is not NULL.
+/// Fetches the catalogue. Either `body` or `problem` (JSON) is not NULL.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)] // the macro reads the columns from this type
 fn _model_access_fetch() -> TableIterator<
@@ -90,21 +90,20 @@ fn problem(error: Error) -> Problem {
     Problem { code, message: error.message, detail: error.detail, hint: Some(hint) }
 }
 
-/// Runs a future to its end, or until an interrupt raises an error and unwinds through here.
-///
-/// The future holds plain data only: it is dropped half-way when that happens.
+/// Runs a future to its end, or until an interrupt raises an error, which drops the future: it must hold plain data
+/// only.
 fn interruptible<T>(future: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = EndedInBackground::new()?;
+    let runtime = DetachedRuntime::new()?;
     let mut future = Box::pin(future);
     loop {
         let slice = async { tokio::time::timeout(SLICE, &mut future).await };
         match runtime.block_on(slice) {
             Ok(result) => {
-                // a last look before anything is written
+                // the last check before anything is written
                 check_for_interrupts!();
                 return Ok(result);
             }
-            // returns after a barrier or a reload: then the same future goes on
+            // after a barrier or a reload this returns, and the future continues
             Err(_) => {
                 check_for_interrupts!();
             }
@@ -112,10 +111,10 @@ fn interruptible<T>(future: impl Future<Output = T>) -> io::Result<T> {
     }
 }
 
-/// A runtime whose end waits for nothing: a name lookup that hangs would hold up a cancel otherwise.
-struct EndedInBackground(Option<Runtime>);
+/// A runtime that waits for none of its tasks when it is dropped. Otherwise a slow name lookup would delay a cancel.
+struct DetachedRuntime(Option<Runtime>);
 
-impl EndedInBackground {
+impl DetachedRuntime {
     fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -133,7 +132,7 @@ impl EndedInBackground {
     }
 }
 
-impl Drop for EndedInBackground {
+impl Drop for DetachedRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -141,7 +140,7 @@ impl Drop for EndedInBackground {
     }
 }
 
-/// PostgreSQL's signals are for its own thread: a handler that ran on a helper thread would corrupt the backend.
+/// Blocks all signals on a helper thread: a handler of PostgreSQL that ran there would corrupt the backend.
 #[allow(unsafe_code)] // signal masks are libc's
 fn mask_signals() {
     let mut all = std::mem::MaybeUninit::uninit();

@@ -1,6 +1,5 @@
-//! The PostgreSQL side, thin: what needs a backend is here, what decides is in the crate `catalog`, and
-//! what writes and answers is SQL. The files that `sql/order` names are the rest
-//! of the extension.
+//! The library of the extension: functions that need a PostgreSQL backend. The crate `catalog` plans a run; SQL
+//! functions, in the files that `sql/order` lists, write and answer.
 
 mod as_owner;
 mod enforce;
@@ -15,7 +14,7 @@ use pgrx::prelude::*;
 
 pgrx::pg_module_magic!();
 
-// the files that sql/order names
+// the files that sql/order lists
 include!(concat!(env!("OUT_DIR"), "/sql.rs"));
 
 /// Called once by each backend that loads the library.

@@ -1,4 +1,4 @@
-//! The stand-in as a program: for the demo, and for looking at what a test sees.
+//! The mock as a program, for the demo and for debugging tests.
 
 use clap::{Parser, Subcommand};
 use mock_upstream::MockUpstream;
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A stand-in for OpenRouter on loopback: serves recorded catalogues, and the faults that a URL asks for.
+/// A mock of OpenRouter on loopback: serves recorded catalogues, and the faults that a URL asks for.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,19 +21,19 @@ enum Command {
         /// Where to listen; port 0 picks a free one
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: String,
-        /// A file that receives the base URL once the server listens
+        /// Write the base URL to this file when the server listens
         #[arg(long)]
         url_file: Option<PathBuf>,
         /// The folder of the catalogues, NAME.json or NAME.json.gz
         catalogues: PathBuf,
     },
-    /// Fetch a catalogue from a real upstream and keep it, for serving it later
+    /// Fetch a catalogue from a real upstream and save it
     Record {
-        /// Where the catalogue is
+        /// The URL of the catalogue
         url: String,
         /// The file to write
         file: PathBuf,
-        /// Seconds to wait
+        /// Maximum duration of the fetch, in seconds
         #[arg(long, default_value_t = 10)]
         timeout: u64,
     },

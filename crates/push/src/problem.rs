@@ -1,4 +1,4 @@
-//! What went wrong with a fetch, as the run log records it.
+//! Turns an error of the fetch into the problem that the run log records.
 
 use catalog::problem::{Problem, code};
 use fetch::{Error, Kind};
