@@ -1,6 +1,6 @@
-//! TLS and proxies: what is trusted, what is not, and what the error says.
+//! TLS and proxies: which certificates are trusted, and what the errors say.
 
-#![allow(clippy::unwrap_used)] // a test ends there
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 use mock_upstream::MockUpstream;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tests::{Cluster, eras, sync};
 
-/// An authority that only these tests know.
+/// A certificate authority that only these tests trust.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// Its certificate, where a server finds it.
+    /// Its certificate, for the environment of the server.
     file: PathBuf,
 }
 
@@ -28,7 +28,7 @@ impl Authority {
         Self { issuer, file }
     }
 
-    /// An upstream with a certificate for these names.
+    /// An upstream with a certificate for these names that is valid until `last_year`.
     fn upstream(&self, names: &[&str], last_year: i32) -> MockUpstream {
         let (params, key) = certificate(names, last_year);
         serve(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key)
@@ -62,7 +62,7 @@ fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> MockUpstream {
 }
 
 #[test]
-fn only_a_certificate_that_is_trusted_valid_and_for_this_host_will_do() {
+fn a_certificate_must_be_trusted_and_valid_for_this_host_now() {
     let authority = Authority::new("trust");
     let cluster =
         Cluster::start_beside(authority.upstream(&["127.0.0.1"], 2100), &[], &authority.environment());
@@ -90,7 +90,7 @@ fn only_a_certificate_that_is_trusted_valid_and_for_this_host_will_do() {
 }
 
 #[test]
-fn a_server_without_a_ca_store_says_which_package_to_install() {
+fn without_ca_certificates_the_error_names_the_package_to_install() {
     let authority = Authority::new("store");
     let nothing = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
     let cluster = Cluster::start_beside(authority.upstream(&["127.0.0.1"], 2100), &[], &nothing);
@@ -100,7 +100,7 @@ fn a_server_without_a_ca_store_says_which_package_to_install() {
 }
 
 #[test]
-fn a_proxy_comes_from_the_setting_or_from_the_environment() {
+fn the_proxy_comes_from_the_parameter_or_the_environment() {
     let authority = Authority::new("proxy");
     let upstream = authority.upstream(&["catalogue.example"], 2100);
     let proxy = format!("http://{}", upstream.address());
@@ -108,17 +108,17 @@ fn a_proxy_comes_from_the_setting_or_from_the_environment() {
     let settings = ["model_access.url=https://catalogue.example/api/v1/models"];
     let cluster = Cluster::start_beside(upstream, &settings, &[file, dir, ("HTTPS_PROXY", &proxy)]);
     let mut client = cluster.connect();
-    assert_eq!(sync(&mut client).unwrap().outcome, "applied", "by HTTPS_PROXY");
+    assert_eq!(sync(&mut client).unwrap().outcome, "applied", "with HTTPS_PROXY");
     client.batch_execute("SET model_access.proxy = 'none'").unwrap();
     let run = sync(&mut client).unwrap();
     assert_eq!(
         (run.outcome.as_str(), run.error_code.as_deref()),
         ("failed", Some("08001")),
-        "no such host without one"
+        "without a proxy the host is unknown"
     );
     client.batch_execute(&format!("SET model_access.proxy = '{proxy}'")).unwrap();
-    assert_eq!(sync(&mut client).unwrap().outcome, "unchanged", "by the setting");
-    // what anybody could read of a placeholder must hold no secret
+    assert_eq!(sync(&mut client).unwrap().outcome, "unchanged", "with the parameter");
+    // a password is refused, because any role can read the parameter before the library is loaded
     let refused =
         client.batch_execute("SET model_access.proxy = 'http://user:secret@127.0.0.1:1'").unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "22023");

@@ -13,7 +13,7 @@
 /// | `bytes=N` | N bytes of white space instead of a catalogue |
 /// | `status=N` | this HTTP status |
 /// | `location=URL`, `retry_after=TEXT` | these headers |
-/// | `times=N` | the above for the first N requests with this query, then the unchanged catalogue |
+/// | `times=N` | the other keys apply to the first N requests with this query, then the response is the newest catalogue |
 /// | `cut=N` | the connection ends after N bytes of the body |
 /// | `stall=headers`, `stall=body` | no response, or only half of the body, until a minute has passed |
 /// | `drip=1` | one byte every ten milliseconds |
