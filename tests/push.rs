@@ -60,7 +60,7 @@ fn exit_code_and_output_tell_the_outcome() {
         assert!(warning.contains(hint) && !warning.contains("model_access."), "{scenario}: {warning}");
     }
 
-    // a dry run prints the changes and writes nothing; before it, no model is missing
+    // a dry run writes nothing, and prints what it would write; before it, all 421 models are listed
     assert_eq!(push(&cluster, &["--url", &url("take=421")]).status.code(), Some(0));
     let before = snapshot(&mut client);
     let output = push(&cluster, &["--dry-run", "--url", &url("take=420")]);
@@ -68,7 +68,7 @@ fn exit_code_and_output_tell_the_outcome() {
     assert!(text(&output.stdout).starts_with("~ openai/gpt-4 missing_since="), "{}", text(&output.stdout));
     assert_eq!(snapshot(&mut client), before);
 
-    // of two pushes at the same time, the second is skipped
+    // of two runs at once, the second is skipped
     let mut first = command(&cluster, &["--url", &url("gate=1")]);
     let requests = cluster.upstream.requests();
     let waiting = thread::spawn(move || first.output().unwrap());
@@ -77,7 +77,7 @@ fn exit_code_and_output_tell_the_outcome() {
     cluster.upstream.release();
     assert_eq!(waiting.join().unwrap().status.code(), Some(0));
 
-    // a run fails if the table is locked, and is logged nevertheless
+    // if the table is locked, the run fails and still writes its row
     client.batch_execute("BEGIN; LOCK TABLE model_access").unwrap();
     let output = push(&cluster, &["--url", &url("take=420")]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
@@ -128,7 +128,7 @@ fn arguments_are_validated_before_anything_is_written() {
     }
     std::fs::remove_file(large).unwrap();
     assert_eq!(push(&cluster, &["--file", "/nonexistent"]).status.code(), Some(1));
-    // a database by its name, a URL, or conninfo; and one that does not exist
+    // a database as a name, a URL or conninfo; and one that does not exist
     let empty = scratch("empty", "");
     for database in ["postgres", "postgresql:///postgres", "dbname=postgres"] {
         assert!(
@@ -141,7 +141,7 @@ fn arguments_are_validated_before_anything_is_written() {
 }
 
 #[test]
-fn settings_of_the_session_do_not_matter() {
+fn settings_of_the_session_change_nothing() {
     let cluster = Cluster::start_without_library();
     let document = r#"{"data": [{"id": "test/é-🐬", "name": "Café 🐬"}]}"#;
     let file = scratch("accents", document);
@@ -163,7 +163,7 @@ fn settings_of_the_session_do_not_matter() {
 }
 
 #[test]
-fn only_the_owner_pushes_and_no_other_roles_function_runs() {
+fn only_the_owner_pushes_and_no_function_of_another_role_runs() {
     let cluster = Cluster::start_without_library();
     let mut client = cluster.connect();
     client
@@ -188,7 +188,7 @@ fn only_the_owner_pushes_and_no_other_roles_function_runs() {
     let output = command(&cluster, &["--file", &file]).env("PGOPTIONS", path).output().unwrap();
     assert!(text(&output.stdout).starts_with("applied"), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("planted"), "{}", text(&output.stderr));
-    // a member of the owner may push, another role may not
+    // a member of the owner may push; another role may not
     let output = command(&cluster, &["--file", &file]).env("PGUSER", "member").output().unwrap();
     assert!(text(&output.stdout).starts_with("unchanged"), "{}", text(&output.stderr));
     let output = command(&cluster, &["--file", &file, "--schema", "public"])

@@ -1,5 +1,5 @@
-//! Replays ninety-four recorded days, over HTTP and with `model-access push`, with random decisions of an admin. After
-//! each day the table must be equal to a model of it: a second, simple implementation of the lifecycle.
+//! Ninety-four recorded days in a row, over HTTP and by `model-access push`, with an admin who
+//! decides at random. The table must equal what a second implementation of the lifecycle computes from the files.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a panic fails the test
 
@@ -13,7 +13,7 @@ use tests::{Cluster, Random, daily_catalogues, days, push_program};
 /// The tier flags of a row.
 type Flags = [bool; 3];
 
-/// A row of the model.
+/// What the second implementation of the lifecycle table knows of a row.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Row {
     status: String,
@@ -22,7 +22,7 @@ struct Row {
     missing_since: Option<usize>,
     price: Value,
     reviewed: Option<Value>,
-    /// The days on which a sync took the free tier, or the approval because of the price.
+    /// The days on which a sync took the place in the free tier or, because of the price, the approval.
     revoked: Option<usize>,
     guarded: Option<usize>,
 }
@@ -35,7 +35,7 @@ fn read_day(folder: &Path, day: &str) -> BTreeMap<String, Value> {
     models.map(|model| (model["id"].as_str().unwrap().to_owned(), model["pricing"].clone())).collect()
 }
 
-/// The prices that are not 0; `None` is a variable price. The recorded days have no overrides.
+/// The prices that are not zero, or are variable (`None`). On these days no price has `overrides`.
 fn costs(pricing: &Value) -> BTreeMap<&str, Option<f64>> {
     let prices =
         pricing.as_object().unwrap().iter().filter_map(|(key, price)| Some((key.as_str(), price.as_str()?)));
@@ -52,7 +52,7 @@ fn is_above(now: &Value, reviewed: &Value, factor: f64) -> bool {
     })
 }
 
-/// Whether a model leaves the free tier: at the review it was free, or its price was unknown, and now it has a price.
+/// Whether a model leaves the free tier: it was free when reviewed, or of variable price, and costs money now.
 fn stopped_being_free(now: &Value, reviewed: &Value) -> bool {
     let (now, reviewed) = (costs(now), costs(reviewed));
     match reviewed.values().any(Option::is_some) {
@@ -62,7 +62,7 @@ fn stopped_being_free(now: &Value, reviewed: &Value) -> bool {
     }
 }
 
-/// Applies one day to the model. Returns how many rows were added, became missing, and returned.
+/// Applies one day to the second implementation. Returns how many rows were added, went missing and returned.
 fn advance(rows: &mut BTreeMap<String, Row>, listed: &BTreeMap<String, Value>, day: usize) -> [usize; 3] {
     let [mut added, mut missing, mut returned] = [0; 3];
     for (id, row) in rows.iter_mut() {
@@ -122,7 +122,7 @@ fn list(row: &mut Row, price: &Value, day: usize) {
     }
 }
 
-/// Makes a few decisions in SQL and in the model, on missing rows too.
+/// Makes a few decisions, also on missing rows, in SQL and in the second implementation.
 fn decide(client: &mut Client, rows: &mut BTreeMap<String, Row>, random: &mut Random, decisions: usize) {
     let ids: Vec<String> = rows.keys().cloned().collect();
     for _ in 0..decisions {
@@ -145,7 +145,7 @@ fn decide(client: &mut Client, rows: &mut BTreeMap<String, Row>, random: &mut Ra
     }
 }
 
-/// The rows of the table in the form of the model.
+/// The rows of the table in the form of the second implementation.
 fn table(client: &mut Client, day: usize) -> BTreeMap<String, Row> {
     let query = "SELECT model_id, status, status_before_missing, is_free, is_pro, is_enterprise, pricing::text, reviewed_pricing::text,
                         round(extract(epoch FROM clock_timestamp() - missing_since) / 86400)::integer,
@@ -184,7 +184,7 @@ const A_DAY_PASSES: &str = "
     UPDATE model_access_sync_log SET started_at = started_at - interval '1 day';
     SELECT nextval('model_access_sync_log_run_id_seq')";
 
-/// Replays every day. `run` syncs one day, and returns the outcome and the counts from the run log.
+/// Replays every day. `run` syncs one day and returns the outcome and the counts of its run row.
 fn replay(
     client: &mut Client,
     folder: &Path,
@@ -223,7 +223,7 @@ fn last_run(client: &mut Client) -> (String, [usize; 3]) {
     (row.get("outcome"), [count("added"), count("missing"), count("returned")])
 }
 
-/// Every column of every row, without times and run numbers.
+/// Every column of every row, except times and run ids.
 fn whole_rows(client: &mut Client) -> Vec<String> {
     let query = "SELECT jsonb_object_agg(c.key, c.value ORDER BY c.key)::text
                  FROM model_access AS m CROSS JOIN LATERAL jsonb_each(to_jsonb(m)) AS c

@@ -1,4 +1,4 @@
-//! TLS and proxies: which certificates are trusted, and what the errors say.
+//! TLS and proxies: which certificates are trusted, which are not, and what the error says.
 
 #![allow(clippy::unwrap_used)] // a panic fails the test
 
@@ -13,7 +13,7 @@ use tests::{Cluster, eras, sync};
 /// A certificate authority that only these tests trust.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// Its certificate, for the environment of the server.
+    /// Its certificate, in a file for the server.
     file: PathBuf,
 }
 
@@ -62,7 +62,7 @@ fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> MockUpstream {
 }
 
 #[test]
-fn a_certificate_must_be_trusted_and_valid_for_this_host_now() {
+fn only_a_certificate_that_is_trusted_valid_and_for_this_host_is_accepted() {
     let authority = Authority::new("trust");
     let cluster =
         Cluster::start_beside(authority.upstream(&["127.0.0.1"], 2100), &[], &authority.environment());
@@ -117,8 +117,8 @@ fn the_proxy_comes_from_the_parameter_or_the_environment() {
         "without a proxy the host is unknown"
     );
     client.batch_execute(&format!("SET model_access.proxy = '{proxy}'")).unwrap();
-    assert_eq!(sync(&mut client).unwrap().outcome, "unchanged", "with the parameter");
-    // a password is refused, because any role can read the parameter before the library is loaded
+    assert_eq!(sync(&mut client).unwrap().outcome, "unchanged", "by the setting");
+    // any role could read the value of a placeholder, so it must hold no secret
     let refused =
         client.batch_execute("SET model_access.proxy = 'http://user:secret@127.0.0.1:1'").unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "22023");
