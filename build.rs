@@ -1,5 +1,5 @@
-//! Declares the files that `sql/order` names to cargo-pgrx, which writes the install script from what the library holds.
-//! `scripts/sql` makes the same script from the same list without it.
+//! Declares the SQL files that `sql/order` lists, so that cargo-pgrx can write the install script. `scripts/sql` writes the
+//! same script from the same list without cargo-pgrx.
 
 use std::error::Error;
 use std::{env, fs};

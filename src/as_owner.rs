@@ -1,10 +1,10 @@
-//! Reads a table as its owner, in a security-restricted operation with a GUC level of its own: what ANALYZE and VACUUM do.
+//! Reads a table as its owner, in a security-restricted operation with its own GUC nest level, as ANALYZE and VACUUM do.
 //!
-//! Whoever reads a table runs code of its owner: the planner evaluates IMMUTABLE calls in its indexes and statistics with
-//! the rights of the reader. So nobody but the owner reads it here. An error leaves the user, the security context and
-//! the settings to the end of the (sub)transaction, which puts them back.
+//! Reading a table runs code of its owner with the privileges of the reader: the planner evaluates IMMUTABLE functions in
+//! its indexes and statistics. So the table is read as its owner. After an error the end of the (sub)transaction restores
+//! the user, the security context and the settings.
 
-#![allow(unsafe_code)] // relations, roles and plans are PostgreSQL's own
+#![allow(unsafe_code)] // PostgreSQL's relations, roles and plans
 
 use crate::functions::owner_of_relation;
 use pgrx::{PgTryBuilder, pg_sys};
@@ -12,44 +12,44 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char};
 use std::panic::AssertUnwindSafe;
 
-/// A table that is open and locked while the rights of its owner are in force.
+/// A table that is open and locked, while the current user is its owner.
 pub struct Table {
     relation: pg_sys::Relation,
     caller: pg_sys::Oid,
 }
 
-/// A column as a statement names it, and its type; of a domain its base type.
+/// The quoted name of a column, and its type; the base type if that is a domain.
 pub struct Column {
     pub name: String,
     pub base_type: pg_sys::Oid,
 }
 
-/// A value that a statement is given.
+/// A parameter of a statement.
 pub struct Argument {
     pub type_id: pg_sys::Oid,
     pub value: Option<pg_sys::Datum>,
 }
 
-/// What a kept plan is of: a text, and the types of its arguments.
+/// What a kept plan was made for: the text of the statement and the types of its parameters.
 type Statement = (String, Vec<pg_sys::Oid>);
 
-/// The values of a row, as their types print them.
+/// The values of a row, converted by the output functions of their types.
 pub type Row = Vec<Option<String>>;
 
-/// What becomes of what code of the owner did meanwhile.
+/// What happens to the effects of code of the owner that ran meanwhile.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effect {
-    /// Nothing stays, neither rows nor cursors nor locks: reading has no effects.
+    /// All effects are rolled back: rows, cursors and locks. Used for reading.
     Undone,
-    /// All stays: the statement was to write.
+    /// All effects are kept. Used for writing.
     Kept,
 }
 
-/// Runs `work` as the owner of an ordinary or partitioned table that is not temporary, and whose partitions belong to the
-/// same role; `None` if there is no such table.
+/// Runs `work` as the owner of a table. `None` if there is no such table, or if it is temporary, neither ordinary nor
+/// partitioned, or has a partition of another owner.
 pub fn as_owner<T>(table: pg_sys::Oid, effect: Effect, work: impl FnOnce(&Table) -> T) -> Option<T> {
-    // SAFETY: the relation is open and locked until it is closed below; AccessShareLock is what any SELECT takes, and
-    // lasts to the end of the transaction as that does.
+    // SAFETY: the relation is open until it is closed below. Like a SELECT, this takes AccessShareLock until the end of
+    // the transaction.
     unsafe {
         let relation = pg_sys::try_relation_open(table, pg_sys::AccessShareLock as i32);
         let class = relation.as_ref()?.rd_rel.as_ref()?;
@@ -81,7 +81,7 @@ pub fn as_owner<T>(table: pg_sys::Oid, effect: Effect, work: impl FnOnce(&Table)
 }
 
 unsafe extern "C-unwind" {
-    /// A table and all that inherits from it, locked; catalog/pg_inherits.h.
+    /// Locks a table and all tables that inherit from it, and returns their oids; see catalog/pg_inherits.h.
     fn find_all_inheritors(
         table: pg_sys::Oid,
         lock: pg_sys::LOCKMODE,
@@ -89,9 +89,9 @@ unsafe extern "C-unwind" {
     ) -> *mut pg_sys::List;
 }
 
-/// Whether a partitioned table and all its partitions are of one role: code of a partition's owner is no code of the table's.
+/// Whether a partitioned table and all its partitions have the same owner. Another owner's code must not run as `owner`.
 unsafe fn has_one_owner(table: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
-    // SAFETY: PostgreSQL's own list.
+    // SAFETY: the list comes from PostgreSQL.
     unsafe {
         let members = pg_sys::ffi::pg_guard_ffi_boundary(|| {
             find_all_inheritors(table, pg_sys::AccessShareLock as i32, std::ptr::null_mut())
@@ -101,22 +101,23 @@ unsafe fn has_one_owner(table: pg_sys::Oid, owner: pg_sys::Oid) -> bool {
     }
 }
 
-/// A security-restricted operation may still open and close cursors of the session: whoever reads them later is somebody
-/// else. What a subtransaction opened ends with it.
+/// Runs `work` in a subtransaction. A security-restricted operation may open cursors, which another role could read
+/// later; the end of the subtransaction closes them.
 fn in_subtransaction<T>(effect: Effect, work: impl FnOnce() -> T) -> T {
-    // SAFETY: as PL/pgSQL runs a block with EXCEPTION; the result is Rust's own, and an error is copied before it goes on.
+    // SAFETY: this is how PL/pgSQL runs a block with EXCEPTION. The result is a Rust value, and an error is copied before
+    // it is rethrown.
     unsafe {
         let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
         pg_sys::BeginInternalSubTransaction(std::ptr::null());
         pg_sys::MemoryContextSwitchTo(context);
-        let back = move || {
+        let restore = move || {
             pg_sys::MemoryContextSwitchTo(context);
             pg_sys::CurrentResourceOwner = owner;
         };
         let result = PgTryBuilder::new(AssertUnwindSafe(work))
             .catch_others(|error| {
                 pg_sys::RollbackAndReleaseCurrentSubTransaction();
-                back();
+                restore();
                 error.rethrow()
             })
             .execute();
@@ -124,16 +125,17 @@ fn in_subtransaction<T>(effect: Effect, work: impl FnOnce() -> T) -> T {
             Effect::Undone => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
             Effect::Kept => pg_sys::ReleaseCurrentSubTransaction(),
         }
-        back();
+        restore();
         result
     }
 }
 
 fn pin_search_path() {
     const PINNED: &CStr = c"pg_catalog, pg_temp";
-    // SAFETY: static strings, and one of PostgreSQL's that is there from its start; the GUC level of the caller undoes it.
+    // SAFETY: the strings are static, and namespace_search_path is always set. The GUC nest level of the caller restores
+    // the setting.
     unsafe {
-        // functions that SET it so look users up, and setting it again would be felt in each lookup
+        // the calling functions usually SET it already, and setting it again would slow down each lookup
         if CStr::from_ptr(pg_sys::namespace_search_path) == PINNED {
             return;
         }
@@ -151,13 +153,13 @@ fn pin_search_path() {
 }
 
 impl Table {
-    /// Whether the role that asked could act as the owner by itself.
-    pub fn caller_may_act_as_owner(&self) -> bool {
+    /// Whether the calling role has the privileges of the owner.
+    pub fn caller_has_privileges_of_owner(&self) -> bool {
         // SAFETY: the relation is open.
         unsafe { pg_sys::has_privs_of_role(self.caller, (*(*self.relation).rd_rel).relowner) }
     }
 
-    /// The table as FROM names it: a partitioned one with its partitions, another without what inherits from it.
+    /// The table for a FROM clause: with its partitions if it is partitioned, otherwise ONLY the table itself.
     pub fn source(&self) -> String {
         // SAFETY: the relation is open, and the strings are copied before their memory is reset.
         unsafe {
@@ -168,9 +170,9 @@ impl Table {
         }
     }
 
-    /// A column by its number; `None` if it was dropped.
+    /// A column by its number; `None` if it does not exist.
     pub fn column(&self, number: i16) -> Option<Column> {
-        // SAFETY: lookups in the system cache of a relation that is open.
+        // SAFETY: the relation is open; these are lookups in the system cache.
         unsafe {
             let table = (*self.relation).rd_id;
             let type_id = pg_sys::get_atttype(table, number);
@@ -182,13 +184,14 @@ impl Table {
         }
     }
 
-    /// Runs a statement that reads nothing but this table, by a plan that is kept for the next time; at most `limit`
-    /// rows. `None` if the names in it mean another table by now.
+    /// Runs a statement that reads only this table, and returns at most `limit` rows. The plan is kept for the next call.
+    /// `None` if the names in the statement now refer to another table.
     pub fn read_by_kept_plan(&self, statement: &str, arguments: &[Argument], limit: i64) -> Option<Vec<Row>> {
         thread_local! {
             static KEPT: RefCell<Option<(Statement, pg_sys::SPIPlanPtr)>> = const { RefCell::new(None) };
             static DEPTH: Cell<u32> = const { Cell::new(0) };
         }
+        /// Decreases DEPTH when the call ends, also by an error.
         struct Depth;
         impl Drop for Depth {
             fn drop(&mut self) {
@@ -197,8 +200,8 @@ impl Table {
         }
         DEPTH.set(DEPTH.get() + 1);
         let _depth = Depth;
-        // SAFETY: SPI is connected around all of it, and a plan is freed only where nothing can be running it: code of the
-        // table's owner may come back here while its statement runs.
+        // SAFETY: SPI is connected meanwhile. Code of the table's owner may call this function while its statement runs,
+        // so a plan is kept and freed at depth 1 only, where no other call can be running it.
         unsafe {
             pg_sys::SPI_connect();
             let types: Vec<pg_sys::Oid> = arguments.iter().map(|argument| argument.type_id).collect();
@@ -221,15 +224,15 @@ impl Table {
                 }
             };
             let rows = self.run(plan, arguments, limit, true);
-            let means_this = self.is_all_that(plan);
+            let is_only_table = self.is_only_table_of(plan);
             pg_sys::SPI_finish();
-            means_this.then_some(rows)
+            is_only_table.then_some(rows)
         }
     }
 
-    /// Runs a statement once, whatever it reads.
+    /// Runs a statement that reads, without keeping its plan.
     pub fn read(&self, statement: &str, arguments: &[Argument]) -> Vec<Row> {
-        // SAFETY: SPI is connected around all of it.
+        // SAFETY: SPI is connected meanwhile.
         unsafe {
             pg_sys::SPI_connect();
             let rows = self.run(prepare(statement, arguments), arguments, 0, true);
@@ -238,9 +241,9 @@ impl Table {
         }
     }
 
-    /// Runs a statement that writes; the number of rows that it wrote.
+    /// Runs a statement that writes, and returns the number of rows that it wrote.
     pub fn execute(&self, statement: &str) -> i64 {
-        // SAFETY: SPI is connected around all of it.
+        // SAFETY: SPI is connected meanwhile.
         unsafe {
             pg_sys::SPI_connect();
             self.run(prepare(statement, &[]), &[], 0, false);
@@ -263,7 +266,7 @@ impl Table {
             .iter()
             .map(|argument| if argument.value.is_some() { b' ' } else { b'n' } as c_char)
             .collect();
-        // SAFETY: as many values and marks as the plan has parameters; the rows live until SPI_finish.
+        // SAFETY: the plan has as many parameters as there are values and nulls; the rows live until SPI_finish.
         unsafe {
             pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr(), read_only, limit);
             let Some(rows) = pg_sys::SPI_tuptable.as_ref() else { return Vec::new() };
@@ -277,9 +280,9 @@ impl Table {
         }
     }
 
-    /// Whether this table is all that a plan's statement names.
-    unsafe fn is_all_that(&self, plan: pg_sys::SPIPlanPtr) -> bool {
-        // SAFETY: a plan of one statement has one source.
+    /// Whether a plan refers to this table and to no other.
+    unsafe fn is_only_table_of(&self, plan: pg_sys::SPIPlanPtr) -> bool {
+        // SAFETY: the plan of one statement has one source.
         unsafe {
             let sources = pg_sys::SPI_plan_get_plan_sources(plan);
             let source = pg_sys::list_nth(sources, 0).cast::<pg_sys::CachedPlanSource>();
@@ -292,12 +295,12 @@ impl Table {
 unsafe fn prepare(statement: &str, arguments: &[Argument]) -> pg_sys::SPIPlanPtr {
     let statement = CString::new(statement).unwrap_or_default();
     let mut types: Vec<pg_sys::Oid> = arguments.iter().map(|argument| argument.type_id).collect();
-    // SAFETY: as many types as said; SPI copies them and the text.
+    // SAFETY: SPI copies the types and the text.
     unsafe { pg_sys::SPI_prepare(statement.as_ptr(), types.len() as i32, types.as_mut_ptr()) }
 }
 
-/// A copy of a string of PostgreSQL's; the database is UTF8.
+/// A copy of a string from PostgreSQL. The encoding of the database is UTF8.
 unsafe fn text(string: *const c_char) -> String {
-    // SAFETY: a NUL-terminated string that lives through the call.
+    // SAFETY: the string ends with NUL and lives during the call.
     unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }

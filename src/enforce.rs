@@ -1,14 +1,15 @@
-//! What a trigger on an application's table sees of a row.
+//! Functions for the triggers on an application's tables.
 
 use crate::as_owner::Row;
-use crate::functions::{called, is_text_of_two_texts, owner_of};
+use crate::functions::{called_function, is_text_of_two_texts, owner_of};
 use pgrx::heap_tuple::PgHeapTuple;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{AnyElement, FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 use std::ffi::CStr;
 
-/// What a STABLE function of a user and a model says of what is committed by now, whatever the transaction sees.
+/// Calls a STABLE function of a user and a model with the latest snapshot, so that it sees what is committed now even in
+/// a REPEATABLE READ transaction.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)] // snapshots
 fn _model_access_as_committed(
@@ -20,29 +21,30 @@ fn _model_access_as_committed(
     let (Some(user_id), Some(model_id)) = (user_id.into_datum(), model_id.into_datum()) else {
         return Ok(None);
     };
-    if !is_text_of_two_texts(function) || owner_of(function) != owner_of(called(call)) {
+    if !is_text_of_two_texts(function) || owner_of(function) != owner_of(called_function(call)) {
         return Err(ErrorReport::new(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "not a function of model_access",
+            "function does not belong to model_access",
             function_name!(),
         ));
     }
-    // SAFETY: the SQL declaration names a function of two texts that gives a text, never NULL; an error ends the
-    // (sub)transaction, which pops the snapshot.
+    // SAFETY: the function takes two texts and returns a text, and those of model_access never return NULL. An error
+    // ends the (sub)transaction, which pops the snapshot.
     unsafe {
         pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-        let said = pg_sys::OidFunctionCall2Coll(function, pg_sys::InvalidOid, user_id, model_id);
-        let said = String::from_datum(said, false);
+        let result = pg_sys::OidFunctionCall2Coll(function, pg_sys::InvalidOid, user_id, model_id);
+        let result = String::from_datum(result, false);
         pg_sys::PopActiveSnapshot();
-        Ok(said)
+        Ok(result)
     }
 }
 
-/// Columns of a row as their types print them: no cast is called, which may be anybody's function. `None` where it lacks one.
+/// The values of columns of a row, converted by the output functions of their types. Casts are not used, because any
+/// role may have defined them. `None` if the row lacks one of the columns.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)] // values of any type
 fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Option<Row> {
-    // SAFETY: the SQL declaration is called with rows only; the header lives as long as the argument.
+    // SAFETY: SQL calls this with rows only; the header lives as long as the argument.
     let (tuple, header) = unsafe {
         let header = pg_sys::pg_detoast_datum(row.datum().cast_mut_ptr());
         (
@@ -53,7 +55,7 @@ fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Option<Row> {
     let value = |name: &String| {
         let (number, attribute) =
             tuple.get_attribute_by_name(name).filter(|(_, found)| !found.attisdropped)?;
-        // SAFETY: a column that the row has, of a type that the catalogs have.
+        // SAFETY: the row has the column, and pg_catalog has its type.
         unsafe {
             let (mut is_null, mut is_varlena, mut output) = (false, false, pg_sys::InvalidOid);
             let datum = pg_sys::GetAttributeByNum(header, number.get() as i16, &mut is_null);

@@ -1,11 +1,11 @@
-//! From a document and the state of the table to a plan: JSON in, JSON out.
+//! Plans a run from a document and the state of the table; both the state and the plan are JSON.
 
-use crate::settings;
+use crate::gucs;
 use catalog::plan::from_json;
 use pgrx::check_for_interrupts;
 use pgrx::prelude::*;
 
-/// The plan for `document` on `state` (what `_model_access_state()` gives), as JSON.
+/// Plans a run. `state` is the result of `_model_access_state()`.
 #[pg_extern(sql = false)]
 fn _model_access_plan(
     document: &[u8],
@@ -16,5 +16,5 @@ fn _model_access_plan(
     let poll = || {
         check_for_interrupts!();
     };
-    serde_json::to_string(&from_json(document, state, max_removals, settings::limits(), &poll)?)
+    serde_json::to_string(&from_json(document, state, max_removals, gucs::limits(), &poll)?)
 }

@@ -1,13 +1,13 @@
-//! The bound table: a user's tier, and how many users are in tiers that do not exist.
+//! Reads the bound table of users: the tier of a user, and how many users have an unknown tier.
 
 use crate::as_owner::{Argument, Column, Effect, Row, Table, as_owner};
-use crate::functions::{called, caller_may_act_as_owner_beside};
+use crate::functions::{called_function, caller_has_privileges_of_owner};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{IntoDatum, PgSqlErrorCode, Uuid, pg_sys};
 
-/// The key of a user as the bound table spells it, and what its tier column holds; `None` for a user that it does not
-/// know or has twice, and where table or columns are not what can be bound.
+/// The key and the tier of a user as the bound table stores them. `None` if the table has no such user or has it more
+/// than once, or if the table or a column has a kind or type that cannot be bound.
 #[pg_extern(sql = false)]
 fn _model_access_lookup(
     profiles: Option<pg_sys::Oid>,
@@ -30,7 +30,7 @@ fn lookup(
     let rows = as_owner(profiles?, Effect::Undone, |table| {
         let (id, tier) = (table.column(id_column)?, table.column(tier_column)?);
         let key = key(&id, user_id)?;
-        if !holds_tiers(&tier) {
+        if !can_hold_tiers(&tier) {
             return None;
         }
         let statement = format!(
@@ -47,8 +47,8 @@ fn lookup(
     }
 }
 
-/// How many users have a tier that is none of `known`, and the most frequent one; `None` if the table is not what can be
-/// bound.
+/// How many users have a tier that is not in `known`, and the most frequent such tier. `None` if the table or the column
+/// cannot be bound.
 #[pg_extern(sql = false)]
 fn _model_access_unknown_tiers(
     profiles: Option<pg_sys::Oid>,
@@ -63,7 +63,7 @@ fn _model_access_unknown_tiers(
 fn unknown_tiers(profiles: Option<pg_sys::Oid>, tier_column: Option<i16>, known: Vec<String>) -> Option<Row> {
     let tier_column = tier_column?;
     as_owner(profiles?, Effect::Undone, |table| {
-        let tier = table.column(tier_column).filter(holds_tiers)?;
+        let tier = table.column(tier_column).filter(can_hold_tiers)?;
         let statement = format!(
             "SELECT sum(t.users) OVER (), t.tier FROM (SELECT concat({}) AS tier, count(*) AS users FROM {} AS p \
              WHERE p.{} IS NOT NULL GROUP BY 1) AS t WHERE t.tier <> ALL ($1) ORDER BY t.users DESC, t.tier LIMIT 1",
@@ -76,7 +76,7 @@ fn unknown_tiers(profiles: Option<pg_sys::Oid>, tier_column: Option<i16>, known:
     })?
 }
 
-/// The rows of `SELECT expressions source`, run as the owner of a table for a caller who may act as that owner.
+/// Runs `SELECT expressions source` as the owner of a table, if the caller has the privileges of that owner.
 #[pg_extern(sql = false)]
 fn _model_access_read(
     profiles: pg_sys::Oid,
@@ -87,20 +87,21 @@ fn _model_access_read(
     for_the_owner(profiles, Effect::Undone, |table| table.read(&statement, &[])).map(SetOfIterator::new)
 }
 
-/// Runs a statement that writes as the owner of a table for a caller who may act as that owner.
+/// Runs a statement that writes as the owner of a table, if the caller has the privileges of that owner.
 #[pg_extern(sql = false)]
 fn _model_access_execute(profiles: pg_sys::Oid, statement: &str) -> Result<i64, ErrorReport> {
     for_the_owner(profiles, Effect::Kept, |table| table.execute(statement))
 }
 
-/// Names a table as a right to read it would: whoever may execute everything is not thereby anybody's owner.
+/// Checks that the caller has the privileges of the owner of model_access. EXECUTE alone must not be enough: it may be
+/// granted on all functions of a schema.
 fn check_caller(call: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
-    if caller_may_act_as_owner_beside(called(call)) {
+    if caller_has_privileges_of_owner(called_function(call)) {
         return Ok(());
     }
     Err(report(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        "must be able to act as the owner of model_access",
+        "must have privileges of the owner of model_access",
     ))
 }
 
@@ -109,15 +110,15 @@ fn for_the_owner<T>(
     effect: Effect,
     work: impl FnOnce(&Table) -> T,
 ) -> Result<T, ErrorReport> {
-    match as_owner(profiles, effect, |table| table.caller_may_act_as_owner().then(|| work(table))) {
+    match as_owner(profiles, effect, |table| table.caller_has_privileges_of_owner().then(|| work(table))) {
         Some(Some(result)) => Ok(result),
         Some(None) => Err(report(
             PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "must be able to act as the owner of the table",
+            "must have privileges of the owner of the table",
         )),
         None => Err(report(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            "not a table of one owner, ordinary or partitioned",
+            "relation is not an ordinary or partitioned table with one owner",
         )),
     }
 }
@@ -126,7 +127,7 @@ fn report(code: PgSqlErrorCode, message: &'static str) -> ErrorReport {
     ErrorReport::new(code, message, function_name!())
 }
 
-/// The key of a user in the type of its column, so that its index serves; `None` if it cannot be one.
+/// The key of a user in the type of the column, so that the index can be used. `None` if the text is not valid for it.
 fn key(column: &Column, user_id: &str) -> Option<Argument> {
     let (type_id, value) = match column.base_type {
         pg_sys::TEXTOID | pg_sys::VARCHAROID => (pg_sys::TEXTOID, user_id.into_datum()),
@@ -139,7 +140,7 @@ fn key(column: &Column, user_id: &str) -> Option<Argument> {
     Some(Argument { type_id, value })
 }
 
-/// Groups of four hexadecimal digits, with or without hyphens between them.
+/// Parses a UUID: groups of four hexadecimal digits, with or without hyphens between them.
 fn uuid(text: &str) -> Option<Uuid> {
     let groups: String = text.split('-').map(|part| if part.len() % 4 == 0 { part } else { "?" }).collect();
     let is_written = !text.starts_with('-') && !text.ends_with('-') && !text.contains("--");
@@ -154,7 +155,7 @@ fn integer(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| is_written)
 }
 
-/// The tier as an expression: char(n) without the blanks that fill it up.
+/// The tier column as an expression; a char(n) without its trailing blanks.
 fn unpadded(tier: &Column) -> String {
     if tier.base_type == pg_sys::BPCHAROID {
         format!("rtrim(p.{})", tier.name)
@@ -163,10 +164,11 @@ fn unpadded(tier: &Column) -> String {
     }
 }
 
-fn holds_tiers(column: &Column) -> bool {
+/// Whether the type of a column can hold tiers.
+fn can_hold_tiers(column: &Column) -> bool {
     let is_text = [pg_sys::TEXTOID, pg_sys::VARCHAROID, pg_sys::BPCHAROID].contains(&column.base_type);
     #[allow(unsafe_code)] // a lookup in the system cache
-    // SAFETY: a type that a column has.
+    // SAFETY: the type belongs to a column, so it exists.
     let is_enum = || unsafe { pg_sys::type_is_enum(column.base_type) };
     is_text || is_enum()
 }

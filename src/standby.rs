@@ -1,15 +1,16 @@
-//! Which server a standby follows: `pg_stat_wal_receiver` shows it only to roles that the extension's owner is not.
+//! The primary of a standby. `pg_stat_wal_receiver` would not show it to the owner of the extension, who lacks the
+//! privileges of `pg_read_all_stats`.
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-/// Host and port of the primary; `None` where no WAL is being received.
+/// Host and port of the primary; `None` if this server receives no WAL.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)] // shared memory
 fn _model_access_primary() -> Option<String> {
-    // SAFETY: shared memory that lives as long as the server. A value that is being written just now would be a
-    // misleading hint, and no more: the arrays are read within their bounds.
+    // SAFETY: the shared memory lives as long as the server, and the arrays are read within their bounds. A value that
+    // is being written at this moment may be wrong, which only makes a hint wrong.
     unsafe {
         let receiver = pg_sys::WalRcv.as_ref().filter(|receiver| receiver.ready_to_display)?;
         let host = receiver.sender_host.map(|byte| byte as u8);

@@ -1,6 +1,6 @@
-//! `model-access push`: the sync from outside, on an install without the library.
+//! `model-access push`, on an install without the library.
 
-#![allow(clippy::unwrap_used)] // a test ends there
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -30,7 +30,7 @@ fn scratch(name: &str, content: &str) -> String {
 }
 
 #[test]
-fn exit_codes_and_output_say_how_a_run_ended() {
+fn exit_code_and_output_tell_the_outcome() {
     let cluster = Cluster::start_without_library();
     let mut client = cluster.connect();
     let url = |scenario: &str| cluster.upstream.url(scenario);
@@ -49,7 +49,18 @@ fn exit_codes_and_output_say_how_a_run_ended() {
     let runs: i64 = client.query_one("SELECT count(*) FROM model_access_sync_log", &[]).unwrap().get(0);
     assert_eq!(runs, 5);
 
-    // a dry run writes nothing, and says what it would; every model is there before it
+    // hints name the options of this program, not parameters of the library
+    for (scenario, hint) in [
+        ("status=404", "HINT:  Check --url."),
+        ("bytes=16777217&plain=1", "raise --max-body."),
+        ("encoding=br", "Check --url and"),
+    ] {
+        let output = push(&cluster, &["--dry-run", "--url", &url(scenario)]);
+        let warning = text(&output.stderr);
+        assert!(warning.contains(hint) && !warning.contains("model_access."), "{scenario}: {warning}");
+    }
+
+    // a dry run writes nothing, and prints what it would write; before it, all 421 models are listed
     assert_eq!(push(&cluster, &["--url", &url("take=421")]).status.code(), Some(0));
     let before = snapshot(&mut client);
     let output = push(&cluster, &["--dry-run", "--url", &url("take=420")]);
@@ -57,7 +68,7 @@ fn exit_codes_and_output_say_how_a_run_ended() {
     assert!(text(&output.stdout).starts_with("~ openai/gpt-4 missing_since="), "{}", text(&output.stdout));
     assert_eq!(snapshot(&mut client), before);
 
-    // two at once: the second is skipped
+    // of two runs at once, the second is skipped
     let mut first = command(&cluster, &["--url", &url("gate=1")]);
     let requests = cluster.upstream.requests();
     let waiting = thread::spawn(move || first.output().unwrap());
@@ -66,7 +77,7 @@ fn exit_codes_and_output_say_how_a_run_ended() {
     cluster.upstream.release();
     assert_eq!(waiting.join().unwrap().status.code(), Some(0));
 
-    // a locked table fails the run, which still has its row
+    // if the table is locked, the run fails and still writes its row
     client.batch_execute("BEGIN; LOCK TABLE model_access").unwrap();
     let output = push(&cluster, &["--url", &url("take=420")]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
@@ -78,7 +89,7 @@ fn exit_codes_and_output_say_how_a_run_ended() {
 }
 
 #[test]
-fn arguments_are_checked_before_anything_is_touched() {
+fn arguments_are_validated_before_anything_is_written() {
     let cluster = Cluster::start_without_library();
     for arguments in [
         &["--url", "https://user:s3cret@openrouter.ai/x"][..],
@@ -99,7 +110,7 @@ fn arguments_are_checked_before_anything_is_touched() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("larger than --max-body"), "{}", text(&output.stderr));
     std::fs::remove_file(big).unwrap();
-    // what an entry may hold; what it is ignored for does not count
+    // the limits of an entry; ignored keys do not count
     let values = "0,".repeat(5000);
     let large = scratch(
         "large",
@@ -107,17 +118,17 @@ fn arguments_are_checked_before_anything_is_touched() {
             r#"[{{"id":"a/b","name":"x","list":[{values}0],"benchmarks":[{values}0]}},{{"id":"a/c","name":"x"}}]"#
         ),
     );
-    for (options, said) in [
+    for (options, words) in [
         (&[][..], "listed 1,"),
         (&["--max-entry-values", "5004"], "listed 2,"),
         (&["--max-entry-values", "5004", "--max-entry", "9"], "listed 1,"),
     ] {
         let output = push(&cluster, &[&["--dry-run", "--file", &large], options].concat());
-        assert!(text(&output.stdout).contains(said), "{options:?}: {}", text(&output.stdout));
+        assert!(text(&output.stdout).contains(words), "{options:?}: {}", text(&output.stdout));
     }
     std::fs::remove_file(large).unwrap();
     assert_eq!(push(&cluster, &["--file", "/nonexistent"]).status.code(), Some(1));
-    // a database by its name, a URL, or words; and one that is not there
+    // a database as a name, a URL or conninfo; and one that does not exist
     let empty = scratch("empty", "");
     for database in ["postgres", "postgresql:///postgres", "dbname=postgres"] {
         assert!(
@@ -130,7 +141,7 @@ fn arguments_are_checked_before_anything_is_touched() {
 }
 
 #[test]
-fn what_the_session_is_set_to_changes_nothing() {
+fn settings_of_the_session_change_nothing() {
     let cluster = Cluster::start_without_library();
     let document = r#"{"data": [{"id": "test/é-🐬", "name": "Café 🐬"}]}"#;
     let file = scratch("accents", document);
@@ -152,7 +163,7 @@ fn what_the_session_is_set_to_changes_nothing() {
 }
 
 #[test]
-fn only_the_owner_pushes_and_nobody_elses_function_runs() {
+fn only_the_owner_pushes_and_no_function_of_another_role_runs() {
     let cluster = Cluster::start_without_library();
     let mut client = cluster.connect();
     client
@@ -177,7 +188,7 @@ fn only_the_owner_pushes_and_nobody_elses_function_runs() {
     let output = command(&cluster, &["--file", &file]).env("PGOPTIONS", path).output().unwrap();
     assert!(text(&output.stdout).starts_with("applied"), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("planted"), "{}", text(&output.stderr));
-    // a member of the owning role may, a stranger may not
+    // a member of the owner may push; another role may not
     let output = command(&cluster, &["--file", &file]).env("PGUSER", "member").output().unwrap();
     assert!(text(&output.stdout).starts_with("unchanged"), "{}", text(&output.stderr));
     let output = command(&cluster, &["--file", &file, "--schema", "public"])
@@ -190,7 +201,7 @@ fn only_the_owner_pushes_and_nobody_elses_function_runs() {
 }
 
 #[test]
-fn a_standby_says_where_to_push() {
+fn a_push_to_a_standby_fails() {
     let cluster = Cluster::start_without_library();
     let standby = cluster.standby();
     let output = push(&standby, &["--file", Path::new("/dev/null").to_str().unwrap()]);

@@ -1,19 +1,19 @@
-//! TLS and proxies: what is trusted, what is not, and what the error says.
+//! TLS and proxies: which certificates are trusted, which are not, and what the error says.
 
-#![allow(clippy::unwrap_used)] // a test ends there
+#![allow(clippy::unwrap_used)] // a panic fails the test
 
+use mock_upstream::MockUpstream;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tests::{Cluster, eras, sync};
-use upstream::Upstream;
 
-/// An authority that only these tests know.
+/// A certificate authority that only these tests trust.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// Its certificate, where a server finds it.
+    /// Its certificate, in a file for the server.
     file: PathBuf,
 }
 
@@ -28,8 +28,8 @@ impl Authority {
         Self { issuer, file }
     }
 
-    /// An upstream with a certificate for these names.
-    fn upstream(&self, names: &[&str], last_year: i32) -> Upstream {
+    /// An upstream with a certificate for these names that is valid until `last_year`.
+    fn upstream(&self, names: &[&str], last_year: i32) -> MockUpstream {
         let (params, key) = certificate(names, last_year);
         serve(params.signed_by(&key, &self.issuer).unwrap().der().clone(), &key)
     }
@@ -53,16 +53,16 @@ fn certificate(names: &[&str], last_year: i32) -> (CertificateParams, KeyPair) {
     (params, KeyPair::generate().unwrap())
 }
 
-fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> Upstream {
+fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> MockUpstream {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-    Upstream::start_tls("127.0.0.1:0", eras(), Arc::new(config)).unwrap()
+    MockUpstream::start_tls("127.0.0.1:0", eras(), Arc::new(config)).unwrap()
 }
 
 #[test]
-fn only_a_certificate_that_is_trusted_valid_and_for_this_host_will_do() {
+fn only_a_certificate_that_is_trusted_valid_and_for_this_host_is_accepted() {
     let authority = Authority::new("trust");
     let cluster =
         Cluster::start_beside(authority.upstream(&["127.0.0.1"], 2100), &[], &authority.environment());
@@ -90,7 +90,7 @@ fn only_a_certificate_that_is_trusted_valid_and_for_this_host_will_do() {
 }
 
 #[test]
-fn a_server_without_a_ca_store_says_which_package_to_install() {
+fn without_ca_certificates_the_error_names_the_package_to_install() {
     let authority = Authority::new("store");
     let nothing = [("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")];
     let cluster = Cluster::start_beside(authority.upstream(&["127.0.0.1"], 2100), &[], &nothing);
@@ -100,7 +100,7 @@ fn a_server_without_a_ca_store_says_which_package_to_install() {
 }
 
 #[test]
-fn a_proxy_comes_from_the_setting_or_from_the_environment() {
+fn the_proxy_comes_from_the_parameter_or_the_environment() {
     let authority = Authority::new("proxy");
     let upstream = authority.upstream(&["catalogue.example"], 2100);
     let proxy = format!("http://{}", upstream.address());
@@ -108,17 +108,17 @@ fn a_proxy_comes_from_the_setting_or_from_the_environment() {
     let settings = ["model_access.url=https://catalogue.example/api/v1/models"];
     let cluster = Cluster::start_beside(upstream, &settings, &[file, dir, ("HTTPS_PROXY", &proxy)]);
     let mut client = cluster.connect();
-    assert_eq!(sync(&mut client).unwrap().outcome, "applied", "by HTTPS_PROXY");
+    assert_eq!(sync(&mut client).unwrap().outcome, "applied", "with HTTPS_PROXY");
     client.batch_execute("SET model_access.proxy = 'none'").unwrap();
     let run = sync(&mut client).unwrap();
     assert_eq!(
         (run.outcome.as_str(), run.error_code.as_deref()),
         ("failed", Some("08001")),
-        "no such host without one"
+        "without a proxy the host is unknown"
     );
     client.batch_execute(&format!("SET model_access.proxy = '{proxy}'")).unwrap();
     assert_eq!(sync(&mut client).unwrap().outcome, "unchanged", "by the setting");
-    // what anybody could read of a placeholder must hold no secret
+    // any role could read the value of a placeholder, so it must hold no secret
     let refused =
         client.batch_execute("SET model_access.proxy = 'http://user:secret@127.0.0.1:1'").unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "22023");

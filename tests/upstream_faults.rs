@@ -1,6 +1,6 @@
-//! A bad upstream is a normal day: the run is logged and reported, and no model row is touched.
+//! A bad upstream: the run is logged and reported, and no model row changes.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a panic fails the test
 
 use postgres::Client;
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::{Cluster, Run, daily_catalogues, eras, snapshot, sync};
 
-/// Every row, but for since when it is absent.
-fn but_for_absence(client: &mut Client) -> Vec<String> {
+/// Every row, without `absent_since`.
+fn without_absent_since(client: &mut Client) -> Vec<String> {
     let query = "SELECT (to_jsonb(m) - 'absent_since' - 'last_run_id')::text FROM model_access AS m ORDER BY model_id";
     client.query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// Syncs a scenario; the run must have one row, and a WARNING with a hint that names the URL.
+/// Syncs a scenario. The run must write one row, and raise a WARNING that names the URL and has a hint.
 fn faulty_sync(cluster: &Cluster, scenario: &str) -> Run {
     let (mut job, heard) = cluster.hearing(scenario);
     let runs = |client: &mut Client| -> i64 {
@@ -26,13 +26,13 @@ fn faulty_sync(cluster: &Cluster, scenario: &str) -> Run {
     assert_eq!(runs(&mut job), before + 1, "{scenario}");
     let warning = heard.try_recv().unwrap();
     assert_eq!(warning.severity(), "WARNING");
-    let said = format!("{} {}", warning.message(), warning.detail().unwrap_or_default());
-    assert!(said.contains(&cluster.upstream.url(scenario)), "it names the URL: {said}");
-    assert!(warning.hint().is_some(), "it says what to do: {said}");
+    let words = format!("{} {}", warning.message(), warning.detail().unwrap_or_default());
+    assert!(words.contains(&cluster.upstream.url(scenario)), "it names the URL: {words}");
+    assert!(warning.hint().is_some(), "it has a hint: {words}");
     run
 }
 
-/// Approves some models, so that there is something to lose.
+/// Approves some models, so that a sync could take something.
 fn with_decisions(cluster: &Cluster) -> Client {
     let mut client = cluster.connect();
     sync(&mut client).unwrap();
@@ -43,7 +43,7 @@ fn with_decisions(cluster: &Cluster) -> Client {
 }
 
 #[test]
-fn a_bad_answer_touches_no_row() {
+fn a_bad_response_changes_no_row() {
     let cluster = Cluster::start();
     let mut client = with_decisions(&cluster);
     let before = snapshot(&mut client);
@@ -53,7 +53,7 @@ fn a_bad_answer_touches_no_row() {
         ("status=404", "58000", 404, "Check model_access.url"),
         ("status=429&body=slow", "58000", 429, "The next run tries again"),
         ("status=429&retry_after=3600", "58000", 429, "asks to wait 3600 s"),
-        ("status=500&body=oops", "58000", 500, "It said: oops"),
+        ("status=500&body=oops", "58000", 500, "The response was: oops"),
         ("status=503&retry_after=7200", "58000", 503, "asks to wait 7200 s"),
         ("body=%3Chtml%3E", "22032", 200, "a web page"),
         ("body=", "22032", 200, "empty"),
@@ -69,9 +69,9 @@ fn a_bad_answer_touches_no_row() {
             200,
             "[] (ZodError)",
         ),
-        ("cut=1000", "08006", 200, "broke off"),
-        ("cut=1000&plain=1", "08006", 200, "broke off"),
-        ("encoding=br", "22032", 200, "encoded as br, which was not asked for"),
+        ("cut=1000", "08006", 200, "is incomplete"),
+        ("cut=1000&plain=1", "08006", 200, "is incomplete"),
+        ("encoding=br", "22032", 200, "has the unexpected content encoding \"br\""),
         ("encoding=identity", "22032", 200, "not valid UTF-8"),
         ("bytes=16777217&plain=1", "54000", 200, "larger than 16777216 bytes"),
         ("bytes=300000000", "54000", 200, "larger than 16777216 bytes"),
@@ -90,7 +90,7 @@ fn a_bad_answer_touches_no_row() {
     }
 }
 
-/// Documents made of the newest recorded one, in a folder that an upstream serves.
+/// Documents made from the newest recorded one, in a folder that an upstream serves.
 struct Documents {
     folder: PathBuf,
     recorded: Value,
@@ -110,7 +110,7 @@ impl Documents {
         std::fs::write(self.folder.join(format!("{name}.json")), document).unwrap();
     }
 
-    /// Writes a document with other entries; its `total_count` follows.
+    /// Writes a document with changed entries. Its `total_count` is their number.
     fn altered(&self, name: &str, alter: impl FnOnce(&mut Vec<Value>)) {
         let mut document = self.recorded.clone();
         let entries = document["data"].as_array_mut().unwrap();
@@ -133,7 +133,7 @@ fn serving(folder: &Path) -> (Cluster, Client) {
 }
 
 #[test]
-fn an_unreadable_document_touches_no_row() {
+fn an_invalid_document_changes_no_row() {
     let documents = Documents::new("unreadable");
     documents
         .altered("all-unusable", |entries| entries.iter_mut().for_each(|entry| entry["name"] = json!(7)));
@@ -163,7 +163,7 @@ fn an_unreadable_document_touches_no_row() {
 }
 
 #[test]
-fn unusable_entries_are_named_and_their_rows_stay() {
+fn unusable_entries_are_reported_and_their_rows_stay() {
     let documents = Documents::new("unusable");
     documents.altered("one", |entries| entries[0]["name"] = json!("x".repeat(10_000)));
     documents.altered("some", |entries| {
@@ -195,7 +195,7 @@ fn unusable_entries_are_named_and_their_rows_stay() {
 }
 
 #[test]
-fn a_shorter_list_takes_away_no_more_than_a_day_should() {
+fn a_shorter_list_removes_no_more_than_the_limit_of_a_day() {
     let documents = Documents::new("shorter");
     documents.altered("lost-5-percent", |entries| entries.truncate(400));
     documents.altered("lost-30-percent", |entries| entries.truncate(295));
@@ -204,39 +204,39 @@ fn a_shorter_list_takes_away_no_more_than_a_day_should() {
         entries.retain(|entry| !entry["id"].as_str().unwrap().starts_with("openai/"));
     });
     let (cluster, mut client) = serving(&documents.folder);
-    let rows = but_for_absence(&mut client);
+    let rows = without_absent_since(&mut client);
     for (name, withheld) in [("lost-30-percent", 126), ("lost-99-percent", 417), ("a-provider-gone", 93)] {
         let run = faulty_sync(&cluster, &format!("catalogue={name}"));
         assert_eq!((run.outcome.as_str(), run.withheld), ("held", withheld), "{name}");
-        assert_eq!(but_for_absence(&mut client), rows, "{name}");
-        // since when a model is absent is written once
+        assert_eq!(without_absent_since(&mut client), rows, "{name}");
+        // absent_since is written once
         let before = snapshot(&mut client);
         faulty_sync(&cluster, &format!("catalogue={name}"));
         assert_eq!(snapshot(&mut client), before, "{name}, again");
     }
-    // with every model there again, nothing is absent
+    // once every model is listed again, no model is absent
     sync(&mut cluster.fetching("catalogue=zero")).unwrap();
-    assert_eq!(but_for_absence(&mut client), rows);
+    assert_eq!(without_absent_since(&mut client), rows);
     let before = snapshot(&mut client);
     for scenario in ["catalogue=zero&total_count=500", "catalogue=zero&next=/api/v1/models?offset=421"] {
         let run = faulty_sync(&cluster, scenario);
         assert_eq!((run.outcome.as_str(), run.withheld), ("held", 0), "{scenario}");
         assert_eq!(snapshot(&mut client), before, "{scenario}");
     }
-    // a share of one in twenty is a normal day, if it does not take too many of the active ones
+    // one model in twenty may leave, if the active models among them are not too many
     let run = sync(&mut cluster.fetching("catalogue=lost-5-percent")).unwrap();
     assert_eq!((run.outcome.as_str(), run.error), ("applied", None));
 }
 
 #[test]
-fn odd_values_are_stored_exactly_or_as_unknown() {
+fn unusual_values_are_stored_exactly_or_as_unknown() {
     let prices = [
         (json!("0.0000001234567890123456789012345678901234"), Some("0.1234567890123456789012345678901234")),
         (json!("1e-7"), Some("0.1")),
         (json!("-1"), None),
         (json!(0.000_002), Some("2")),
     ];
-    // what is no price leaves the one that was read last
+    // a value that is not a price leaves the last price that could be read
     let no_prices = [json!("NaN"), json!("1e-9999999999"), json!(null), json!({"usd": "1"})];
     let name = "Robert'); DROP TABLE model_access;-- \"é\u{1f42c}\\";
     let documents = Documents::new("odd");
@@ -276,7 +276,7 @@ fn odd_values_are_stored_exactly_or_as_unknown() {
 }
 
 #[test]
-fn a_catalogue_in_another_dress_is_read() {
+fn a_catalogue_in_another_encoding_is_read() {
     let documents = Documents::new("dressed");
     documents.write("marked", format!("\u{feff}{}", documents.recorded).as_bytes());
     let (cluster, mut client) = serving(&documents.folder);
@@ -299,7 +299,7 @@ fn a_catalogue_in_another_dress_is_read() {
 }
 
 #[test]
-fn a_day_that_brings_every_model_a_key_is_applied_and_names_it() {
+fn a_new_key_in_every_entry_is_applied_and_reported() {
     let cluster = Cluster::start_serving(&daily_catalogues());
     for (before, day, key) in
         [("2026-01-15", "2026-01-16", "expiration_date"), ("2026-03-25", "2026-03-26", "knowledge_cutoff")]
@@ -314,25 +314,25 @@ fn a_day_that_brings_every_model_a_key_is_applied_and_names_it() {
 }
 
 #[test]
-fn a_passing_fault_is_tried_again_within_the_deadline() {
+fn a_temporary_fault_is_tried_again_within_the_timeout() {
     let cluster = Cluster::start();
     let run = sync(&mut cluster.fetching("status=503&retry_after=1&times=2")).unwrap();
     assert_eq!((run.outcome.as_str(), run.added), ("applied", 421));
     assert_eq!(cluster.upstream.requests(), 3);
     let run = sync(&mut cluster.fetching("status=429&retry_after=600&times=1")).unwrap();
-    assert_eq!((run.outcome.as_str(), run.http_status), ("failed", Some(429)), "too long for the deadline");
+    assert_eq!((run.outcome.as_str(), run.http_status), ("failed", Some(429)), "longer than the deadline");
     assert_eq!(cluster.upstream.requests(), 4);
     let run = sync(&mut cluster.fetching("status=503&retry_after=18446744073709551615")).unwrap();
-    assert_eq!((run.outcome.as_str(), run.http_status), ("failed", Some(503)), "longer than any clock");
+    assert_eq!((run.outcome.as_str(), run.http_status), ("failed", Some(503)), "longer than any Instant");
 }
 
 #[test]
-fn nothing_listens_or_nothing_answers() {
+fn an_upstream_that_does_not_listen_or_answer_fails_the_run() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     for (url, code, words) in [
         ("http://127.0.0.1:1/", "08001", "cannot connect to http://127.0.0.1:1/"),
-        ("https://catalogue.invalid/", "08001", "cannot resolve the host of https://catalogue.invalid/"),
+        ("https://catalogue.invalid/", "08001", "cannot resolve the host name of https://catalogue.invalid/"),
     ] {
         client.batch_execute(&format!("SET model_access.url = '{url}'")).unwrap();
         let run = sync(&mut client).unwrap();
@@ -350,21 +350,21 @@ fn nothing_listens_or_nothing_answers() {
 }
 
 #[test]
-fn a_standby_says_where_to_sync() {
+fn a_standby_refuses_the_sync_and_names_the_primary() {
     let cluster = Cluster::start();
     let standby = cluster.standby();
     let error = sync(&mut standby.connect()).unwrap_err();
     let error = error.as_db_error().unwrap();
     assert_eq!((error.code().code(), error.message()), ("25006", "cannot sync model_access on a standby"));
     assert!(error.hint().unwrap().starts_with("Run it on the primary"), "{error:?}");
-    // it answers as the primary does
+    // it lists the same models as the primary
     sync(&mut cluster.connect()).unwrap();
     cluster
         .connect()
         .batch_execute("UPDATE model_access SET status = 'active', is_free = true WHERE provider = 'qwen'")
         .unwrap();
     tests::wait_until(&mut standby.connect(), "(SELECT count(*) FROM models_for_tier('free')) = 51");
-    // users and dry runs too
+    // lookups of users and dry runs work too
     cluster
         .connect()
         .batch_execute(

@@ -224,7 +224,7 @@ fn source(text: &str) -> Result<Source, String> {
         return Ok(Source::File(text.into()));
     }
     // the same rules as for the catalogue
-    catalog::fetch::check_url(text).map_err(|problem| problem.detail.unwrap_or(problem.message))?;
+    fetch::check_url(text).map_err(|error| error.detail.unwrap_or(error.message))?;
     Ok(Source::Url(text.into()))
 }
 

@@ -2,7 +2,6 @@
 //! ES256 for a public key of a JWKS. What the header of a token names only chooses among these.
 
 use crate::metrics::Metrics;
-use catalog::fetch;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,6 +19,8 @@ const MAX_JWKS: usize = 256 * 1024;
 const MAX_KEYS: usize = 100;
 /// How long a fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The User-Agent header of a fetch.
+const USER_AGENT: &str = concat!("model_access/", env!("CARGO_PKG_VERSION"));
 
 /// A key and the algorithm that it is for.
 pub struct Key {
@@ -184,12 +185,14 @@ impl Source {
                 Ok(document)
             }
             Self::Url(url) => {
-                let (url, proxy) = (url.clone(), String::new());
-                let config = fetch::Config { url, timeout: FETCH_TIMEOUT, max_body: MAX_JWKS, proxy };
-                fetch::fetch(&config).await.map_err(|failure| {
-                    let problem = failure.problem;
-                    format!("{}. {}", problem.message, problem.detail.unwrap_or_default())
-                })
+                let request = fetch::Request {
+                    url: url.clone(),
+                    user_agent: USER_AGENT,
+                    timeout: FETCH_TIMEOUT,
+                    max_body: MAX_JWKS,
+                    proxy: String::new(),
+                };
+                fetch::get(&request).await.map_err(|error| error.to_string())
             }
         }
     }

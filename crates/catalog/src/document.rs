@@ -1,6 +1,6 @@
-//! One document, as it came, read into a catalogue: what is listed, and what could not be read.
+//! Parses a document into a catalogue: the usable entries, and the entries that cannot be used.
 
-use crate::entry::{self, Model, Reading};
+use crate::entry::{self, Model, ReadOptions};
 use crate::problem::{Problem, code, excerpt};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
@@ -9,58 +9,58 @@ use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Most entries of one document. The largest list on record has 457.
+/// The maximum number of entries in a document. The largest recorded catalogue has 457.
 pub const MAX_ENTRIES: usize = 10_000;
-/// Longest text of an upstream that is repeated in a message, in bytes.
+/// The longest text from the document that a message quotes, in bytes.
 const MAX_QUOTED: usize = 200;
 
-/// A document that is a catalogue.
+/// A parsed document.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
-    /// The usable entries, in the order of the document, each id once.
+    /// The usable entries in the order of the document. Each id occurs once.
     pub models: Vec<Model>,
-    /// The entries that could not be used.
+    /// The entries that cannot be used.
     pub unusable: Vec<Unusable>,
-    /// How many entries arrived, usable or not.
+    /// How many entries the document has, usable or not.
     pub arrived: usize,
-    /// How many entries there are, if the upstream said.
+    /// How many entries the upstream says that there are.
     pub total_count: Option<u64>,
-    /// Where the upstream says the rest is.
+    /// Where the upstream says that the next page is.
     pub next: Option<String>,
 }
 
-/// An entry that could not be used.
+/// An entry that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unusable {
-    /// Its id, if that much could be read.
+    /// Its id, if it has a usable one.
     pub id: Option<String>,
-    /// Why it could not be used.
+    /// Why it cannot be used.
     pub reason: String,
 }
 
-/// Reads a document: `{"data": [entry, …], …}`, or only the list.
+/// Parses a document: `{"data": [entry, …], …}`, or only the list. A byte order mark at its start is skipped.
 ///
-/// A byte order mark before it is skipped. An entry that cannot be used costs no other entry. `poll` is called between entries, so that a backend
-/// can serve its interrupts there.
+/// An entry that cannot be used does not affect the others. `poll` is called between entries; a backend processes
+/// its interrupts there.
 ///
 /// # Errors
-/// Anything that is not a list of entries with at least one usable, in words for the run log.
-pub fn parse(document: &[u8], reading: &Reading, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
+/// Fails if the document is not a list with at least one usable entry.
+pub fn parse(document: &[u8], options: &ReadOptions, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
     let text = text(document)?;
     let envelope = envelope(text)?;
     let Some(data) = envelope.data else { return Err(no_data(&envelope)) };
     let entries: Entries = serde_json::from_str(data.get()).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => not_a_list(data.get(), &error),
+        serde_json::error::Category::Data => not_a_list(data.get()),
         _ => not_json(text, &error),
     })?;
-    let mut catalogue = catalogue(&entries.0, reading, poll);
-    catalogue.total_count = value(envelope.total_count).as_ref().and_then(entry::whole);
+    let mut catalogue = catalogue(&entries.0, options, poll);
+    catalogue.total_count = value(envelope.total_count).as_ref().and_then(entry::whole_number);
     catalogue.next = next(&value(envelope.links).unwrap_or_default())
         .or_else(|| has_more(&value(envelope.has_more)?).then(|| "the next page (has_more)".into()));
     if catalogue.models.is_empty() { Err(no_models(&catalogue)) } else { Ok(catalogue) }
 }
 
-/// The document as text, without a byte order mark.
+/// The text of the document without its byte order mark.
 fn text(document: &[u8]) -> Result<&str, Problem> {
     let encoding = match document {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, _, ..] | [_, 0, 0, 0, ..] => "UTF-32",
@@ -74,11 +74,11 @@ fn text(document: &[u8]) -> Result<&str, Problem> {
         }
     };
     Err(Problem::new(code::NOT_JSON, format!("the document is {encoding}, not UTF-8"))
-        .detail("Its first bytes say so; JSON is exchanged in UTF-8.")
-        .hint("Convert the document to UTF-8, or look at what changed it on the way."))
+        .detail(format!("Its first bytes are {encoding}, but JSON must be encoded in UTF-8."))
+        .hint("Convert the document to UTF-8, or check any proxy in between."))
 }
 
-/// The top level of a document. Each part is a slice of it, read later or not at all.
+/// The top level of a document. Each part is a slice of the document and is parsed only when it is needed.
 #[derive(DeriveDeserialize, Default)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -104,13 +104,13 @@ fn envelope(text: &str) -> Result<Envelope<'_>, Problem> {
     parsed.map_err(|error| match error.classify() {
         serde_json::error::Category::Data => {
             Problem::new(code::NOT_A_CATALOGUE, "the document is not a model catalogue")
-                .detail(format!("Reading it ended with: {}.", excerpt(&error.to_string(), MAX_QUOTED)))
+                .detail(format!("The JSON parser reported: {}.", excerpt(&error.to_string(), MAX_QUOTED)))
         }
         _ => not_json(text, &error),
     })
 }
 
-/// The entries as slices of the document, no more than [`MAX_ENTRIES`].
+/// The entries as slices of the document, at most [`MAX_ENTRIES`].
 struct Entries<'a>(Vec<&'a RawValue>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
@@ -125,7 +125,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
                 let mut entries = Vec::new();
                 while let Some(entry) = seq.next_element()? {
                     if entries.len() == MAX_ENTRIES {
-                        return Err(A::Error::custom(format!("it has more than {MAX_ENTRIES} entries")));
+                        return Err(A::Error::custom("too many entries"));
                     }
                     entries.push(entry);
                 }
@@ -136,16 +136,16 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-fn catalogue(entries: &[&RawValue], reading: &Reading, poll: &dyn Fn()) -> Catalogue {
+fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> Catalogue {
     let mut catalogue = Catalogue { arrived: entries.len(), ..Catalogue::default() };
     let mut seen = HashSet::new();
     for raw in entries {
         poll();
-        match entry::read(raw, reading) {
+        match entry::read(raw, options) {
             Ok(model) if seen.insert(model.model_id.clone()) => catalogue.models.push(model),
             Ok(model) => catalogue.unusable.push(Unusable {
                 id: Some(model.model_id),
-                reason: "the id is listed twice; the first entry counts".into(),
+                reason: "the id is listed more than once; the first entry is used".into(),
             }),
             Err(reason) => {
                 let reason = excerpt(&reason, MAX_QUOTED);
@@ -160,7 +160,7 @@ fn value(raw: Option<&RawValue>) -> Option<Value> {
     serde_json::from_str(raw?.get()).ok()
 }
 
-/// Where the next page is; an empty text and `false` say that there is none.
+/// Where the next page is. `None`: there is no next page, which upstream may also write as an empty string or `false`.
 fn next(links: &Value) -> Option<String> {
     match links.get("next")? {
         Value::Null | Value::Bool(false) => None,
@@ -182,13 +182,17 @@ fn not_json(text: &str, error: &serde_json::Error) -> Problem {
     let html = text.trim_start().starts_with('<');
     let what = if html { "the document is a web page, not JSON" } else { "the document is not valid JSON" };
     let error = excerpt(&error.to_string(), MAX_QUOTED);
-    let detail = format!("Reading it ended with: {error}. It begins: {}", excerpt(text, MAX_QUOTED));
+    let detail =
+        format!("The JSON parser reported: {error}. The document begins: {}", excerpt(text, MAX_QUOTED));
     Problem::new(code::NOT_JSON, what).detail(detail)
 }
 
-fn not_a_list(data: &str, error: &serde_json::Error) -> Problem {
+fn not_a_list(data: &str) -> Problem {
     let what = match data.as_bytes().first() {
-        Some(b'[') => return Problem::new(code::TOO_LARGE, format!("the document is refused: {error}")),
+        Some(b'[') => {
+            let message = format!("the document has more than {MAX_ENTRIES} entries");
+            return Problem::new(code::TOO_LARGE, message);
+        }
         Some(b'"') => "a string",
         Some(b'{') => "an object",
         Some(b't' | b'f') => "a boolean",
@@ -197,7 +201,7 @@ fn not_a_list(data: &str, error: &serde_json::Error) -> Problem {
     Problem::new(code::NOT_A_CATALOGUE, format!("\"data\" is {what}, not a list of models"))
 }
 
-/// An object without a list: perhaps an error body, in either of the two shapes on record.
+/// The problem of an object without a list. It may be an error response, of which two forms are known.
 fn no_data(envelope: &Envelope) -> Problem {
     let Some(error) = value(envelope.error).filter(|error| !error.is_null()) else {
         return Problem::new(code::NOT_A_CATALOGUE, "the document has no \"data\" list");
@@ -205,11 +209,11 @@ fn no_data(envelope: &Envelope) -> Problem {
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| excerpt(text, MAX_QUOTED));
     let message = text("message").or_else(|| error.as_str().map(|text| excerpt(text, MAX_QUOTED)));
     let name = text("name").or_else(|| error.get("code").map(|code| excerpt(&code.to_string(), MAX_QUOTED)));
-    let mut said = message.unwrap_or_else(|| "(no message)".into());
+    let mut text = message.unwrap_or_else(|| "(no message)".into());
     if let Some(name) = name {
-        said = format!("{said} ({name})");
+        text = format!("{text} ({name})");
     }
-    Problem::new(code::NOT_A_CATALOGUE, format!("the document is an error of the upstream: {said}"))
+    Problem::new(code::NOT_A_CATALOGUE, format!("the document is an error response: {text}"))
 }
 
 fn no_models(catalogue: &Catalogue) -> Problem {
@@ -219,7 +223,7 @@ fn no_models(catalogue: &Catalogue) -> Problem {
             let message = format!("none of the {} entries in the document can be used", catalogue.arrived);
             let id = first.id.as_deref().unwrap_or("without a usable id");
             Problem::new(code::NO_MODELS, message).detail(format!(
-                "The first one ({}): {}.",
+                "The first entry ({}) is unusable: {}.",
                 excerpt(id, MAX_QUOTED),
                 first.reason
             ))
@@ -232,7 +236,7 @@ mod tests {
     use super::*;
 
     fn parse(document: &[u8]) -> Result<Catalogue, Problem> {
-        super::parse(document, &Reading::default(), &|| ())
+        super::parse(document, &ReadOptions::default(), &|| ())
     }
 
     fn refused(document: &str) -> String {
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_catalogue_is_refused_in_plain_words() {
+    fn a_document_that_is_not_a_catalogue_is_refused() {
         for (document, expected) in [
             ("", "22032 the document is empty"),
             (" \n", "22032 the document is empty"),
@@ -261,11 +265,11 @@ mod tests {
             ("[1,{}]", "02000 none of the 2 entries in the document can be used"),
             (
                 r#"{"error":{"message":"No auth","code":401},"user_id":null}"#,
-                "22000 the document is an error of the upstream: No auth (401)",
+                "22000 the document is an error response: No auth (401)",
             ),
             (
                 r#"{"success":false,"error":{"name":"ZodError","message":"[\n1]"}}"#,
-                "22000 the document is an error of the upstream: [ 1] (ZodError)",
+                "22000 the document is an error response: [ 1] (ZodError)",
             ),
         ] {
             assert_eq!(refused(document), expected, "{document}");
@@ -277,9 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_bounded() {
+    fn the_size_of_a_document_is_limited() {
         let many = format!("[{}0]", "0,".repeat(MAX_ENTRIES));
-        assert!(refused(&many).starts_with("54000 the document is refused: it has more than 10000 entries"));
+        assert!(refused(&many).starts_with("54000 the document has more than 10000 entries"));
         let (open, close) = ("[".repeat(200_000), "]".repeat(200_000));
         assert_eq!(
             refused(&format!("{open}{close}")),
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_entry_costs_no_other() {
+    fn an_unusable_entry_does_not_affect_others() {
         let document = r#"{"data":[{"id":"a/b","name":"x"},{"id":"a/b","name":"y"},{"id":"c/d"},null],
                            "total_count":4,"links":{"next":"/api/v1/models?offset=500"}}"#;
         let catalogue = parse(document.as_bytes()).unwrap();
@@ -313,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn another_encoding_is_named() {
+    fn the_error_names_another_encoding() {
         let json = "{\"data\":[]}";
         let mark_and_json = format!("\u{feff}{json}");
         for text in [json, &mark_and_json] {
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_is_read_in_every_usual_form() {
+    fn the_envelope_is_parsed_in_every_usual_form() {
         let read = |beside: &str| {
             let catalogue = parse(format!(r#"{{"data":[{{"id":"a/b","name":"x"}}],{beside}}}"#).as_bytes());
             catalogue.map(|catalogue| (catalogue.total_count, catalogue.next)).unwrap()

@@ -1,4 +1,4 @@
-//! One entry of a catalogue, read into the columns that the sync owns.
+//! Parses one entry of a catalogue into the columns that the sync owns.
 
 use crate::price::{self, Prices};
 use bigdecimal::{BigDecimal, ToPrimitive};
@@ -9,44 +9,45 @@ use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// Longest model id, in bytes: it is a primary key. The longest on record has 61.
+/// The longest model id, in bytes; it is a primary key. The longest recorded one has 61.
 pub const MAX_ID_BYTES: usize = 256;
-/// Longest name, in bytes. The longest on record has 58 characters.
+/// The longest name, in bytes. The longest recorded one has 58 characters.
 pub const MAX_NAME_BYTES: usize = 1024;
-/// Largest entry unless set otherwise, in bytes of JSON. The largest on record has some 8 kB.
+/// The default maximum size of an entry, in bytes of JSON. The largest recorded one has about 8 kB.
 pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
-/// Most values within an entry unless set otherwise. The most on record is some 150.
+/// The default maximum number of JSON values in an entry. The recorded maximum is about 150.
 pub const MAX_VALUES: usize = 5_000;
-/// Deepest nesting within an entry. The deepest on record is 4.
+/// The maximum nesting depth of an entry. The recorded maximum is 4.
 pub const MAX_DEPTH: usize = 32;
-/// Longest JSON number, in characters; and the largest power of ten: jsonb holds numbers as numeric.
+/// The longest JSON number, in characters. jsonb stores numbers as numeric, so a huge one would fill the memory.
 const MAX_NUMBER_CHARS: usize = 64;
+/// The largest power of ten in a JSON number, positive or negative.
 const MAX_NUMBER_EXPONENT: u32 = 300;
-/// Part of every fingerprint. Raise it when [`Columns`] are derived in another way, so that the next
+/// A part of every fingerprint. Increase it when [`Columns`] are derived from an entry in another way: then the next
 /// sync refreshes every row.
-const READING: &str = "2";
+const FINGERPRINT_VERSION: &str = "2";
 
-/// How entries are read: what the settings say about it.
+/// How entries are parsed.
 #[derive(Debug, Clone)]
-pub struct Reading {
-    /// Top-level keys that upstream fills with measurements: neither kept, nor compared, nor counted.
+pub struct ReadOptions {
+    /// Top-level keys that are neither stored, nor compared, nor counted. Upstream fills them with measurements.
     pub ignored_keys: Vec<String>,
-    /// What an entry may hold.
+    /// The limits of an entry.
     pub limits: Limits,
 }
 
-impl Default for Reading {
+impl Default for ReadOptions {
     fn default() -> Self {
         Self { ignored_keys: vec!["benchmarks".into()], limits: Limits::default() }
     }
 }
 
-/// What an entry may hold, beside its ignored keys.
+/// The limits of an entry without its ignored keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of JSON.
+    /// The maximum size, in bytes of JSON.
     pub max_bytes: usize,
-    /// Values, at any depth.
+    /// The maximum number of JSON values, at any depth.
     pub max_values: usize,
 }
 
@@ -59,14 +60,14 @@ impl Default for Limits {
 /// A usable entry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
-    /// The upstream `id`, exact.
+    /// The upstream `id`, unchanged.
     pub model_id: String,
-    /// Everything else.
+    /// Its other columns.
     #[serde(flatten)]
     pub columns: Columns,
 }
 
-/// The upstream columns of `model_access`, named as there.
+/// The upstream columns of the table `model_access`; the fields have the names of the columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)] // the SQL COMMENTs say what each column means
 pub struct Columns {
@@ -74,7 +75,7 @@ pub struct Columns {
     pub name: String,
     pub description: Option<String>,
     pub provider: Option<String>,
-    /// `None` in a change that leaves the price as it was last read.
+    /// `None` in a change that keeps the stored price.
     #[serde(flatten)]
     pub price: Option<Price>,
     pub context_length: Option<i32>,
@@ -88,7 +89,7 @@ pub struct Columns {
     pub fingerprint: String,
 }
 
-/// The columns of `model_access` that say what a model costs.
+/// The price columns of the table `model_access`; the fields have the names of the columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)] // the SQL COMMENTs say what each column means
 pub struct Price {
@@ -110,23 +111,26 @@ impl Price {
         Self {
             prompt_usd_per_million: usd_per_million("prompt"),
             completion_usd_per_million: usd_per_million("completion"),
-            is_free_of_charge: highest.as_ref().is_some_and(Prices::are_free),
+            is_free_of_charge: highest.as_ref().is_some_and(Prices::all_zero),
             highest_usd_per_million: highest.as_ref().and_then(Prices::per_million_tokens),
-            charges_per_use: highest.as_ref().map(Prices::charge_per_use),
+            charges_per_use: highest.as_ref().map(Prices::any_per_use),
             highest_prices: highest,
             pricing: pricing.cloned(),
         }
     }
 }
 
-/// Reads one entry, or says why it cannot be used.
-pub fn read(raw: &RawValue, reading: &Reading) -> Result<Model, String> {
-    let upstream = kept(raw.get(), reading)?;
+/// Parses one entry.
+///
+/// # Errors
+/// Why the entry cannot be used.
+pub fn read(raw: &RawValue, options: &ReadOptions) -> Result<Model, String> {
+    let upstream = without_ignored_keys(raw.get(), options)?;
     check_keys(&upstream)?;
-    let mut count = Count { values: 0, max: reading.limits.max_values };
+    let mut count = Count { values: 0, max: options.limits.max_values };
     upstream.values().try_for_each(|value| check(value, 1, &mut count))?;
 
-    let model_id = id(upstream.get("id"))?;
+    let model_id = parse_id(upstream.get("id"))?;
     let Some(Value::String(name)) = upstream.get("name") else { return Err("name is not a string".into()) };
     if name.len() > MAX_NAME_BYTES {
         return Err(format!("name has {} bytes, more than {MAX_NAME_BYTES}", name.len()));
@@ -135,17 +139,17 @@ pub fn read(raw: &RawValue, reading: &Reading) -> Result<Model, String> {
     Ok(Model { model_id, columns })
 }
 
-/// The entry without its ignored keys, whatever stands in them.
-fn kept(text: &str, reading: &Reading) -> Result<Map<String, Value>, String> {
+/// The entry without its ignored keys, which may contain anything.
+fn without_ignored_keys(text: &str, options: &ReadOptions) -> Result<Map<String, Value>, String> {
     if !text.starts_with('{') {
         return Err("the entry is not a JSON object".into());
     }
-    // slices of the entry: no value is read before its size is known
+    // slices of the entry: the size is checked before any value is parsed
     let mut parts: BTreeMap<String, &RawValue> =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     let ignored: usize =
-        reading.ignored_keys.iter().filter_map(|key| parts.remove(key)).map(|raw| raw.get().len()).sum();
-    let (bytes, max) = (text.len() - ignored, reading.limits.max_bytes);
+        options.ignored_keys.iter().filter_map(|key| parts.remove(key)).map(|raw| raw.get().len()).sum();
+    let (bytes, max) = (text.len() - ignored, options.limits.max_bytes);
     if bytes > max {
         return Err(format!("the entry has {bytes} bytes, more than {max} (max_entry)"));
     }
@@ -156,20 +160,20 @@ fn kept(text: &str, reading: &Reading) -> Result<Map<String, Value>, String> {
     parts.into_iter().map(read).collect()
 }
 
-/// The id of an entry that cannot be used for another reason, if it has a usable one.
+/// The id of an entry that cannot be used for another reason; `None` if the id cannot be used either.
 #[must_use]
 pub fn read_id(raw: &RawValue) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Identity<'a> {
-        // a slice of the entry: no other value is read, however deep or broken it is
+        // a slice of the entry: its other values may be nested too deeply or be invalid
         #[serde(borrow)]
         id: &'a RawValue,
     }
     let identity: Identity = serde_json::from_str(raw.get()).ok()?;
-    id(serde_json::from_str(identity.id.get()).ok().as_ref()).ok()
+    parse_id(serde_json::from_str(identity.id.get()).ok().as_ref()).ok()
 }
 
-fn id(value: Option<&Value>) -> Result<String, String> {
+fn parse_id(value: Option<&Value>) -> Result<String, String> {
     match value {
         None => Err("id is missing".into()),
         Some(Value::String(id)) if id.is_empty() => Err("id is empty".into()),
@@ -177,30 +181,30 @@ fn id(value: Option<&Value>) -> Result<String, String> {
             Err(format!("id has {} bytes, more than {MAX_ID_BYTES}", id.len()))
         }
         Some(Value::String(id)) if id.chars().any(char::is_control) => {
-            Err("id holds a control character".into())
+            Err("id contains a control character".into())
         }
         Some(Value::String(id)) => Ok(id.clone()),
         Some(_) => Err("id is not a string".into()),
     }
 }
 
-/// The values of an entry, as they are counted.
+/// Counts the values of an entry.
 struct Count {
     values: usize,
     max: usize,
 }
 
-/// Refuses what jsonb cannot hold, wherever it stands in the entry, and what no model needs.
+/// Rejects values that jsonb cannot store, and entries beyond the limits.
 fn check(value: &Value, depth: usize, count: &mut Count) -> Result<(), String> {
     count.values += 1;
     if count.values > count.max {
-        return Err(format!("the entry holds more than {} values (max_entry_values)", count.max));
+        return Err(format!("the entry has more than {} values (max_entry_values)", count.max));
     }
     if depth > MAX_DEPTH {
         return Err(format!("the entry is nested deeper than {MAX_DEPTH}"));
     }
     match value {
-        Value::String(text) if text.contains('\0') => Err("a string holds a NUL character".into()),
+        Value::String(text) if text.contains('\0') => Err("a string contains a NUL character".into()),
         Value::Number(number) => check_number(number),
         Value::Array(list) => list.iter().try_for_each(|value| check(value, depth + 1, count)),
         Value::Object(map) => {
@@ -213,7 +217,7 @@ fn check(value: &Value, depth: usize, count: &mut Count) -> Result<(), String> {
 
 fn check_keys(map: &Map<String, Value>) -> Result<(), String> {
     match map.keys().any(|key| key.contains('\0')) {
-        true => Err("a key holds a NUL character".into()),
+        true => Err("a key contains a NUL character".into()),
         false => Ok(()),
     }
 }
@@ -244,7 +248,7 @@ fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Column
         input_modalities: modalities(architecture, "input_modalities", Side::Input),
         output_modalities: modalities(architecture, "output_modalities", Side::Output),
         supported_parameters: strings(upstream.get("supported_parameters")),
-        expires_on: upstream.get("expiration_date").and_then(Value::as_str).and_then(day),
+        expires_on: upstream.get("expiration_date").and_then(Value::as_str).and_then(parse_date),
         alias_of: upstream
             .get("alias_target")
             .and_then(|target| target.get("slug"))
@@ -255,7 +259,7 @@ fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Column
     }
 }
 
-/// The author part of the id, without the `~` of an alias; `None` where the id names no author.
+/// The part of the id before `/`, without the `~` of an alias; `None` if there is no such part.
 fn provider(model_id: &str) -> Option<String> {
     let (author, _) = model_id.split_once('/')?;
     let author = author.strip_prefix('~').unwrap_or(author);
@@ -263,32 +267,32 @@ fn provider(model_id: &str) -> Option<String> {
 }
 
 fn integer(value: Option<&Value>) -> Option<i32> {
-    i32::try_from(whole(value?)?).ok()
+    i32::try_from(whole_number(value?)?).ok()
 }
 
-/// A whole number that is not negative, however it is written: `131072`, `131072.0`, `1.31072e5`, `"131072"`.
-pub(crate) fn whole(value: &Value) -> Option<u64> {
+/// A whole number that is not negative, in any notation: `131072`, `131072.0`, `1.31072e5`, `"131072"`.
+pub(crate) fn whole_number(value: &Value) -> Option<u64> {
     let number = match value {
         Value::Number(number) => number.clone(),
         Value::String(text) => serde_json::from_str(text.trim()).ok()?,
         _ => return None,
     };
-    // otherwise a few characters could make a number that fills the memory
+    // a large exponent could make a number that fills the memory
     check_number(&number).ok()?;
     let number: BigDecimal = number.as_str().parse().ok()?;
     number.is_integer().then(|| number.to_u64()).flatten()
 }
 
-/// The day that a date names, or a time on that day as it is written, whatever its zone.
-fn day(text: &str) -> Option<Date> {
+/// The date of a text that is a date or a time. The date of a time is used as written, without regard to its zone.
+fn parse_date(text: &str) -> Option<Date> {
     let text = text.trim();
-    // a plain date or time, as this is read, has no Z
-    let day: Date = text.strip_suffix(['Z', 'z']).unwrap_or(text).parse().ok()?;
-    // years before 1 are written in a way that PostgreSQL does not read
-    (day.year() > 0).then_some(day)
+    // jiff does not accept a Z in a civil date
+    let date: Date = text.strip_suffix(['Z', 'z']).unwrap_or(text).parse().ok()?;
+    // jiff writes years before 1 in a form that PostgreSQL does not accept
+    (date.year() > 0).then_some(date)
 }
 
-/// The texts of a list; `None` where it holds anything else but nulls, which are left out.
+/// The strings of a list without its nulls; `None` if the list contains anything else.
 fn strings(value: Option<&Value>) -> Option<Vec<String>> {
     let items = value?.as_array()?.iter().filter(|item| !item.is_null());
     items.map(|item| item.as_str().map(str::to_owned)).collect()
@@ -300,7 +304,7 @@ enum Side {
     Output,
 }
 
-/// A list of modalities; before 2025 it stood only in `modality`, as in `text+image->text`.
+/// The input or output modalities. Catalogues before 2025 have only `modality`, such as `text+image->text`.
 fn modalities(architecture: Option<&Value>, key: &str, side: Side) -> Option<Vec<String>> {
     let architecture = architecture?;
     if let Some(list) = strings(architecture.get(key)) {
@@ -314,11 +318,10 @@ fn modalities(architecture: Option<&Value>, key: &str, side: Side) -> Option<Vec
     Some(list.split('+').map(str::to_owned).collect())
 }
 
-/// SHA-256 over the entry with its keys sorted: list order, key order and white space do not count.
+/// SHA-256 of the entry with sorted keys: key order and white space do not change it.
 fn fingerprint(upstream: &Map<String, Value>) -> String {
-    // serde_json keeps a Map sorted by key unless a crate turns on its feature preserve_order;
-    // a test here fails if one does.
-    let mut hash = Sha256::new_with_prefix(READING);
+    // serde_json sorts a Map by key unless some crate enables its feature preserve_order; then a test here fails
+    let mut hash = Sha256::new_with_prefix(FINGERPRINT_VERSION);
     for (key, value) in upstream {
         hash.update(key);
         hash.update([0]);
@@ -333,11 +336,11 @@ mod tests {
     use super::*;
 
     fn entry(json: &str) -> Result<Model, String> {
-        read(serde_json::from_str(json).unwrap(), &Reading::default())
+        read(serde_json::from_str(json).unwrap(), &ReadOptions::default())
     }
 
     #[test]
-    fn a_fingerprint_does_not_see_key_order_or_ignored_keys() {
+    fn key_order_and_ignored_keys_do_not_change_the_fingerprint() {
         let one = entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1"},"benchmarks":1}"#);
         let two =
             entry(r#"{"pricing":{"image":"1", "prompt":"0"},"benchmarks":{"rank":2},"name":"x","id":"a/b"}"#);
@@ -349,19 +352,19 @@ mod tests {
     fn ignoring(json: &str, keys: &[&str]) -> Result<Model, String> {
         let ignored_keys = keys.iter().map(|key| (*key).to_owned()).collect();
         let limits = Limits { max_bytes: 100, max_values: 5 };
-        read(serde_json::from_str(json).unwrap(), &Reading { ignored_keys, limits })
+        read(serde_json::from_str(json).unwrap(), &ReadOptions { ignored_keys, limits })
     }
 
     #[test]
-    fn ignored_keys_are_neither_kept_nor_compared_nor_counted() {
+    fn ignored_keys_are_neither_stored_nor_compared_nor_counted() {
         let json = r#"{"id":"a/b","name":"x","endpoints":[{"uptime":99.5}],"benchmarks":{"endpoints":1}}"#;
         let plain = ignoring(r#"{"id":"a/b","name":"x"}"#, &[]).unwrap();
         assert_eq!(ignoring(json, &["benchmarks", "endpoints", "no_such_key"]), Ok(plain.clone()));
-        // one that is ignored no more is another entry, and kept
+        // a key that is no longer ignored is stored and changes the fingerprint
         let kept = ignoring(json, &["endpoints"]).unwrap();
         assert_eq!(kept.columns.upstream["benchmarks"]["endpoints"], Value::from(1));
         assert_ne!(kept.columns.fingerprint, plain.columns.fingerprint);
-        // within an ignored key there may be more than an entry may hold, and what jsonb cannot
+        // an ignored key may contain more than the limits allow, and values that jsonb cannot store
         for large in
             [format!("[{}0]", "0,".repeat(100)), "[".repeat(200) + &"]".repeat(200), r#""\u0000""#.into()]
         {
@@ -375,7 +378,7 @@ mod tests {
     fn the_limits_of_an_entry_are_settings() {
         let of = |list: &str| ignoring(&format!(r#"{{"id":"a/b","name":"x","list":{list}}}"#), &[]).err();
         assert_eq!(of("[1,2]"), None);
-        assert_eq!(of("[1,2,3]").unwrap(), "the entry holds more than 5 values (max_entry_values)");
+        assert_eq!(of("[1,2,3]").unwrap(), "the entry has more than 5 values (max_entry_values)");
         let long = format!("\"{}\"", "x".repeat(67));
         assert_eq!(of(&long), None);
         let longer = format!("\"{}\"", "x".repeat(68));
@@ -383,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn the_provider_is_who_made_the_model() {
+    fn the_provider_is_the_author_of_the_model() {
         assert_eq!(provider("openai/gpt-5:batch").as_deref(), Some("openai"));
         assert_eq!(provider("~anthropic/claude-opus-latest").as_deref(), Some("anthropic"));
         assert_eq!(provider("auto"), None);
@@ -391,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_unknown() {
+    fn a_value_out_of_range_is_unknown() {
         let model = entry(
             r#"{"id":"a/b","name":"x","context_length":2147483648,"expiration_date":"2026-02-30",
                 "top_provider":{"max_completion_tokens":-5},"supported_parameters":["a",1],"pricing":"cheap"}"#,
@@ -438,11 +441,11 @@ mod tests {
                 "{json}"
             );
         }
-        assert_eq!(whole(&Value::from("1e999999999")), None);
+        assert_eq!(whole_number(&Value::from("1e999999999")), None);
     }
 
     #[test]
-    fn a_time_is_on_the_day_that_it_names() {
+    fn the_date_of_a_time_is_used_as_written() {
         for text in [
             "2026-12-06",
             "2026-12-06T00:00:00Z",
@@ -461,14 +464,14 @@ mod tests {
             "20261206T000000Z",
             " 2026-12-06 ",
         ] {
-            assert_eq!(day(text), Some(Date::constant(2026, 12, 6)), "{text}");
+            assert_eq!(parse_date(text), Some(Date::constant(2026, 12, 6)), "{text}");
         }
         for text in
             ["", "Z", "soon", "2026-02-30", "2026-02-30T00:00:00Z", "2026-12-06T25:00:00Z", "06.12.2026"]
         {
-            assert_eq!(day(text), None, "{text}");
+            assert_eq!(parse_date(text), None, "{text}");
         }
-        assert_eq!(day("0000-12-06T00:00:00Z"), None);
+        assert_eq!(parse_date("0000-12-06T00:00:00Z"), None);
         for value in ["1796515200", "{\"date\":\"2026-12-06\"}", "null"] {
             let json = format!(r#"{{"id":"a/b","name":"x","expiration_date":{value}}}"#);
             assert_eq!(entry(&json).unwrap().columns.expires_on, None, "{value}");
@@ -497,8 +500,8 @@ mod tests {
         let long = format!(r#"{{"id":"a/b","name":"{}"}}"#, "x".repeat(1025));
         let large = format!(r#"{{"id":"a/b","name":"x","x":"{}"}}"#, "x".repeat(MAX_ENTRY_BYTES));
         for (json, reason) in [
-            (r#"{"id":"a/b","name":"x\u0000"}"#, "a string holds a NUL character"),
-            (r#"{"id":"a/b","name":"x","k":{"\u0000":1}}"#, "a key holds a NUL character"),
+            (r#"{"id":"a/b","name":"x\u0000"}"#, "a string contains a NUL character"),
+            (r#"{"id":"a/b","name":"x","k":{"\u0000":1}}"#, "a key contains a NUL character"),
             (r#"{"id":"a/b","name":"\ud800"}"#, "name: unexpected end of hex escape at line 1 column 8"),
             (r#"{"id":"a/b","name":null}"#, "name is not a string"),
             (r#"{"id":"a/b"}"#, "name is not a string"),
@@ -507,11 +510,11 @@ mod tests {
             (&deep, "the entry is nested deeper than 32"),
             (&deeper, "x: recursion limit exceeded at line 1 column 128"),
             (&long, "name has 1025 bytes, more than 1024"),
-            (&wide, "the entry holds more than 5000 values (max_entry_values)"),
+            (&wide, "the entry has more than 5000 values (max_entry_values)"),
             (&large, "the entry has 65566 bytes, more than 65536 (max_entry)"),
         ] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(read(raw, &Reading::default()), Err(reason.to_owned()));
+            assert_eq!(read(raw, &ReadOptions::default()), Err(reason.to_owned()));
             assert_eq!(read_id(raw).as_deref(), Some("a/b"));
         }
     }
@@ -523,14 +526,14 @@ mod tests {
             (r#"{"name":"x"}"#, "id is missing"),
             (r#"{"id":7,"name":"x"}"#, "id is not a string"),
             (r#"{"id":"","name":"x"}"#, "id is empty"),
-            (r#"{"id":"a\u000ab","name":"x"}"#, "id holds a control character"),
-            (r#"{"id":"a\u0000b","name":"x"}"#, "a string holds a NUL character"),
+            (r#"{"id":"a\u000ab","name":"x"}"#, "id contains a control character"),
+            (r#"{"id":"a\u0000b","name":"x"}"#, "a string contains a NUL character"),
             (&long, "id has 257 bytes, more than 256"),
             ("[]", "the entry is not a JSON object"),
             ("null", "the entry is not a JSON object"),
         ] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(read(raw, &Reading::default()), Err(reason.to_owned()));
+            assert_eq!(read(raw, &ReadOptions::default()), Err(reason.to_owned()));
             assert_eq!(read_id(raw), None);
         }
         let quoted = entry(r#"{"id":"a'b\"c/\\$tag$é😀","name":"'; DROP TABLE"}"#).unwrap();

@@ -1,13 +1,11 @@
-//! What the model catalogue means for the rows already known, as plain values.
+//! Compares the model catalogue with the stored rows and plans the changes. Nothing here needs PostgreSQL or the
+//! network.
 //!
-//! A document enters through [`document::parse`], the decision is made by [`plan::plan`], and a
-//! [`plan::Plan`] is all that the SQL function `model_access_apply` needs to write it. Nothing here
-//! knows PostgreSQL, so everything here can be tested, fuzzed and run outside it.
+//! [`document::parse`] parses a document, [`plan::plan`] decides, and the SQL function `model_access_apply` writes the
+//! resulting [`plan::Plan`].
 
 pub mod document;
 pub mod entry;
-#[cfg(feature = "http")]
-pub mod fetch;
 pub mod guard;
 pub mod lifecycle;
 pub mod plan;

@@ -263,8 +263,8 @@ fn taking(change: &Change, row: &Row, prices: Option<&Prices>, state: &State) ->
 /// it is known to cost now. One that cost money when it was put there stays.
 fn stopped_being_free(reviewed: Option<&Prices>, now: Option<&Prices>) -> bool {
     match reviewed {
-        Some(reviewed) if reviewed.cost() => false,
-        Some(reviewed) if reviewed.are_free() => !now.is_some_and(Prices::are_free),
-        _ => now.is_some_and(Prices::cost),
+        Some(reviewed) if reviewed.any_above_zero() => false,
+        Some(reviewed) if reviewed.all_zero() => !now.is_some_and(Prices::all_zero),
+        _ => now.is_some_and(Prices::any_above_zero),
     }
 }

@@ -1,7 +1,7 @@
 //! The difference between what is known and what is listed, and what is to be written of it.
 
 use crate::document::{self, Catalogue, Unusable};
-use crate::entry::{Limits, Model, Reading};
+use crate::entry::{Limits, Model, ReadOptions};
 use crate::guard;
 use crate::lifecycle::{self, Change};
 use crate::problem::Problem;
@@ -99,8 +99,8 @@ pub fn from_json(
     poll: &dyn Fn(),
 ) -> serde_json::Result<Plan> {
     let state: State = serde_json::from_str(state)?;
-    let reading = Reading { ignored_keys: state.settings.ignored_keys.clone(), limits };
-    Ok(match document::parse(document, &reading, poll) {
+    let options = ReadOptions { ignored_keys: state.settings.ignored_keys.clone(), limits };
+    Ok(match document::parse(document, &options, poll) {
         Ok(catalogue) => plan(state, catalogue, max_removals),
         Err(problem) => Plan::failed(state.now, problem),
     })

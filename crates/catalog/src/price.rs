@@ -1,5 +1,5 @@
-//! Prices as the upstream gives them: decimal strings, in USD per token or per other unit. Read here, once; SQL only
-//! compares what is stored of them.
+//! Parses the upstream prices: decimal strings in USD per token or per other unit. No other code parses them; SQL
+//! compares the stored results.
 
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, Zero};
@@ -8,16 +8,16 @@ use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// Longest price that is read, in characters. The longest on record has 25.
+/// The longest price that is accepted, in characters. The longest recorded one has 25.
 const MAX_CHARS: usize = 64;
-/// Largest power of ten that is read, either way.
+/// The largest power of ten that is accepted, positive or negative.
 const MAX_EXPONENT: u32 = 64;
-/// Keys of an `overrides` entry that say when it applies; all its other keys are prices.
+/// Keys of an `overrides` entry that are conditions; all other keys are prices.
 const OVERRIDE_CONDITIONS: [&str; 3] = ["min_prompt_tokens", "utc_start", "utc_end"];
-/// Components that are charged by the piece; all others are counted in tokens.
+/// Components that are charged per use; all others are charged per token.
 const PER_USE: [&str; 3] = ["request", "image", "web_search"];
 
-/// One price, exact; `None` = variable (`-1`) or unknown.
+/// Parses one price exactly. `None`: the price is variable (`-1`) or not valid.
 ///
 /// ```
 /// # use catalog::price::parse;
@@ -28,11 +28,11 @@ const PER_USE: [&str; 3] = ["request", "image", "web_search"];
 /// ```
 #[must_use]
 pub fn parse(value: &Value) -> Option<BigDecimal> {
-    read(value).flatten()
+    parse_or_variable(value).flatten()
 }
 
-/// One price: `None` for what is no number, `Some(None)` for a variable price, which is written as a negative one.
-fn read(value: &Value) -> Option<Option<BigDecimal>> {
+/// Parses one price. `None`: it is not a number. `Some(None)`: it is variable, which upstream writes as a negative number.
+fn parse_or_variable(value: &Value) -> Option<Option<BigDecimal>> {
     let text = match value {
         Value::String(text) => text.as_str(),
         Value::Number(number) => number.as_str(),
@@ -51,7 +51,7 @@ fn read(value: &Value) -> Option<Option<BigDecimal>> {
     Some((price.sign() != Sign::Minus).then_some(price))
 }
 
-/// What a million units cost, as a plain decimal without trailing zeros.
+/// The price of a million units as a plain decimal without trailing zeros.
 #[must_use]
 pub fn per_million(price: &BigDecimal) -> String {
     million(price).to_plain_string()
@@ -61,20 +61,20 @@ fn million(price: &BigDecimal) -> BigDecimal {
     (price * BigDecimal::from(1_000_000)).normalized()
 }
 
-/// The highest price of each component that any hour or size can cost: USD per million tokens, and USD each for a
-/// request, an image and a search; `None` = variable. A component that is not here costs nothing.
+/// The highest price of each component at any hour and any prompt size: USD per million tokens, and USD per use for
+/// `request`, `image` and `web_search`. `None`: the price is variable. A component that is absent is free.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prices(BTreeMap<String, Option<BigDecimal>>);
 
 impl Prices {
-    /// Reads a pricing. `None` where it is not of the shape that is known: an object with a price for prompt and
-    /// completion, in which everything else is a price as well.
+    /// Parses a `pricing` object. `None`: it does not have the known form, which is an object that has prices for prompt
+    /// and completion and in which every other value is a price as well.
     #[must_use]
     pub fn read(pricing: &Value) -> Option<Self> {
         let mut prices = Self::default();
         for (key, value) in pricing.as_object()? {
             match (key.as_str(), value) {
-                // a share of the price, not a price
+                // a fraction of the price, not a price
                 ("discount", _) => {}
                 (_, Value::Null) => {}
                 ("overrides", Value::Array(entries)) => {
@@ -97,10 +97,11 @@ impl Prices {
     }
 
     fn raise(&mut self, key: &str, value: &Value) -> Option<()> {
-        let price = read(value)?.map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
+        let price = parse_or_variable(value)?
+            .map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
         match self.0.get_mut(key) {
             None => drop(self.0.insert(key.to_owned(), price)),
-            // what is variable at some hour is variable
+            // a price that is variable under one condition is variable
             Some(highest) => {
                 *highest = highest.take().zip(price).map(|(highest, price)| highest.max(price));
             }
@@ -108,19 +109,19 @@ impl Prices {
         Some(())
     }
 
-    /// Whether everything is known to cost nothing.
+    /// Whether every price is known to be 0.
     #[must_use]
-    pub fn are_free(&self) -> bool {
+    pub fn all_zero(&self) -> bool {
         self.0.values().all(|price| price.as_ref().is_some_and(Zero::is_zero))
     }
 
-    /// Whether something is known to cost something.
+    /// Whether a price is known to be above 0.
     #[must_use]
-    pub fn cost(&self) -> bool {
+    pub fn any_above_zero(&self) -> bool {
         self.0.values().flatten().any(|price| !price.is_zero())
     }
 
-    /// The highest price of what is counted in tokens, USD per million; `None` where one is variable.
+    /// The highest price per token, in USD per million tokens; `None` if one of them is variable.
     #[must_use]
     pub fn per_million_tokens(&self) -> Option<String> {
         let mut tokens = self.0.iter().filter(|(key, _)| !PER_USE.contains(&key.as_str()));
@@ -129,32 +130,34 @@ impl Prices {
         highest.map(|price| price.to_plain_string())
     }
 
-    /// Whether anything is charged by the piece.
+    /// Whether anything is charged per use; a variable price counts.
     #[must_use]
-    pub fn charge_per_use(&self) -> bool {
-        let piece =
+    pub fn any_per_use(&self) -> bool {
+        let is_charged =
             |key: &&str| self.0.get(*key).is_some_and(|price| price.as_ref().is_none_or(|p| !p.is_zero()));
-        PER_USE.iter().any(piece)
+        PER_USE.iter().any(is_charged)
     }
 }
 
-/// Whether a component of `now` is above `factor` times what it was in `reviewed`. `None` = everything is unknown.
+/// Whether a component costs more than `factor` times its price at the review. `None`: all prices are unknown.
 ///
-/// What was known at the review and is unknown now could be anything, and counts as above; so does what was unknown
-/// then and is known to cost now. What was not there, or cost nothing, is exceeded by any price.
+/// A price that was known at the review and is unknown now counts as above. So does a price that was unknown then and
+/// is above 0 now. If a component was absent or free at the review, any price is above.
 #[must_use]
 pub fn is_above(now: Option<&Prices>, reviewed: Option<&Prices>, factor: &BigDecimal) -> bool {
     match (now, reviewed) {
         (None, None) => false,
         (None, Some(_)) => true,
-        (Some(now), None) => now.cost(),
+        (Some(now), None) => now.any_above_zero(),
         (Some(now), Some(reviewed)) => {
-            let gone = reviewed.0.iter().any(|(key, price)| price.is_some() && now.0.get(key) == Some(&None));
-            gone || now.0.iter().any(|(key, price)| match (price, reviewed.0.get(key)) {
-                (None, then) => then.is_none(),
-                (Some(price), None | Some(None)) => !price.is_zero(),
-                (Some(price), Some(Some(then))) => *price > then * factor,
-            })
+            let is_unknown_now = |key| now.0.get(key) == Some(&None);
+            let is_lost = reviewed.0.iter().any(|(key, price)| price.is_some() && is_unknown_now(key));
+            is_lost
+                || now.0.iter().any(|(key, price)| match (price, reviewed.0.get(key)) {
+                    (None, then) => then.is_none(),
+                    (Some(price), None | Some(None)) => !price.is_zero(),
+                    (Some(price), Some(Some(then))) => *price > then * factor,
+                })
         }
     }
 }
@@ -185,11 +188,11 @@ mod tests {
     }
 
     fn prices(pricing: Value) -> Prices {
-        Prices::read(&pricing).unwrap_or_else(|| panic!("{pricing} cannot be read"))
+        Prices::read(&pricing).unwrap_or_else(|| panic!("{pricing} cannot be parsed"))
     }
 
     #[test]
-    fn every_digit_survives() {
+    fn every_digit_is_kept() {
         assert_eq!(million("0.00000100000000000000015").as_deref(), Some("1.00000000000000015"));
         assert_eq!(million("0.0000006000000000000001").as_deref(), Some("0.6000000000000001"));
         assert_eq!(million("0.000005").as_deref(), Some("5"));
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_price_is_unknown() {
+    fn an_invalid_price_is_unknown() {
         for text in [
             "-1",
             "-0.5",
@@ -236,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_read_like_its_text() {
+    fn a_number_is_parsed_like_its_text() {
         let value: Value = serde_json::from_str("0.000000100000000000000015").unwrap();
         assert_eq!(parse(&value).as_ref().map(per_million).as_deref(), Some("0.100000000000000015"));
     }
 
     #[test]
-    fn a_pricing_of_another_shape_cannot_be_read() {
+    fn a_pricing_of_another_form_cannot_be_parsed() {
         for pricing in [
             json!(null),
             json!("0.1"),
@@ -268,7 +271,7 @@ mod tests {
         let free = |extra: Value| {
             let mut pricing = json!({"prompt": "0", "completion": "0.0"});
             pricing.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-            prices(pricing).are_free()
+            prices(pricing).all_zero()
         };
         assert!(free(json!({})));
         assert!(free(json!({"request": "0", "image": null, "discount": 0.5, "overrides": []})));
@@ -280,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_of_any_hour_and_size_counts() {
+    fn the_highest_price_of_any_hour_and_size_is_used() {
         let peak = prices(json!({"prompt": "0.000001", "completion": "0", "image": "0.04", "overrides": [
             {"utc_start": 100, "utc_end": 900, "prompt": "0.000002"},
             {"min_prompt_tokens": 200_000, "prompt": "0.0000015", "audio": "0.000003"}]}));
@@ -290,10 +293,10 @@ mod tests {
         );
         assert_eq!(peak, off_peak);
         assert_eq!(peak.per_million_tokens().as_deref(), Some("3"));
-        assert!(peak.charge_per_use() && peak.cost() && !peak.are_free());
+        assert!(peak.any_per_use() && peak.any_above_zero() && !peak.all_zero());
         let variable = prices(json!({"prompt": "0", "completion": "0", "overrides": [{"prompt": "-1"}]}));
-        assert_eq!((variable.per_million_tokens(), variable.charge_per_use()), (None, false));
-        assert!(!variable.cost() && !variable.are_free());
+        assert_eq!((variable.per_million_tokens(), variable.any_per_use()), (None, false));
+        assert!(!variable.any_above_zero() && !variable.all_zero());
     }
 
     #[test]
@@ -309,7 +312,7 @@ mod tests {
         assert!(!above(&pricing("0.000002", none()), &reviewed));
         assert!(above(&pricing("0.0000020000000000000000000001", none()), &reviewed));
         assert!(above(&pricing("0", json!({"completion": "0.0000001"})), &reviewed));
-        // what was not there, or unknown
+        // it was absent or unknown
         assert!(above(&pricing("0", json!({"web_search": "0.01"})), &reviewed));
         assert!(!above(&pricing("0", json!({"web_search": "0"})), &reviewed));
         assert!(above(&pricing("0", json!({"image": "-1"})), &reviewed));
@@ -317,7 +320,7 @@ mod tests {
         assert!(above(&pricing("9", none()), &pricing("-1", none())));
         assert!(!above(&pricing("0", none()), &pricing("-1", none())));
         assert!(!above(&pricing("-1", none()), &pricing("-1", none())));
-        // what is gone costs nothing
+        // a component that is now absent is free
         assert!(!above(&reviewed, &pricing("0.000001", json!({"image": "1"}))));
         let one = BigDecimal::from(1);
         assert!(is_above(None, Some(&reviewed), &one) && is_above(Some(&reviewed), None, &one));

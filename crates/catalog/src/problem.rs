@@ -1,39 +1,39 @@
-//! Why a run could not do what it was asked, in the words that a DBA will read.
+//! Why a run failed or withheld removals, as the run log and the WARNING report it.
 
 use serde::Serialize;
 
-/// SQLSTATEs of the run log's `error_code`; each stands for one kind of trouble.
+/// The SQLSTATEs of the run log's `error_code`, one for each condition.
 pub mod code {
-    /// The upstream could not be reached: name, route, port or proxy.
+    /// The upstream cannot be reached: host name, network, port or proxy.
     pub const UNREACHABLE: &str = "08001";
-    /// TLS could not be established: certificate, host name, CA store.
+    /// TLS cannot be established: certificate, host name or CA certificates.
     pub const TLS: &str = "08004";
-    /// The connection ended, or the deadline passed, before the answer was complete.
+    /// The connection ended, or the deadline passed, before the response was complete.
     pub const INCOMPLETE: &str = "08006";
-    /// The upstream answered with an HTTP status other than 200.
+    /// The HTTP status of the response is not 200.
     pub const HTTP_STATUS: &str = "58000";
-    /// A limit of this extension was exceeded.
+    /// The document exceeds a limit.
     pub const TOO_LARGE: &str = "54000";
-    /// The answer is not JSON.
+    /// The document is not JSON.
     pub const NOT_JSON: &str = "22032";
-    /// The answer is JSON, but not a model catalogue.
+    /// The document is JSON, but not a model catalogue.
     pub const NOT_A_CATALOGUE: &str = "22000";
-    /// The catalogue holds no usable entry.
+    /// The catalogue has no usable entry.
     pub const NO_MODELS: &str = "02000";
     /// Removals were withheld.
     pub const WITHHELD: &str = "01000";
-    /// A setting has a value that cannot be used.
+    /// A setting has an invalid value.
     pub const BAD_SETTING: &str = "22023";
 }
 
-/// A problem as PostgreSQL reports one: SQLSTATE, lower-case message, detail sentence, hint action.
+/// A problem in the form of a PostgreSQL error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// SQLSTATE, one of [`code`].
     pub code: &'static str,
-    /// What happened.
+    /// What happened, in lower case and without a full stop.
     pub message: String,
-    /// More about it, as a sentence.
+    /// More about it, in sentences.
     pub detail: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -60,8 +60,8 @@ impl Problem {
     }
 }
 
-/// At most `max` bytes of `text` on one line, cut at a character, control characters shown as blanks.
-/// What an upstream sends ends up in logs and terminals.
+/// The beginning of a text on one line, at most `max` bytes, with blanks for control characters. Messages quote texts
+/// from outside, and go to logs and terminals.
 #[must_use]
 pub fn excerpt(text: &str, max: usize) -> String {
     let mut out = String::new();

@@ -59,7 +59,7 @@ impl State {
 }
 
 fn day(at: Timestamp) -> Date {
-    at.to_zoned(TimeZone::UTC).date()
+    TimeZone::UTC.to_datetime(at).date()
 }
 
 /// The settings that decide access or write rows (view `model_access_settings`).

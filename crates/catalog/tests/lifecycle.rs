@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
 use catalog::document::{Catalogue, parse};
-use catalog::entry::Reading;
+use catalog::entry::ReadOptions;
 use catalog::lifecycle::Change;
 use catalog::plan::{Outcome, Plan, plan};
 use catalog::state::{FREE, Row, Settings, State, Status};
@@ -83,7 +83,7 @@ impl Table {
         for change in &plan.update {
             write(self.rows.get_mut(&change.model_id).expect("an update of an unknown row"), change);
         }
-        let today = plan.at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let today = jiff::tz::TimeZone::UTC.to_datetime(plan.at).date();
         if plan.complete && self.complete_days.last() != Some(&today) {
             self.complete_days.push(today);
         }
@@ -153,7 +153,7 @@ fn catalogue(listings: &[Listing], incomplete: bool) -> Option<Catalogue> {
     let total_count = data.len() + usize::from(incomplete);
     parse(
         json!({"data": data, "total_count": total_count}).to_string().as_bytes(),
-        &Reading::default(),
+        &ReadOptions::default(),
         &|| (),
     )
     .ok()
@@ -363,14 +363,14 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse(&bytes, &Reading::default(), &|| ());
+        let _ = parse(&bytes, &ReadOptions::default(), &|| ());
     }
 
     #[test]
     fn no_value_in_an_entry_makes_the_parser_panic(key in "[a-z_]{1,12}", text in any::<String>(), number in any::<f64>()) {
         for value in [json!(text), json!(number), json!([text, number]), json!({ text.clone(): number })] {
             let entry = json!({"id": "a/b", "name": "x", "pricing": {"prompt": value}, key.clone(): value});
-            let _ = parse(json!({"data": [entry, value]}).to_string().as_bytes(), &Reading::default(), &|| ());
+            let _ = parse(json!({"data": [entry, value]}).to_string().as_bytes(), &ReadOptions::default(), &|| ());
         }
     }
 }

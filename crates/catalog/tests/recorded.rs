@@ -1,9 +1,9 @@
-//! Every recorded catalogue parses, from 2024 to 2026, and so does every peculiar row on record.
+//! Every recorded catalogue from 2024 to 2026 can be parsed, and so can every recorded peculiar row.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
 use catalog::document::{Catalogue, parse};
-use catalog::entry::{Columns, Model, Reading, read};
+use catalog::entry::{Columns, Model, ReadOptions, read};
 use serde_json::Value;
 use std::io::Read;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ fn era(name: &str) -> Catalogue {
     let mut document = Vec::new();
     let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     flate2::read::GzDecoder::new(file).read_to_end(&mut document).unwrap();
-    parse(&document, &Reading::default(), &|| ()).unwrap()
+    parse(&document, &ReadOptions::default(), &|| ()).unwrap()
 }
 
 fn peculiar(why: &str) -> Columns {
@@ -30,13 +30,13 @@ fn peculiar_rows() -> Vec<(String, Model)> {
     rows.into_iter()
         .map(|row| {
             let raw = serde_json::value::to_raw_value(&row["row"]).unwrap();
-            (row["why"].as_str().unwrap().to_owned(), read(&raw, &Reading::default()).unwrap())
+            (row["why"].as_str().unwrap().to_owned(), read(&raw, &ReadOptions::default()).unwrap())
         })
         .collect()
 }
 
 #[test]
-fn every_era_parses_whole() {
+fn every_entry_of_every_era_can_be_parsed() {
     for (name, models) in [
         ("2024-09-18", 170),
         ("2024-11-11", 195),
@@ -66,7 +66,7 @@ fn every_era_parses_whole() {
 }
 
 #[test]
-fn modalities_are_known_since_they_were_first_told() {
+fn modalities_are_found_in_both_known_forms() {
     let model =
         |era: &Catalogue, id: &str| era.models.iter().find(|m| m.model_id == id).unwrap().columns.clone();
     let gemini = model(&era("2024-11-11"), "google/gemini-flash-1.5");
@@ -76,7 +76,7 @@ fn modalities_are_known_since_they_were_first_told() {
 }
 
 #[test]
-fn peculiar_rows_are_read_as_they_are() {
+fn peculiar_rows_keep_their_values() {
     assert_eq!(peculiar_rows().len(), 21);
     let router = peculiar("router with variable price");
     assert_eq!((router.price.unwrap().prompt_usd_per_million, router.max_completion_tokens), (None, None));

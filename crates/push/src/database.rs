@@ -1,20 +1,20 @@
-//! The database side of a push: one transaction over libpq, which reads the PG* variables by itself.
+//! The database session of a push. It uses libpq, which reads the PG* variables.
 
 use libpq::{Connection, Format, Status};
 use std::fmt;
 
-/// A session with the schema of the tables.
+/// A session, and the schema of the tables.
 pub struct Database {
     connection: Connection,
     schema: String,
 }
 
-/// What PostgreSQL, or the way to it, had to say.
+/// An error of PostgreSQL or of the connection.
 #[derive(Debug)]
 pub struct Error {
-    /// SQLSTATE; empty where there was no server.
+    /// The SQLSTATE; empty if the error does not come from the server.
     pub code: String,
-    /// The message, as libpq formats it.
+    /// The message.
     pub message: String,
 }
 
@@ -25,8 +25,8 @@ impl fmt::Display for Error {
 }
 
 impl Database {
-    /// Connects; `database` may be empty, a name, a URL, or `key=value` words. Without `schema` the one
-    /// install is found whose owner this role is.
+    /// Connects. `database` is empty, a name, a URL, or conninfo (`key=value`). Without `schema` this finds the only
+    /// install whose owner the role is.
     pub fn connect(database: &str, schema: Option<&str>) -> Result<Self, Error> {
         let other = |message: String| Error { code: String::new(), message };
         let is_name = !database.is_empty() && !database.contains("://") && !database.contains('=');
@@ -36,8 +36,8 @@ impl Database {
         };
         let connection = Connection::new(&conninfo).map_err(|error| other(error.to_string()))?;
         let mut database = Self { connection, schema: String::new() };
-        // before anything else: no name of this program can mean a stranger's object, no byte another character,
-        // and a slow upstream is not an idle client
+        // first of all, so that names refer to pg_catalog only, text is UTF-8, and the server does not end the session
+        // while the catalogue is fetched
         database.run(
             "SET search_path = pg_catalog, pg_temp; SET client_encoding = 'UTF8'; SET lock_timeout = '5s'; \
              SET idle_in_transaction_session_timeout = 0",
@@ -58,12 +58,14 @@ impl Database {
         database.schema = match (found.pop(), found.is_empty()) {
             (Some(schema), true) => schema,
             (Some(_), false) => {
-                return Err(other("there are several installs; name the schema of one with --schema".into()));
+                return Err(other(
+                    "model_access is installed in more than one schema; choose one with --schema".into(),
+                ));
             }
             (None, _) => {
                 return Err(other(format!(
-                    "this role owns no model_access in {}",
-                    schema.map_or("this database".to_owned(), |schema| format!("schema {schema}"))
+                    "no model_access of which this role is the owner in {}",
+                    schema.map_or("the database".to_owned(), |schema| format!("schema \"{schema}\""))
                 )));
             }
         };
@@ -79,12 +81,12 @@ impl Database {
         }
     }
 
-    /// Calls a function of the extension, such as `_model_access_state()`, and gives its result as text.
+    /// Calls a function of model_access, such as `_model_access_state()`, and returns its result as text.
     pub fn call(&self, function: &str, arguments: &[Option<&str>]) -> Result<Option<String>, Error> {
         self.text(&format!("SELECT ({}.{function})::text", self.schema), arguments)
     }
 
-    /// The same for a function that returns a row, as JSON.
+    /// Calls a function of model_access that returns a row, and returns the row as JSON.
     pub fn call_row(&self, function: &str, arguments: &[Option<&str>]) -> Result<Option<String>, Error> {
         self.text(
             &format!("SELECT pg_catalog.to_json(r)::text FROM {}.{function} AS r", self.schema),
@@ -93,7 +95,7 @@ impl Database {
     }
 
     fn text(&self, query: &str, arguments: &[Option<&str>]) -> Result<Option<String>, Error> {
-        // libpq wants text to end with a NUL
+        // libpq expects parameters in text format to end with NUL
         let texts: Vec<Option<String>> =
             arguments.iter().map(|text| text.map(|text| format!("{text}\0"))).collect();
         let values: Vec<Option<&[u8]>> =
@@ -114,6 +116,6 @@ fn error(result: &libpq::Result) -> Error {
     let field =
         result.error_field(libpq::result::ErrorField::MessagePrimary).ok().flatten().map(str::to_owned);
     let message = field.or_else(|| result.error_message().ok().flatten());
-    let message = message.unwrap_or_else(|| "the connection was lost".into());
+    let message = message.unwrap_or_else(|| "connection lost".into());
     Error { code: code.to_owned(), message }
 }

@@ -1,10 +1,10 @@
-//! Runs the sync from outside the server, for a PostgreSQL where the library cannot be installed.
+//! The program `model-access` runs the sync from outside the server, for a PostgreSQL without the library.
 
 mod arguments;
 mod database;
+mod problem;
 
 use arguments::{Arguments, Command, Push};
-use catalog::fetch::{self, Failure};
 use catalog::plan::from_json;
 use catalog::problem::Problem;
 use clap::Parser;
@@ -14,13 +14,13 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The run row in the making: what `model_access_apply` is given.
+/// The row of the run so far; it becomes the argument of `model_access_apply`.
 type Run = Map<String, Value>;
 
 fn main() -> ExitCode {
     let Command::Push(push) = Arguments::parse().command;
     let outcome = run(&push).unwrap_or_else(|message| {
-        // the reader may be gone
+        // writing fails if nobody reads stderr
         drop(writeln!(io::stderr(), "model-access: {message}"));
         "failed".to_owned()
     });
@@ -34,17 +34,17 @@ fn main() -> ExitCode {
 
 fn run(push: &Push) -> Result<String, String> {
     let text = |error: Error| error.to_string();
-    // a pipe may be slow: nothing is locked while it is read
-    let in_hand = push.file.as_deref().map(|file| read(file, push.max_body())).transpose()?;
+    // read before anything is locked, because standard input may be slow
+    let document_file = push.file.as_deref().map(|file| read(file, push.max_body())).transpose()?;
     let database = Database::connect(&push.database, push.schema.as_deref()).map_err(text)?;
     database.run("BEGIN ISOLATION LEVEL READ COMMITTED").map_err(text)?;
     let max_removals = push.max_removals.map(|max| max.to_string());
     let begun =
         database.call("_model_access_begin($1::integer)", &[max_removals.as_deref()]).map_err(text)?;
-    let mut run = parsed(begun)?;
+    let mut run = parse(begun)?;
     let mut document = None;
     if !run.contains_key("outcome") {
-        match in_hand.map_or_else(|| fetched(push, &mut run), |document| Ok(Ok(document)))? {
+        match document_file.map_or_else(|| fetch_document(push, &mut run), |document| Ok(Ok(document)))? {
             Ok(body) => document = Some(body),
             Err(problem) => {
                 run.insert("outcome".into(), json!("failed"));
@@ -54,7 +54,7 @@ fn run(push: &Push) -> Result<String, String> {
     }
     if push.dry_run {
         if let Some(document) = document {
-            run.extend(planned(&database, &document, push).map_err(text)?);
+            run.extend(plan_on_state(&database, &document, push).map_err(text)?);
         }
         database
             .call("_model_access_warn($1::jsonb)", &[Some(&Value::Object(run.clone()).to_string())])
@@ -69,28 +69,28 @@ fn run(push: &Push) -> Result<String, String> {
             let locked = database
                 .call("_model_access_locked($1::text, $2::text)", &[Some(&error.code), Some(&error.message)])
                 .map_err(text)?;
-            run.extend(parsed(locked)?);
+            run.extend(parse(locked)?);
             write(&database, None, push, &mut run)
         }
         row => row,
     };
-    let row = parsed(row.map_err(text)?)?;
+    let row = parse(row.map_err(text)?)?;
     run.insert("changed_key".into(), row.get("changed_key").cloned().unwrap_or_default());
     database.call("_model_access_warn($1::jsonb)", &[Some(&Value::Object(run).to_string())]).map_err(text)?;
     database.run("COMMIT").map_err(text)?;
-    // committed: whatever else happens, this is how the run ended
+    // the run is committed, so an error from here on does not change its outcome
     if let Err(error) = database.call("_model_access_prune()", &[]) {
-        drop(writeln!(io::stderr(), "model-access: old run rows could not be pruned: {error}"));
+        drop(writeln!(io::stderr(), "model-access: could not delete old rows of the run log: {error}"));
     }
     drop(print_summary(&row));
     Ok(word(&row, "outcome").to_owned())
 }
 
-fn parsed(json: Option<String>) -> Result<Run, String> {
+fn parse(json: Option<String>) -> Result<Run, String> {
     serde_json::from_str(&json.unwrap_or_default()).map_err(|error| error.to_string())
 }
 
-/// Plans, if there is a document, and applies; gives the run row.
+/// Plans if there is a document, applies the plan, and returns the row of the run.
 fn write(
     database: &Database,
     document: Option<&[u8]>,
@@ -98,18 +98,18 @@ fn write(
     run: &mut Run,
 ) -> Result<Option<String>, Error> {
     if let Some(document) = document {
-        let mut plan = planned(database, document, push)?;
+        let mut plan = plan_on_state(database, document, push)?;
         if !items(&plan, "insert").is_empty() || !items(&plan, "update").is_empty() {
             database.call("_model_access_lock()", &[])?;
-            // again, on the rows as they are under the lock
-            plan = planned(database, document, push)?;
+            // plan again: until the lock was granted, rows may have changed
+            plan = plan_on_state(database, document, push)?;
         }
         run.extend(plan);
     }
     database.call_row("model_access_apply($1::jsonb)", &[Some(&Value::Object(run.clone()).to_string())])
 }
 
-fn planned(database: &Database, document: &[u8], push: &Push) -> Result<Run, Error> {
+fn plan_on_state(database: &Database, document: &[u8], push: &Push) -> Result<Run, Error> {
     let state = database.call("_model_access_state()", &[])?.unwrap_or_default();
     let plan = from_json(document, &state, push.max_removals, push.limits(), &|| ()).and_then(|plan| {
         let json = serde_json::to_value(plan)?;
@@ -117,11 +117,11 @@ fn planned(database: &Database, document: &[u8], push: &Push) -> Result<Run, Err
     });
     plan.map_err(|error| Error {
         code: String::new(),
-        message: format!("the rows that are there cannot be read: {error}"),
+        message: format!("could not read the state of the tables: {error}"),
     })
 }
 
-/// A document in hand, no more than `max` bytes of it.
+/// Reads a document from a file, or from standard input if the file is `-`.
 fn read(file: &Path, max: usize) -> Result<Vec<u8>, String> {
     let mut document = Vec::new();
     let limit = max as u64 + 1;
@@ -129,22 +129,22 @@ fn read(file: &Path, max: usize) -> Result<Vec<u8>, String> {
         true => io::stdin().take(limit).read_to_end(&mut document),
         false => std::fs::File::open(file).and_then(|file| file.take(limit).read_to_end(&mut document)),
     };
-    read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    read.map_err(|error| format!("could not read {}: {error}", file.display()))?;
     match document.len() > max {
         true => Err(format!("{} is larger than --max-body", file.display())),
         false => Ok(document),
     }
 }
 
-/// The document of the upstream; what that did wrong belongs into the run row.
-fn fetched(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, String> {
-    let config = push.fetch_config();
-    run.insert("url".into(), json!(config.url));
+/// Fetches the document. A problem of the fetch is a part of the row of the run, so it is no error here.
+fn fetch_document(push: &Push, run: &mut Run) -> Result<Result<Vec<u8>, Problem>, String> {
+    let request = push.fetch_request();
+    run.insert("url".into(), json!(request.url));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let fetched = runtime.map_err(|error| error.to_string())?.block_on(fetch::fetch(&config));
-    let (status, document) = match fetched {
+    let result = runtime.map_err(|error| error.to_string())?.block_on(fetch::get(&request));
+    let (status, document) = match result {
         Ok(body) => (Some(200), Ok(body)),
-        Err(Failure { http_status, problem, .. }) => (http_status, Err(problem)),
+        Err(error) => (error.http_status, Err(problem::of_fetch(error))),
     };
     run.insert("http_status".into(), json!(status));
     Ok(document)
@@ -158,7 +158,7 @@ fn word<'a>(run: &'a Run, key: &str) -> &'a str {
     run.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What would be written, a line a row: `+` added, `~` changed, with the columns that would change.
+/// Prints one line for each row that would be written: `+` is a new row, `~` a changed one with its new values.
 fn print_plan(run: &Run) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for model in items(run, "insert") {

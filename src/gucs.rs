@@ -1,9 +1,7 @@
-//! The parameters of the library: `model_access.url`, `timeout`, `max_body`, `max_entry`, `max_entry_values` and `proxy` steer
-//! the fetch, `on_behalf_of` is a claim for the history.
+//! The configuration parameters (GUCs) of the library. All but `on_behalf_of` control the fetch.
 
 use catalog::entry::{Limits, MAX_ENTRY_BYTES, MAX_VALUES};
-use catalog::fetch::{Config, check_proxy, check_url};
-use catalog::problem::Problem;
+use fetch::{Request, check_proxy, check_url};
 use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -16,23 +14,29 @@ static MAX_BODY: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 static MAX_ENTRY: GucSetting<i32> = GucSetting::<i32>::new((MAX_ENTRY_BYTES / 1024) as i32);
 static MAX_ENTRY_VALUES: GucSetting<i32> = GucSetting::<i32>::new(MAX_VALUES as i32);
 static PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
-/// Read by the history in SQL; defined here because the prefix is reserved.
+/// SQL functions of the history read it. It is defined here because the prefix is reserved.
 static ON_BEHALF_OF: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
-/// The settings in force, as plain data that a future may hold.
-pub fn fetch_config() -> Config {
+const USABLE_URL: &CStr = c"Use a URL such as https://openrouter.ai/api/v1/models.";
+const USABLE_PROXY: &CStr =
+    c"Use a URL such as http://proxy.example:3128. A proxy that needs a password must be set in \
+    the server's environment, as HTTPS_PROXY.";
+
+/// The request that the parameters describe. It is plain data, so a future may hold it.
+pub fn fetch_request() -> Request {
     let text = |setting: &GucSetting<Option<CString>>| {
         setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
     };
-    Config {
+    Request {
         url: text(&URL),
+        user_agent: concat!("model_access/", env!("CARGO_PKG_VERSION")),
         timeout: Duration::from_millis(TIMEOUT.get().unsigned_abs().into()),
         max_body: MAX_BODY.get().unsigned_abs() as usize * 1024,
         proxy: text(&PROXY),
     }
 }
 
-/// What an entry of the catalogue may hold.
+/// The limits of an entry that the parameters set.
 pub fn limits() -> Limits {
     Limits {
         max_bytes: MAX_ENTRY.get().unsigned_abs() as usize * 1024,
@@ -40,15 +44,15 @@ pub fn limits() -> Limits {
     }
 }
 
-/// Defines the settings and reserves their prefix.
-#[allow(unsafe_code)] // check hooks, and a call that pgrx does not wrap
+/// Defines the parameters and reserves their prefix.
+#[allow(unsafe_code)] // check hooks, and a function that pgrx does not wrap
 pub fn register() {
     // SAFETY: the hooks have the signature that PostgreSQL expects, and do not unwind.
     unsafe {
         GucRegistry::define_string_guc_with_hooks(
             c"model_access.url",
-            c"Where the sync fetches the model catalogue.",
-            c"An https URL; http is accepted for this machine itself.",
+            c"Sets the URL from which the sync fetches the model catalogue.",
+            c"It must be an https URL, or an http URL of this machine.",
             &URL,
             GucContext::Suset,
             GucFlags::default(),
@@ -58,11 +62,11 @@ pub fn register() {
         );
         GucRegistry::define_string_guc_with_hooks(
             c"model_access.proxy",
-            c"The proxy that the sync goes through.",
-            c"A URL, none, or empty for what the server's environment says.",
+            c"Sets the proxy that the sync uses.",
+            c"It is a URL, \"none\", or empty to use the proxy from the server's environment.",
             &PROXY,
             GucContext::Suset,
-            // it tells of the network
+            // it reveals parts of the network
             GucFlags::SUPERUSER_ONLY,
             Some(check_proxy_hook),
             None,
@@ -71,8 +75,8 @@ pub fn register() {
     }
     GucRegistry::define_int_guc(
         c"model_access.timeout",
-        c"How long a fetch may take, with everything that belongs to it.",
-        c"One deadline over name lookup, connect, TLS, body and further attempts.",
+        c"Sets the maximum duration of a fetch.",
+        c"It covers name lookup, connect, TLS, body and further attempts together.",
         &TIMEOUT,
         100,
         600_000,
@@ -81,8 +85,8 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"model_access.max_body",
-        c"The largest catalogue that is read, after decompression.",
-        c"A larger answer is refused.",
+        c"Sets the maximum size of a catalogue after decompression.",
+        c"The run fails if the response is larger.",
         &MAX_BODY,
         1,
         64 * 1024,
@@ -91,8 +95,8 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"model_access.max_entry",
-        c"The largest entry of a catalogue that is read, without its ignored_keys.",
-        c"A larger entry is named in unusable; its row stays as it is.",
+        c"Sets the maximum size of an entry of the catalogue without its ignored_keys.",
+        c"A larger entry is listed as unusable, and its row is not changed.",
         &MAX_ENTRY,
         1,
         16 * 1024,
@@ -101,8 +105,8 @@ pub fn register() {
     );
     GucRegistry::define_int_guc(
         c"model_access.max_entry_values",
-        c"The most JSON values within an entry of a catalogue that is read, without its ignored_keys.",
-        c"An entry with more is named in unusable; its row stays as it is.",
+        c"Sets the maximum number of JSON values in an entry of the catalogue without its ignored_keys.",
+        c"An entry with more values is listed as unusable, and its row is not changed.",
         &MAX_ENTRY_VALUES,
         100,
         1_000_000,
@@ -111,13 +115,13 @@ pub fn register() {
     );
     GucRegistry::define_string_guc(
         c"model_access.on_behalf_of",
-        c"For whom a service changes decisions, as the history records it.",
-        c"A claim of the session, not checked: set it with SET LOCAL, in the transaction that changes something.",
+        c"Sets the person on whose behalf a service changes decisions.",
+        c"The history records it as a claim that is not verified.",
         &ON_BEHALF_OF,
         GucContext::Userset,
         GucFlags::default(),
     );
-    // SAFETY: a plain call with a static string.
+    // SAFETY: the string is static.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"model_access".as_ptr()) };
 }
 
@@ -128,7 +132,7 @@ unsafe extern "C-unwind" fn check_url_hook(
     _source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: PostgreSQL passes the address of a string or of NULL.
-    unsafe { check(value, |text| check_url(text).map(drop)) }
+    unsafe { check(value, |text| check_url(text).map(drop), USABLE_URL) }
 }
 
 #[allow(unsafe_code)] // called by PostgreSQL
@@ -138,27 +142,26 @@ unsafe extern "C-unwind" fn check_proxy_hook(
     _source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: as above.
-    unsafe { check(value, check_proxy) }
+    unsafe { check(value, check_proxy, USABLE_PROXY) }
 }
 
-/// Whether a value passes; leaves DETAIL and HINT for PostgreSQL's own message where it does not.
+/// Checks a value; if it is invalid, sets DETAIL and HINT of PostgreSQL's own error message.
 #[allow(unsafe_code)] // the pointer is PostgreSQL's, and so are the two globals
-unsafe fn check(value: *mut *mut c_char, valid: impl Fn(&str) -> Result<(), Problem>) -> bool {
+unsafe fn check(
+    value: *mut *mut c_char,
+    valid: impl Fn(&str) -> Result<(), fetch::Error>,
+    hint: &CStr,
+) -> bool {
     // SAFETY: the caller passes what PostgreSQL gave; the strings are copied into its memory.
     unsafe {
         if (*value).is_null() {
             return true;
         }
-        let Err(problem) = valid(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
-        pg_sys::GUC_check_errdetail_string = copied(problem.detail);
-        pg_sys::GUC_check_errhint_string = copied(problem.hint);
+        let Err(error) = valid(&CStr::from_ptr(*value).to_string_lossy()) else { return true };
+        let detail = error.detail.and_then(|detail| CString::new(detail).ok());
+        pg_sys::GUC_check_errdetail_string =
+            detail.map_or(std::ptr::null_mut(), |detail| pg_sys::pstrdup(detail.as_ptr()));
+        pg_sys::GUC_check_errhint_string = pg_sys::pstrdup(hint.as_ptr());
         false
     }
-}
-
-#[allow(unsafe_code)] // allocates in PostgreSQL's memory
-unsafe fn copied(text: Option<String>) -> *mut c_char {
-    let Some(text) = text.and_then(|text| CString::new(text).ok()) else { return std::ptr::null_mut() };
-    // SAFETY: a NUL-terminated string that lives through the call.
-    unsafe { pg_sys::pstrdup(text.as_ptr()) }
 }

@@ -1,25 +1,25 @@
-//! What a request asks the stand-in to do, read from its query.
+//! The response that a request asks for in its query.
 
-/// One answer. Keys of the query, all optional:
+/// One response. All keys of the query are optional:
 ///
-/// | key | the answer |
+/// | key | response |
 /// | --- | --- |
-/// | `catalogue=NAME` | that recorded catalogue; without it the newest by name |
+/// | `catalogue=NAME` | this catalogue; without the key, the last one in name order |
 /// | `take=N` | only its first N models |
 /// | `without=ID` | all but this model; may be repeated |
 /// | `only=AUTHOR` | only the models of this author |
-/// | `total_count=N`, `next=URL` | these values beside the list |
-/// | `body=TEXT` | this text in place of a catalogue |
-/// | `bytes=N` | N bytes of white space in place of a catalogue |
+/// | `total_count=N`, `next=URL` | these values next to the list |
+/// | `body=TEXT` | this text instead of a catalogue |
+/// | `bytes=N` | N bytes of white space instead of a catalogue |
 /// | `status=N` | this HTTP status |
 /// | `location=URL`, `retry_after=TEXT` | these headers |
-/// | `times=N` | all this for the first N requests with this query, then the plain catalogue |
+/// | `times=N` | the other keys apply to the first N requests with this query, then the response is the newest catalogue |
 /// | `cut=N` | the connection ends after N bytes of the body |
-/// | `stall=headers`, `stall=body` | nothing more after the request, or after half of the body |
-/// | `drip=1` | a byte every ten milliseconds |
-/// | `plain=1` | without compression, whatever the client accepts |
-/// | `encoding=NAME` | that content-encoding in place of gzip; the body is gzip all the same |
-/// | `gate=1` | waits for `Upstream::release` |
+/// | `stall=headers`, `stall=body` | no response, or only half of the body, until a minute has passed |
+/// | `drip=1` | one byte every ten milliseconds |
+/// | `plain=1` | no compression, even if the client accepts it |
+/// | `encoding=NAME` | this content-encoding instead of gzip; the body is gzip nevertheless |
+/// | `gate=1` | sent after the next `MockUpstream::release` |
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)] // the table above
 pub struct Scenario {
@@ -43,13 +43,13 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Reads a query that has been asked `repeat` times before.
+    /// Parses a query. `repeat` is the number of earlier requests with the same query.
     #[must_use]
-    pub fn read(query: &str, repeat: u64) -> Self {
+    pub fn parse(query: &str, repeat: u64) -> Self {
         let mut scenario = Self::default();
-        for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let value = decode(value);
-            match key {
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            let value = value.into_owned();
+            match &*key {
                 "catalogue" => scenario.catalogue = Some(value),
                 "take" => scenario.take = value.parse().ok(),
                 "without" => scenario.without.push(value),
@@ -74,7 +74,7 @@ impl Scenario {
         scenario
     }
 
-    /// Whether the answer is not a catalogue byte for byte as it was recorded.
+    /// Whether the response is a catalogue with changes.
     pub(crate) fn alters(&self) -> bool {
         self.take.is_some()
             || !self.without.is_empty()
@@ -84,26 +84,6 @@ impl Scenario {
     }
 }
 
-/// Percent-decoding; what is not valid stays as it is.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::Scenario;
@@ -111,9 +91,9 @@ mod tests {
     #[test]
     fn a_query_is_a_scenario() {
         let scenario =
-            Scenario::read("catalogue=2026-08-22&without=a/b%3Afree&without=c/d&status=503&times=1", 0);
+            Scenario::parse("catalogue=2026-08-22&without=a/b%3Afree&without=c/d&status=503&times=1", 0);
         assert_eq!(scenario.without, ["a/b:free", "c/d"]);
         assert_eq!(scenario.status, Some(503));
-        assert_eq!(Scenario::read("status=503&times=1", 1), Scenario::default());
+        assert_eq!(Scenario::parse("status=503&times=1", 1), Scenario::default());
     }
 }

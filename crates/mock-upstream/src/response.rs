@@ -1,6 +1,6 @@
-//! Writes one answer: an HTTP/1.1 response as the upstream sends it, chunked and gzipped, or a fault.
+//! Writes one HTTP/1.1 response: chunked and compressed as OpenRouter sends it, or with a fault.
 
-use crate::{PATIENCE, Scenario};
+use crate::{MAX_WAIT, Scenario};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -18,7 +18,7 @@ pub(crate) fn write<S: Write>(
     accepts_gzip: bool,
 ) -> io::Result<()> {
     if scenario.stall.as_deref() == Some("headers") {
-        std::thread::sleep(PATIENCE);
+        std::thread::sleep(MAX_WAIT);
         return Ok(());
     }
     let (status, body) = match body(scenario, catalogues) {
@@ -30,7 +30,7 @@ pub(crate) fn write<S: Write>(
     let accepts_gzip = accepts_gzip && !scenario.plain;
     let body = if accepts_gzip { gzip(&body)? } else { body };
     let mut head = format!(
-        "HTTP/1.1 {status} Stand-in\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\
+        "HTTP/1.1 {status} Mock\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\
          vary: Accept-Encoding\r\nconnection: close\r\n"
     );
     if accepts_gzip {
@@ -61,7 +61,7 @@ fn write_body<S: Write>(stream: &mut S, scenario: &Scenario, body: &[u8]) -> io:
     }
     stream.flush()?;
     match (&scenario.stall, scenario.cut) {
-        (Some(_), _) => std::thread::sleep(PATIENCE),
+        (Some(_), _) => std::thread::sleep(MAX_WAIT),
         (None, Some(_)) => {}
         (None, None) => stream.write_all(b"0\r\n\r\n")?,
     }
@@ -87,11 +87,11 @@ fn body(scenario: &Scenario, catalogues: &Path) -> io::Result<Vec<u8>> {
     if scenario.alters() { altered(&recorded, scenario) } else { Ok(recorded) }
 }
 
-/// The recorded bytes of a catalogue, the newest by name if none is named.
+/// The recorded bytes of a catalogue; without a name, of the last one in name order.
 fn recorded(name: Option<&str>, catalogues: &Path) -> io::Result<Vec<u8>> {
     let path = match name {
         Some(name) if name.contains(['/', '\\']) => {
-            return Err(io::Error::other("a catalogue is a file's name"));
+            return Err(io::Error::other("the name of a catalogue must be a file name"));
         }
         Some(name) => {
             let plain = catalogues.join(format!("{name}.json"));
@@ -112,15 +112,15 @@ fn newest(catalogues: &Path) -> io::Result<PathBuf> {
     let mut names: Vec<OsString> =
         std::fs::read_dir(catalogues)?.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
-    let name = names.pop().ok_or_else(|| io::Error::other("there are no recorded catalogues"))?;
+    let name = names.pop().ok_or_else(|| io::Error::other("the folder has no catalogues"))?;
     Ok(catalogues.join(name))
 }
 
-/// The same list with some models left out; `total_count` follows unless the scenario says otherwise.
+/// The catalogue without some models. `total_count` is the remaining number unless the scenario sets it.
 fn altered(recorded: &[u8], scenario: &Scenario) -> io::Result<Vec<u8>> {
     let mut document: Value = serde_json::from_slice(recorded)?;
     let Some(data) = document.get_mut("data").and_then(Value::as_array_mut) else {
-        return Err(io::Error::other("this catalogue has no data list"));
+        return Err(io::Error::other("the catalogue has no data list"));
     };
     let id = |model: &Value| model.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
     data.retain(|model| !scenario.without.contains(&id(model)));

@@ -1,7 +1,7 @@
-//! A stand-in for OpenRouter on loopback. What it answers is in the query of the URL, so that one
-//! server stands for every upstream, good or bad; see [`Scenario`].
+//! A mock of OpenRouter on loopback. The query of the URL chooses the response, so one server can play every upstream,
+//! good or bad; see [`Scenario`].
 
-mod answer;
+mod response;
 mod scenario;
 
 pub use scenario::Scenario;
@@ -14,18 +14,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Longest time that a stalled answer keeps its connection.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Longest request that is read.
+/// The longest time that a stalled response, or a wait, lasts.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// The longest request that is read, in bytes.
 const MAX_REQUEST: u64 = 64 * 1024;
 
-/// A running stand-in. It ends with the process.
-pub struct Upstream {
+/// A running mock. It ends with the process.
+pub struct MockUpstream {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
-/// What the connections share with whoever started the server.
+/// State that the connections share with [`MockUpstream`].
 struct Shared {
     catalogues: PathBuf,
     tls: Option<Arc<ServerConfig>>,
@@ -40,19 +40,19 @@ struct Gate {
     by_query: HashMap<String, u64>,
 }
 
-impl Upstream {
+impl MockUpstream {
     /// Serves the catalogues (`NAME.json.gz`, `NAME.json`) of a folder at `address`.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// Fails if it cannot listen at the address.
     pub fn start(address: &str, catalogues: impl Into<PathBuf>) -> io::Result<Self> {
         Self::listen(address, catalogues.into(), None)
     }
 
-    /// The same over TLS. It is its own proxy, too: `CONNECT` to any host reaches it.
+    /// Serves the catalogues over TLS. The server is also a proxy to itself: a `CONNECT` to any host reaches it.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// Fails if it cannot listen at the address.
     pub fn start_tls(
         address: &str,
         catalogues: impl Into<PathBuf>,
@@ -88,7 +88,7 @@ impl Upstream {
         self.address
     }
 
-    /// How many requests have arrived.
+    /// The number of requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.gate().requests
@@ -99,11 +99,11 @@ impl Upstream {
     pub fn wait_for_requests(&self, count: u64) -> bool {
         let gate = self.shared.gate();
         let waiting = |gate: &mut Gate| gate.requests < count;
-        let waited = self.shared.moved.wait_timeout_while(gate, PATIENCE, waiting);
+        let waited = self.shared.moved.wait_timeout_while(gate, MAX_WAIT, waiting);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Lets the requests that have arrived and asked for `gate` have their answer.
+    /// Lets the waiting requests (`gate=1`) continue.
     pub fn release(&self) {
         let mut gate = self.shared.gate();
         gate.released = gate.requests;
@@ -117,23 +117,23 @@ impl Shared {
     }
 
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let Some(tls) = &self.tls else { return self.answer(&mut stream) };
+        stream.set_read_timeout(Some(MAX_WAIT))?;
+        let Some(tls) = &self.tls else { return self.respond(&mut stream) };
         let mut first = [0];
         stream.peek(&mut first)?;
         if &first == b"C" {
-            request(&mut stream)?;
+            read_request(&mut stream)?;
             stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
         }
         let connection = ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
-        self.answer(&mut stream)?;
+        self.respond(&mut stream)?;
         stream.conn.send_close_notify();
         stream.flush()
     }
 
-    fn answer<S: Read + Write>(&self, stream: &mut S) -> io::Result<()> {
-        let lines = request(stream)?;
+    fn respond<S: Read + Write>(&self, stream: &mut S) -> io::Result<()> {
+        let lines = read_request(stream)?;
         let accepts_gzip = lines.iter().any(|line| {
             let line = line.to_ascii_lowercase();
             line.starts_with("accept-encoding:") && line.contains("gzip")
@@ -141,16 +141,16 @@ impl Shared {
         let target = lines.first().map(String::as_str).unwrap_or_default();
         let path = target.split_whitespace().nth(1).unwrap_or_default();
         let query = path.split_once('?').map_or("", |(_, query)| query);
-        let (number, repeat) = self.arrived(query);
-        let scenario = Scenario::read(query, repeat);
+        let (number, repeat) = self.count(query);
+        let scenario = Scenario::parse(query, repeat);
         if scenario.gate {
             self.wait_for_release(number);
         }
-        answer::write(stream, &scenario, &self.catalogues, accepts_gzip)
+        response::write(stream, &scenario, &self.catalogues, accepts_gzip)
     }
 
-    /// The number of this request, and how often its query has been asked before.
-    fn arrived(&self, query: &str) -> (u64, u64) {
+    /// Counts a request; returns its number, and how many requests before it had the same query.
+    fn count(&self, query: &str) -> (u64, u64) {
         let mut gate = self.gate();
         gate.requests += 1;
         let asked = gate.by_query.entry(query.to_owned()).or_default();
@@ -162,14 +162,14 @@ impl Shared {
 
     fn wait_for_release(&self, number: u64) {
         let waiting = |gate: &mut Gate| gate.released < number;
-        drop(self.moved.wait_timeout_while(self.gate(), PATIENCE, waiting));
+        drop(self.moved.wait_timeout_while(self.gate(), MAX_WAIT, waiting));
     }
 }
 
-/// The lines of a request up to the empty one; a GET or a CONNECT has no body behind it.
-fn request<S: Read>(stream: &mut S) -> io::Result<Vec<String>> {
+/// The lines of a request up to the empty one. A GET or a CONNECT has no body.
+fn read_request<S: Read>(stream: &mut S) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
-    // a byte at a time, so that nothing of what follows is read
+    // byte by byte, because a TLS handshake may follow
     let mut reader = BufReader::with_capacity(1, stream.take(MAX_REQUEST));
     loop {
         let mut line = String::new();
