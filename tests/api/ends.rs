@@ -91,7 +91,7 @@ fn what_it_cannot_be_started_with() {
     let (short, pem) = (file("short", "too short\n"), file("pem", &RSA.public_key_pem()));
     let (rubbish, good) = (file("rubbish", "rubbish"), file("secret", &format!("{SECRET}\n")));
     for (arguments, code, words) in [
-        (&[][..], 1, "no key to check tokens with"),
+        (&[][..], 1, "no key to verify tokens with"),
         (&["--hs256-secret-file", &short], 1, "shorter than 32 bytes"),
         (&["--hs256-secret-file", &pem], 1, "is a PEM file"),
         (&["--hs256-secret-file", "/nonexistent"], 1, "No such file"),
@@ -103,7 +103,7 @@ fn what_it_cannot_be_started_with() {
             2,
             "--listen",
         ),
-        (&["--hs256-secret-file", &good, "--database-ca", &rubbish], 1, "there is no certificate in it"),
+        (&["--hs256-secret-file", &good, "--database-ca", &rubbish], 1, "the file contains no certificate"),
         (
             &["--hs256-secret-file", &good, "--database", "postgresql://h/d?sslmode=verify-full"],
             1,

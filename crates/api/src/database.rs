@@ -1,9 +1,9 @@
 //! PostgreSQL: the pool, and the two statements that requests are answered with.
 
+use crate::error_chain::error_chain;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -98,7 +98,7 @@ impl Database {
         let row = self.ask("list", &self.list, &[&user]).await?;
         let read =
             || Ok(UserList { known: row.try_get(0)?, valid_for: row.try_get(1)?, document: row.try_get(2)? });
-        read().map_err(|error: tokio_postgres::Error| unavailable(&said(&error)))
+        read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
     }
 
     /// Whether a user may use a model, and why not.
@@ -111,7 +111,7 @@ impl Database {
             let (known, reason) = (row.try_get(0)?, row.try_get(1)?);
             Ok(UserModel { known, reason, row: row.try_get(2)?, is_listed: row.try_get(3)? })
         };
-        read().map_err(|error: tokio_postgres::Error| unavailable(&said(&error)))
+        read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
     }
 
     /// Whether the statements could be run now.
@@ -142,14 +142,14 @@ impl Database {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Problem> {
         let client = match timeout_at(deadline, self.pool.get()).await {
-            Ok(client) => client.map_err(|error| unavailable(&said(&error)))?,
+            Ok(client) => client.map_err(|error| unavailable(&error_chain(&error)))?,
             Err(_) => return Err(unavailable("no connection in time")),
         };
         let answer = timeout_at(deadline, async {
             client.query_one(&client.prepare_cached(statement).await?, parameters).await
         });
         match answer.await {
-            Ok(answer) => answer.map_err(|error| unavailable(&said(&error))),
+            Ok(answer) => answer.map_err(|error| unavailable(&error_chain(&error))),
             Err(_) => {
                 // whatever it waits for, the next request shall not wait for it, too
                 drop(Object::take(client));
@@ -177,21 +177,6 @@ fn model_statement(schema: &str) -> String {
 FROM {schema}.model_access_user($1::text) AS u
 CROSS JOIN {schema}.model_access_explain_for_user($1::text, $2::text) AS x"
     )
-}
-
-/// An error with all its causes: what PostgreSQL said is the last of them.
-#[must_use]
-pub fn said(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn unavailable(error: &str) -> Problem {

@@ -1,6 +1,6 @@
 //! The query of a list: which of a user's models are asked for. It chooses from what the user may use, never beyond.
 
-use crate::list::Model;
+use crate::model::Model;
 use crate::problem::Problem;
 use std::borrow::Cow;
 

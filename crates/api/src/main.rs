@@ -3,11 +3,11 @@
 use api::cache::Cache;
 use api::config::{LogFormat, LogLevel, Options};
 use api::database::Database;
-use api::http::{App, RequestIds, router};
 use api::keys::{Keys, Source};
 use api::listener::listen;
+use api::lookup::Lookup;
 use api::metrics::Metrics;
-use api::models::Models;
+use api::routes::{App, router};
 use api::server::serve;
 use clap::Parser;
 use std::fs::File;
@@ -60,11 +60,11 @@ async fn run(options: &Options) -> Result<bool, String> {
     let database = Database::new(&settings, &metrics)?;
     let cache = Cache::new(options.cache_users as usize, usize::from(options.cache_megabytes) << 20);
     let ttl = Duration::from_secs(options.cache_ttl.into());
-    let models = Arc::new(Models::new(database, cache, ttl, &metrics));
+    let lookup = Arc::new(Lookup::new(database, cache, ttl, &metrics));
     if options.cache_ttl > 0 {
-        tokio::spawn(listen(settings, Arc::clone(&models), Arc::clone(&metrics)));
+        tokio::spawn(listen(settings, Arc::clone(&lookup), Arc::clone(&metrics)));
     }
-    let app = Arc::new(App { keys, policy: options.policy(), models, metrics, ids: RequestIds::default() });
+    let app = Arc::new(App { keys, policy: options.policy(), lookup, metrics });
     let refresh = Duration::from_secs(options.jwks_refresh.into());
     let fresh = Arc::clone(&app);
     tokio::spawn(async move { fresh.keys.keep_fresh(refresh).await });

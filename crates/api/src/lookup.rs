@@ -1,16 +1,18 @@
 //! What a user may use: from the cache, or from the database in one statement.
 
+use crate::answer::Answer;
 use crate::cache::Cache;
-use crate::conditional::Answer;
 use crate::database::Database;
-use crate::list::{self, List};
+use crate::list::List;
 use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::openai;
 use crate::problem::Problem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The database with the cache before it.
-pub struct Models {
+pub struct Lookup {
     database: Database,
     cache: Mutex<Cache>,
     /// The longest that a list is kept: what bounds a change that nothing announces.
@@ -18,7 +20,7 @@ pub struct Models {
     metrics: Arc<Metrics>,
 }
 
-impl Models {
+impl Lookup {
     /// Nothing is cached until [`crate::listener::listen`] listens.
     #[must_use]
     pub fn new(database: Database, cache: Cache, ttl: Duration, metrics: &Arc<Metrics>) -> Self {
@@ -74,7 +76,7 @@ impl Models {
         let answer = self.database.model(user, id).await?;
         match (answer.known, answer.row, answer.is_listed) {
             (false, ..) => Err(unknown_user()),
-            (true, Some(row), _) => list::single(&row),
+            (true, Some(row), _) => openai::answer(&Model::read(&row)?),
             (true, None, true) => {
                 let reason = answer.reason.unwrap_or_default();
                 Err(Problem::forbidden(format!("The model is not allowed: {reason}.")))

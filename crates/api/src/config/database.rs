@@ -1,0 +1,162 @@
+//! Where the database is: a name, a URL or conninfo, completed from the environment variables of libpq.
+
+use crate::error_chain::error_chain;
+use std::path::Path;
+use std::time::Duration;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+/// The connection that `text` describes; `variable` looks up an environment variable.
+///
+/// # Errors
+/// Fails if `text` or a variable has an invalid value.
+pub fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, String> {
+    let is_name = !text.is_empty() && !text.contains("://") && !text.contains('=');
+    let bad = |name: &str| format!("{name} has a value that cannot be meant");
+    let mut config = Config::new();
+    if is_name {
+        config.dbname(text);
+    } else {
+        config = text.parse().map_err(|error: tokio_postgres::Error| {
+            format!("--database: {}; sslmode is disable, prefer or require", error_chain(&error))
+        })?;
+    }
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        let sockets = "/var/run/postgresql";
+        let fallback = || if Path::new(sockets).is_dir() { sockets } else { "localhost" }.to_owned();
+        for host in variable("PGHOST").unwrap_or_else(fallback).split(',') {
+            config.host(host);
+        }
+        for address in variable("PGHOSTADDR").iter().flat_map(|text| text.split(',')) {
+            config.hostaddr(address.parse().map_err(|_| bad("PGHOSTADDR"))?);
+        }
+    }
+    if config.get_ports().is_empty() {
+        for port in variable("PGPORT").iter().flat_map(|text| text.split(',')) {
+            config.port(port.parse().map_err(|_| bad("PGPORT"))?);
+        }
+    }
+    if let (None, Some(user)) = (config.get_user(), variable("PGUSER")) {
+        config.user(user);
+    }
+    if let (None, Some(password)) = (config.get_password(), variable("PGPASSWORD")) {
+        config.password(password);
+    }
+    if let (None, Some(name)) = (config.get_dbname(), variable("PGDATABASE")) {
+        config.dbname(name);
+    }
+    if let (None, Some(options)) = (config.get_options(), variable("PGOPTIONS")) {
+        config.options(options);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name(variable("PGAPPNAME").unwrap_or_else(|| "model-access-api".into()));
+    }
+    if let (None, Some(seconds)) = (config.get_connect_timeout(), variable("PGCONNECT_TIMEOUT")) {
+        config.connect_timeout(Duration::from_secs(seconds.parse().map_err(|_| bad("PGCONNECT_TIMEOUT"))?));
+    }
+    let has_mode = !is_name && names_ssl_mode(text);
+    if let (false, Some(mode)) = (has_mode, variable("PGSSLMODE")) {
+        config.ssl_mode(match mode.as_str() {
+            "disable" => SslMode::Disable,
+            "allow" | "prefer" => SslMode::Prefer,
+            "require" | "verify-ca" | "verify-full" => SslMode::Require,
+            _ => return Err(bad("PGSSLMODE")),
+        });
+    }
+    // as libpq has it: there is no TLS over a socket of this machine
+    if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
+        && config.get_hostaddrs().is_empty()
+    {
+        config.ssl_mode(SslMode::Disable);
+    }
+    Ok(config)
+}
+
+/// Whether a URL or conninfo has an sslmode of its own, which then beats one that is put before it.
+fn names_ssl_mode(text: &str) -> bool {
+    let with = |mode: &str| {
+        let text = if text.contains("://") {
+            let credentials = text.find('@').map_or(0, |at| at + 1);
+            let query = credentials + text.get(credentials..)?.find('?')? + 1;
+            format!("{}sslmode={mode}&{}", text.get(..query)?, text.get(query..)?)
+        } else {
+            format!("sslmode={mode} {text}")
+        };
+        text.parse::<Config>().ok().map(|config| config.get_ssl_mode())
+    };
+    with("disable").is_some_and(|mode| Some(mode) == with("require"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variable = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        connection(text, variable)
+    }
+
+    #[test]
+    fn variables_complete_what_the_argument_leaves_out() {
+        let variables = [
+            ("PGHOST", "/tmp/a"),
+            ("PGPORT", "5433"),
+            ("PGUSER", "u"),
+            ("PGDATABASE", "d"),
+            ("PGSSLMODE", "verify-full"),
+        ];
+        let config = with("", &variables).unwrap();
+        assert_eq!(config.get_hosts(), [Host::Unix("/tmp/a".into())]);
+        assert_eq!(config.get_ports(), [5433]);
+        assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
+        let config = with("postgresql://v@db.example:5434/e?sslmode=disable", &variables).unwrap();
+        assert_eq!(config.get_hosts(), [Host::Tcp("db.example".into())]);
+        assert_eq!(config.get_ports(), [5434]);
+        assert_eq!((config.get_user(), config.get_dbname()), (Some("v"), Some("e")));
+        assert_eq!(config.get_ssl_mode(), SslMode::Disable);
+        assert_eq!(with("some name", &variables).unwrap().get_dbname(), Some("some name"));
+    }
+
+    #[test]
+    fn the_words_of_another_option_are_no_sslmode() {
+        let mode = |text: &str| with(text, &[("PGSSLMODE", "verify-full")]).unwrap().get_ssl_mode();
+        for text in [
+            "host=db.example",
+            "host=db.example password=xsslmodex",
+            "host=db.example password='a sslmode=disable b'",
+            "host=db.example application_name=sslmode",
+            "postgresql://u@db.example/d",
+            "postgresql://u:a?sslmode=disable@db.example/d",
+            "postgresql://u@db.example/sslmode?application_name=sslmode",
+        ] {
+            assert_eq!(mode(text), SslMode::Require, "{text}");
+        }
+        for text in ["host=db.example sslmode=disable", "postgresql://db.example?user=u&sslmode=disable"] {
+            assert_eq!(mode(text), SslMode::Disable, "{text}");
+        }
+        assert_eq!(
+            with("sslmode_db", &[("PGHOST", "db.example"), ("PGSSLMODE", "require")]).unwrap().get_ssl_mode(),
+            SslMode::Require
+        );
+        assert_eq!(
+            with("", &[("PGHOST", "/tmp/a"), ("PGSSLMODE", "require")]).unwrap().get_ssl_mode(),
+            SslMode::Disable
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error() {
+        for (text, variables) in [
+            ("port=x", &[][..]),
+            ("postgresql://db.example?sslmode=verify-full", &[]),
+            ("", &[("PGPORT", "x")]),
+            ("", &[("PGSSLMODE", "maybe")]),
+            ("", &[("PGCONNECT_TIMEOUT", "soon")]),
+            ("", &[("PGHOSTADDR", "db.example")]),
+        ] {
+            assert!(with(text, variables).is_err(), "{text} {variables:?}");
+        }
+    }
+}
