@@ -12,7 +12,7 @@ use tokio_postgres::config::{Host, SslMode};
 /// Fails if `text` or a variable has an invalid value.
 pub fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, String> {
     let is_name = !text.is_empty() && !text.contains("://") && !text.contains('=');
-    let bad = |name: &str| format!("{name} has a value that cannot be meant");
+    let invalid = |name: &str| format!("invalid value for {name}");
     let mut config = Config::new();
     if is_name {
         config.dbname(text);
@@ -28,12 +28,12 @@ pub fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Resu
             config.host(host);
         }
         for address in variable("PGHOSTADDR").iter().flat_map(|text| text.split(',')) {
-            config.hostaddr(address.parse().map_err(|_| bad("PGHOSTADDR"))?);
+            config.hostaddr(address.parse().map_err(|_| invalid("PGHOSTADDR"))?);
         }
     }
     if config.get_ports().is_empty() {
         for port in variable("PGPORT").iter().flat_map(|text| text.split(',')) {
-            config.port(port.parse().map_err(|_| bad("PGPORT"))?);
+            config.port(port.parse().map_err(|_| invalid("PGPORT"))?);
         }
     }
     if let (None, Some(user)) = (config.get_user(), variable("PGUSER")) {
@@ -52,7 +52,8 @@ pub fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Resu
         config.application_name(variable("PGAPPNAME").unwrap_or_else(|| "model-access-api".into()));
     }
     if let (None, Some(seconds)) = (config.get_connect_timeout(), variable("PGCONNECT_TIMEOUT")) {
-        config.connect_timeout(Duration::from_secs(seconds.parse().map_err(|_| bad("PGCONNECT_TIMEOUT"))?));
+        config
+            .connect_timeout(Duration::from_secs(seconds.parse().map_err(|_| invalid("PGCONNECT_TIMEOUT"))?));
     }
     let has_mode = !is_name && names_ssl_mode(text);
     if let (false, Some(mode)) = (has_mode, variable("PGSSLMODE")) {
@@ -60,10 +61,10 @@ pub fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Resu
             "disable" => SslMode::Disable,
             "allow" | "prefer" => SslMode::Prefer,
             "require" | "verify-ca" | "verify-full" => SslMode::Require,
-            _ => return Err(bad("PGSSLMODE")),
+            _ => return Err(invalid("PGSSLMODE")),
         });
     }
-    // as libpq has it: there is no TLS over a socket of this machine
+    // as in libpq, a socket of this machine has no TLS
     if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
         && config.get_hostaddrs().is_empty()
     {
@@ -72,19 +73,17 @@ pub fn connection(text: &str, variable: impl Fn(&str) -> Option<String>) -> Resu
     Ok(config)
 }
 
-/// Whether a URL or conninfo has an sslmode of its own, which then beats one that is put before it.
+/// Whether a URL or conninfo contains the parameter sslmode.
 fn names_ssl_mode(text: &str) -> bool {
-    let with = |mode: &str| {
-        let text = if text.contains("://") {
-            let credentials = text.find('@').map_or(0, |at| at + 1);
-            let query = credentials + text.get(credentials..)?.find('?')? + 1;
-            format!("{}sslmode={mode}&{}", text.get(..query)?, text.get(query..)?)
-        } else {
-            format!("sslmode={mode} {text}")
-        };
-        text.parse::<Config>().ok().map(|config| config.get_ssl_mode())
-    };
-    with("disable").is_some_and(|mode| Some(mode) == with("require"))
+    if let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
+        let address = rest.split_once('@').map_or(rest, |(_, address)| address);
+        let (_, query) = address.split_once('?').unwrap_or_default();
+        return form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "sslmode");
+    }
+    // the last value of a parameter applies, so a value in front applies only if there is no other
+    let with =
+        |mode: &str| format!("sslmode={mode} {text}").parse().map(|config: Config| config.get_ssl_mode());
+    matches!((with("disable"), with("require")), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_complete_what_the_argument_leaves_out() {
+    fn variables_apply_where_the_argument_says_nothing() {
         let variables = [
             ("PGHOST", "/tmp/a"),
             ("PGPORT", "5433"),
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_another_option_are_no_sslmode() {
+    fn only_the_parameter_sslmode_is_an_sslmode() {
         let mode = |text: &str| with(text, &[("PGSSLMODE", "verify-full")]).unwrap().get_ssl_mode();
         for text in [
             "host=db.example",
@@ -130,10 +129,16 @@ mod tests {
             "postgresql://u@db.example/d",
             "postgresql://u:a?sslmode=disable@db.example/d",
             "postgresql://u@db.example/sslmode?application_name=sslmode",
+            "host=db.example password=postgresql://?sslmode=disable",
         ] {
             assert_eq!(mode(text), SslMode::Require, "{text}");
         }
-        for text in ["host=db.example sslmode=disable", "postgresql://db.example?user=u&sslmode=disable"] {
+        for text in [
+            "host=db.example sslmode=disable",
+            "host=db.example password=a://b sslmode=disable",
+            "postgres://db.example?sslmode=disable",
+            "postgresql://db.example?user=u&sslmode=disable",
+        ] {
             assert_eq!(mode(text), SslMode::Disable, "{text}");
         }
         assert_eq!(
@@ -147,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_an_error() {
+    fn an_invalid_value_is_an_error() {
         for (text, variables) in [
             ("port=x", &[][..]),
             ("postgresql://db.example?sslmode=verify-full", &[]),
