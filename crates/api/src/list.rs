@@ -1,4 +1,4 @@
-//! The models of one user: the document of the database, and the two forms in which it is served.
+//! The list of one user: the document of the database, and the two forms in which it is served.
 
 use crate::answer::Answer;
 use crate::filter::Filter;
@@ -16,12 +16,12 @@ pub struct List {
     openai: OnceLock<Answer>,
 }
 
-/// Which API a request speaks.
+/// The form of a list, by the API of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `/api/models`: the columns of `model_access_visible`.
     Plain,
-    /// `/v1/models`: what clients of OpenAI and OpenRouter read.
+    /// `/v1/models`: for clients of OpenAI and OpenRouter.
     OpenAi,
 }
 
@@ -44,16 +44,16 @@ impl List {
         self.plain.digest()
     }
 
-    /// The memory that it may take, in bytes: the document, and as much again for its other form.
+    /// The most memory that the list takes, in bytes: the document, and as much again for its other form.
     #[must_use]
     pub fn size(&self) -> usize {
         2 * self.plain.text().len()
     }
 
-    /// The whole list, or the part of it that a filter leaves.
+    /// The list, or the part of it that matches a filter.
     ///
     /// # Errors
-    /// The document is not what the database should give.
+    /// 503 if the document of the database cannot be read.
     pub fn answer(&self, form: Form, filter: &Filter) -> Result<Answer, Problem> {
         if filter.is_empty() {
             return match (form, self.openai.get()) {
@@ -68,10 +68,10 @@ impl List {
         self.write(form, filter)
     }
 
-    /// One model of the list as `/v1/models/{id}` shows it; `None` where it is not in the list.
+    /// One model of the list as the answer of `/v1/models/{id}`; `None` if the list does not contain it.
     ///
     /// # Errors
-    /// The document is not what the database should give.
+    /// 503 if the document of the database cannot be read.
     pub fn model(&self, id: &str) -> Result<Option<Answer>, Problem> {
         for row in self.rows()? {
             let model = Model::read(row.get())?;
@@ -96,7 +96,7 @@ impl List {
         let mut separator = "";
         for row in self.rows()? {
             let model = Model::read(row.get())?;
-            if filter.takes(&model) {
+            if filter.matches(&model) {
                 body += separator;
                 match form {
                     Form::Plain => body += row.get(),

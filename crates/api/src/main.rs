@@ -1,4 +1,4 @@
-//! The program: reads the command line, starts what belongs together, and ends it in good order.
+//! The program: reads its options, starts the parts of the service, and ends them after a signal.
 
 use api::cache::Cache;
 use api::config::{LogFormat, LogLevel, Options};
@@ -24,7 +24,7 @@ use tracing_subscriber::prelude::*;
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Err(error) = log(&options) {
-        drop(writeln!(io::stderr(), "model-access-api: no log: {error}"));
+        drop(writeln!(io::stderr(), "model-access-api: cannot write a log: {error}"));
         return ExitCode::FAILURE;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -36,25 +36,25 @@ fn main() -> ExitCode {
     match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            tracing::warn!("requests were cut off");
+            tracing::warn!("some requests did not finish in time");
             ExitCode::FAILURE
         }
         Err(message) => {
-            // the reader may be gone
+            // standard error may be closed
             drop(writeln!(io::stderr(), "model-access-api: {message}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Serves until a signal; false where requests had to be cut off.
+/// Serves until a signal. False if some requests did not finish in time.
 async fn run(options: &Options) -> Result<bool, String> {
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let pause = Duration::from_secs(options.jwks_pause.into());
     let keys = Keys::new(options.secret()?.as_deref(), options.jwks.clone(), pause, &metrics);
     keys.refresh().await;
     if let (Some(Source::File(file)), false) = (&options.jwks, keys.is_ready()) {
-        return Err(format!("{} is no JWKS", file.display()));
+        return Err(format!("could not load the JWKS from {}", file.display()));
     }
     let settings = options.settings()?;
     let database = Database::new(&settings, &metrics)?;
@@ -66,8 +66,8 @@ async fn run(options: &Options) -> Result<bool, String> {
     }
     let app = Arc::new(App { keys, policy: options.policy(), lookup, metrics });
     let refresh = Duration::from_secs(options.jwks_refresh.into());
-    let fresh = Arc::clone(&app);
-    tokio::spawn(async move { fresh.keys.keep_fresh(refresh).await });
+    let shared = Arc::clone(&app);
+    tokio::spawn(async move { shared.keys.refresh_forever(refresh).await });
 
     let failed = |error: io::Error| format!("{}: {error}", options.listen);
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
@@ -82,12 +82,12 @@ async fn run(options: &Options) -> Result<bool, String> {
     tracing::info!(url, "serving");
     let stop = async {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        tracing::info!("ending");
+        tracing::info!("stopping");
     };
     Ok(serve(listener, router(app), options.limits(), stop).await)
 }
 
-/// Only what this program itself says is logged below warnings.
+/// Starts the log. Of the messages of libraries, only warnings and errors are logged.
 fn log(options: &Options) -> io::Result<()> {
     let level = match options.log_level {
         LogLevel::Off => LevelFilter::OFF,
@@ -99,7 +99,7 @@ fn log(options: &Options) -> io::Result<()> {
         .with_default(level.min(LevelFilter::WARN))
         .with_target("api", level)
         .with_target("model_access_api", level);
-    // a line is one write; the lock of io::stderr() would have the threads wait for each other
+    // each line is one write; the lock of io::stderr() would make threads wait for each other
     let stderr = Arc::new(File::from(io::stderr().as_fd().try_clone_to_owned()?));
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).with_target(false);
     let layer = match options.log_format {

@@ -1,4 +1,4 @@
-//! What happens around every request: it is counted, logged, and given an id.
+//! Around every request: it gets an id, and is counted and logged.
 
 use crate::metrics::Metrics;
 use axum::extract::{MatchedPath, Request, State};
@@ -14,7 +14,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is accepted from a client.
 const MAX_REQUEST_ID: usize = 64;
 
-/// Where requests are counted, and where their ids come from.
+/// Counts requests, and gives them ids.
 pub struct Observer {
     metrics: Arc<Metrics>,
     ids: RequestIds,
@@ -28,7 +28,7 @@ impl Observer {
     }
 }
 
-/// Ids for requests that come without one.
+/// Ids for requests without an id of their own.
 #[derive(Default)]
 struct RequestIds {
     random: RandomState,
@@ -41,11 +41,11 @@ impl RequestIds {
     }
 }
 
-/// Counts a request, and logs what holds no secret of it: no query, no token, no user.
+/// Counts a request and logs it. The log contains no secret: no query, no token, no user.
 pub async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let id = request.headers().get(REQUEST_ID).and_then(acceptable).unwrap_or_else(|| observer.ids.next());
-    let method = known(request.method());
+    let id = request.headers().get(REQUEST_ID).and_then(safe_id).unwrap_or_else(|| observer.ids.next());
+    let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
@@ -66,8 +66,8 @@ pub async fn observe(State(observer): State<Arc<Observer>>, request: Request, ne
     response
 }
 
-/// A method by its name; whatever else a client writes there may be a token.
-fn known(method: &Method) -> &'static str {
+/// The name of a method. An unknown method is not logged, because it may be a token in the wrong place.
+fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -82,10 +82,10 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// The id that a client or a proxy gave a request, if it is fit for a log.
-fn acceptable(id: &HeaderValue) -> Option<String> {
+/// The id from a client or a proxy, if it is safe to log.
+fn safe_id(id: &HeaderValue) -> Option<String> {
     let id = id.to_str().ok()?;
-    let is_fit = (1..=MAX_REQUEST_ID).contains(&id.len())
+    let is_safe = (1..=MAX_REQUEST_ID).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    is_fit.then(|| id.to_owned())
+    is_safe.then(|| id.to_owned())
 }

@@ -1,11 +1,12 @@
-//! One model as the database describes it.
+//! One model, as a row of the database.
 
+use crate::code::Code;
 use crate::problem::Problem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// A row of `model_access_visible`.
+/// A row of the view `model_access_visible`.
 #[derive(Debug, Deserialize)]
 #[allow(missing_docs)] // the columns of the view
 pub struct Model<'a> {
@@ -39,8 +40,8 @@ impl<'a> Model<'a> {
     }
 }
 
-/// The problem of a row or a document that does not have the expected form.
+/// Logs that a list of the database cannot be read, and returns the problem for the client.
 pub fn unreadable(error: &serde_json::Error) -> Problem {
-    tracing::error!(%error, "a list of the database cannot be read");
-    Problem::unavailable("The list of models cannot be read.")
+    tracing::error!(%error, "could not read a list of the database");
+    Code::ListUnreadable.into()
 }

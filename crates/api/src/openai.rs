@@ -1,4 +1,4 @@
-//! One model as clients of OpenAI and OpenRouter read it.
+//! One model, in the form for clients of OpenAI and OpenRouter.
 
 use crate::answer::Answer;
 use crate::model::{Model, unreadable};
@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// A model as `/v1/models` shows it: OpenAI's four keys, then OpenRouter's names for the rest.
+/// A model in `/v1/models`: the four keys of OpenAI, then the other columns under OpenRouter's names.
 #[derive(Serialize)]
 struct OpenAiModel<'a> {
     id: &'a str,
@@ -40,7 +40,7 @@ impl<'a> From<&'a Model<'a>> for OpenAiModel<'a> {
         Self {
             id: &model.model_id,
             object: "model",
-            // OpenAI's clients require the key; when upstream made a model is not among what callers see
+            // clients of OpenAI require the key, and the view has no such column
             created: 0,
             owned_by: model.provider.as_deref().unwrap_or_default(),
             name: model.name.as_deref(),

@@ -1,6 +1,7 @@
-//! The routes: which path is answered by what.
+//! The routes: which function answers which path.
 
 use crate::auth::{self, Policy};
+use crate::code::Code;
 use crate::filter::Filter;
 use crate::keys::Keys;
 use crate::list::Form;
@@ -18,19 +19,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::sync::Arc;
 
-/// What requests are answered with.
+/// What the routes need to answer.
 pub struct App {
-    /// The keys of tokens.
+    /// The keys that verify tokens.
     pub keys: Keys,
-    /// What tokens must say.
+    /// What the claims of a token must say.
     pub policy: Policy,
-    /// The lists.
+    /// The lists of users.
     pub lookup: Arc<Lookup>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
-/// The service.
+/// All routes of the service.
 pub fn router(app: Arc<App>) -> Router {
     let observer = Arc::new(Observer::new(&app.metrics));
     Router::new()
@@ -40,8 +41,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .fallback(|| async { Problem::not_found("There is nothing at this path.") })
-        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .fallback(|| async { Problem::from(Code::PathNotFound) })
+        .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
         .layer(from_fn_with_state(observer, observe))
         .with_state(app)
 }
@@ -63,13 +64,13 @@ async fn v1_model(
 ) -> Result {
     let (request, _) = request.into_parts();
     let user = app.user(&request.headers).await?;
-    let Path(id) = id.map_err(|_| Problem::bad_request("The id is not UTF-8."))?;
+    let Path(id) = id.map_err(|_| Code::ModelIdInvalid)?;
     Ok(app.lookup.model(&user, &id).await?.respond(&request.method, &request.headers))
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str> {
     if !app.keys.is_ready() {
-        return Err(auth::Refusal::NotReady.into());
+        return Err(Code::KeysNotLoaded.into());
     }
     app.lookup.database().ping().await?;
     Ok("ok\n")
@@ -83,14 +84,14 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
 impl App {
     async fn user(&self, headers: &HeaderMap) -> Result<String> {
         let user = auth::user(headers, &self.keys, &self.policy).await;
-        user.map_err(|refusal| {
-            self.metrics.refused(refusal.reason());
-            refusal.into()
+        user.map_err(|code| {
+            self.metrics.refused(code.name());
+            code.into()
         })
     }
 
     async fn list(&self, form: Form, request: Request) -> Result {
-        // a body, if there is one, is nobody's business
+        // the body, if there is one, is not read
         let (request, _) = request.into_parts();
         let user = self.user(&request.headers).await?;
         let filter = Filter::parse(request.uri.query())?;

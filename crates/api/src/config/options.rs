@@ -1,4 +1,4 @@
-//! The command line, and what it leaves out from the environment.
+//! The options of the program: on the command line, or from environment variables.
 
 use super::{database, secret, tls};
 use crate::auth::Policy;
@@ -11,78 +11,78 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Serve GET /api/models: which models the bearer of a token may use
+/// Serve GET /api/models: the models that the user of a token may use
 ///
-/// Tokens are JWTs, signed with a shared secret (HS256) or with keys of a JWKS (RS256, ES256); their claim sub is the
-/// user. At least one of --jwks and --hs256-secret-file (or MODEL_ACCESS_API_HS256_SECRET) is needed.
+/// Tokens are JWTs, signed with a shared secret (HS256) or with the keys of a JWKS (RS256, ES256). The claim sub is the
+/// user. The service needs --jwks, --hs256-secret-file or MODEL_ACCESS_API_HS256_SECRET.
 #[derive(Parser)]
 #[command(name = "model-access-api", version)]
 #[command(
     after_help = "The database: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGOPTIONS, PGAPPNAME, \
-PGCONNECT_TIMEOUT, PGSSLMODE and PGSSLROOTCERT\nstand for what --database leaves out; ~/.pgpass and service files are \
-not read. A host that begins with / is the folder of a socket.\nThe role needs: SELECT model_access_grant('role', \
-'reader'). It must not connect through a pooler that shares sessions\n(transaction mode): such a pooler swallows the \
-notifications that the cache depends on.\n\nTLS to the database: sslmode=disable never uses it; prefer (the default) \
-uses it where the server offers it; require insists.\nA certificate is always verified, with its host name, whatever \
-libpq would do: by the system's store, or --database-ca.\n\nExit codes: 0 ended by SIGTERM or SIGINT, 1 could not \
-start or had to cut requests off, 2 usage."
+PGCONNECT_TIMEOUT, PGSSLMODE and PGSSLROOTCERT\napply where --database does not say otherwise. ~/.pgpass and service \
+files are not read. A host that begins with / is the directory of a socket.\nThe role needs: SELECT \
+model_access_grant('role', 'reader'). It must not connect through a pooler that shares sessions\n(transaction mode): \
+the cache needs notifications, and such a pooler does not deliver them.\n\nTLS to the database: sslmode=disable never \
+uses TLS; prefer (the default) uses it if the server offers it; require insists on it.\nThe certificate and its host \
+name are always verified, also where libpq would not verify them: with the certificates of the\nsystem, or with \
+--database-ca.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, or could not finish all requests; 2 usage."
 )]
 pub struct Options {
     /// Database name, URL (postgresql://…) or conninfo
     #[arg(long, env = "MODEL_ACCESS_API_DATABASE", hide_env_values = true, default_value = "")]
     pub database: String,
-    /// Certificates (PEM) that the database's is verified by, in place of the system's
+    /// Certificates (PEM) that verify the database's certificate, in place of the system's
     #[arg(long, env = "PGSSLROOTCERT", value_name = "FILE")]
     pub database_ca: Option<PathBuf>,
     /// The schema of the extension
     #[arg(long, default_value = "public")]
     pub schema: String,
-    /// Most connections to the database, beside the one that listens
+    /// Most connections to the database; the connection that listens is not counted
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub database_connections: u16,
-    /// Seconds after which an answer of the database is given up, with 503
+    /// Seconds to wait for an answer of the database; then the service answers 503
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=300))]
     pub timeout: u16,
 
-    /// Where to listen; port 0 picks a free one
+    /// Address and port to listen on; port 0 picks a free port
     #[arg(long, env = "MODEL_ACCESS_API_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
-    /// A file that receives the base URL once the service listens
+    /// A file to write the base URL to, once the service listens
     #[arg(long, value_name = "FILE")]
     pub url_file: Option<PathBuf>,
     /// Most connections of clients at once
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections: u32,
-    /// Seconds that a client may take to send the head of a request, or leave an answer unread
+    /// Seconds to wait for a client to send the head of a request, or to read more of an answer
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=300))]
-    pub patience: u16,
-    /// Seconds that requests in flight have after SIGTERM
+    pub client_timeout: u16,
+    /// Seconds that unfinished requests have after SIGTERM
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=300))]
-    pub grace: u16,
+    pub shutdown_timeout: u16,
 
-    /// JWKS with the public keys: an https URL, http on this machine, or a file
+    /// JWKS with the public keys: an https URL, an http URL on this machine, or a file
     #[arg(long, env = "MODEL_ACCESS_API_JWKS", hide_env_values = true, value_name = "URL|FILE", value_parser = source)]
     pub jwks: Option<Source>,
     /// Seconds between two loads of the JWKS
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub jwks_refresh: u32,
-    /// Fewest seconds between two loads, when tokens name keys that it does not hold
+    /// Fewest seconds between two loads of the JWKS when tokens name keys that it does not contain
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub jwks_pause: u32,
-    /// File with the HS256 secret, at least 32 bytes; a newline at its end does not belong to it
+    /// File with the HS256 secret, at least 32 bytes; a newline at the end is ignored
     #[arg(long, value_name = "FILE")]
     pub hs256_secret_file: Option<PathBuf>,
-    /// Claim aud must name this; may be repeated. Without it a token that names an audience is refused
+    /// Audience that the claim aud must name; may be repeated. Without it, a token that names an audience is refused
     #[arg(long, env = "MODEL_ACCESS_API_AUDIENCE", value_name = "NAME")]
     pub audience: Vec<String>,
-    /// Claim iss must be this; may be repeated
+    /// Issuer that the claim iss must name; may be repeated. Without it, every issuer is accepted
     #[arg(long, env = "MODEL_ACCESS_API_ISSUER", value_name = "NAME")]
     pub issuer: Vec<String>,
     /// Seconds by which the clocks of issuer and service may differ
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=300))]
     pub leeway: u32,
 
-    /// Longest that a list is cached, in seconds; 0 switches the cache off
+    /// Most seconds that a list stays in the cache; 0 switches the cache off
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub cache_ttl: u32,
     /// Most users whose list is cached
@@ -92,24 +92,24 @@ pub struct Options {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub cache_megabytes: u16,
 
-    /// How log lines are written, to standard error
+    /// Format of the log, which goes to standard error
     #[arg(long, value_enum, default_value = "json")]
     pub log_format: LogFormat,
-    /// The least that is logged; requests are info
+    /// Lowest level that is logged; requests are logged at info
     #[arg(long, value_enum, default_value = "info")]
     pub log_level: LogLevel,
 }
 
-/// How log lines look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// An object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
-/// What is logged.
+/// The lowest level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]
 pub enum LogLevel {
@@ -120,17 +120,17 @@ pub enum LogLevel {
 }
 
 impl Options {
-    /// What bounds the connections of clients.
+    /// The limits on connections of clients.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {
             connections: self.connections as usize,
-            patience: Duration::from_secs(self.patience.into()),
-            grace: Duration::from_secs(self.grace.into()),
+            client_timeout: Duration::from_secs(self.client_timeout.into()),
+            shutdown_timeout: Duration::from_secs(self.shutdown_timeout.into()),
         }
     }
 
-    /// What tokens must say.
+    /// What the claims of a token must say.
     #[must_use]
     pub fn policy(&self) -> Policy {
         Policy { audiences: self.audience.clone(), issuers: self.issuer.clone(), leeway: self.leeway }
@@ -151,7 +151,7 @@ impl Options {
     /// How to reach the database.
     ///
     /// # Errors
-    /// What cannot be meant, or certificates that cannot be read.
+    /// Fails if an option or a variable has an invalid value, or if the certificates cannot be read.
     pub fn settings(&self) -> Result<Settings, String> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let timeout = Duration::from_secs(self.timeout.into());
@@ -171,12 +171,12 @@ impl Options {
 
 fn source(text: &str) -> Result<Source, String> {
     if text.is_empty() {
-        return Err("it is empty".into());
+        return Err("the value is empty".into());
     }
     if !text.contains("://") {
         return Ok(Source::File(text.into()));
     }
-    // the same rules as for the catalogue
+    // the same rules as for the URL of the catalogue
     catalog::fetch::check_url(text).map_err(|problem| problem.detail.unwrap_or(problem.message))?;
     Ok(Source::Url(text.into()))
 }
@@ -184,6 +184,24 @@ fn source(text: &str) -> Result<Source, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_document_lists_every_option_and_no_other() {
+        let text = include_str!("../../../../docs/api.md");
+        let command = Options::command();
+        let rows = command.get_arguments().map(|option| {
+            let name = format!("`--{}`", option.get_long().unwrap());
+            let variable = option.get_env().map(|name| format!(", `{}`", name.display()));
+            let default = option.get_default_values().iter().filter(|value| !value.is_empty());
+            let default: Vec<String> = default.map(|value| format!("`{}`", value.display())).collect();
+            let help = option.get_help().unwrap();
+            format!("| {name}{} | {} | {help} |\n", variable.unwrap_or_default(), default.join(" "))
+        });
+        let rows: String = rows.collect();
+        let table = format!("| option | default | meaning |\n| --- | --- | --- |\n{rows}\n");
+        assert!(text.contains(&table), "docs/api.md must contain this table:\n{table}");
+    }
 
     #[test]
     fn a_jwks_is_a_file_an_https_url_or_http_on_this_machine() {
