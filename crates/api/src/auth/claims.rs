@@ -110,7 +110,7 @@ mod tests {
         let here = policy(&["app"], &["https://id.example"], 0);
         let rest = r#""aud":"app","iss":"https://id.example""#;
         for (claims, code) in [
-            (format!(r#"[1e12,null,"https://id.example","app","u"]"#), CLAIMS),
+            (r#"[1e12,null,"https://id.example","app","u"]"#.into(), CLAIMS),
             (format!(r#"{{"sub":"u",{rest}}}"#), CLAIMS),
             (format!(r#"{{"exp":null,"sub":"u",{rest}}}"#), CLAIMS),
             (format!(r#"{{"exp":"2000","sub":"u",{rest}}}"#), CLAIMS),
