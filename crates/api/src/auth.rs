@@ -52,7 +52,7 @@ pub async fn user(headers: &HeaderMap, keys: &Keys, policy: &Policy) -> Result<S
         NoKey::Unknown => Code::TokenKeyUnknown,
         NoKey::NotLoaded => Code::KeysNotLoaded,
     })?;
-    // verified with the algorithm of the key, whatever the header says; the claims are checked below by their types
+    // the algorithm of the key applies, not the one of the header; the claims are checked below
     let token =
         decode::<Box<RawValue>>(token, &key.key, &key.validation).map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => Code::TokenSignatureInvalid,

@@ -76,10 +76,15 @@ mod tests {
     #[test]
     fn the_document_lists_every_code_and_no_other() {
         let text = include_str!("../../../docs/api.md");
-        let row =
-            |code: &Code| format!("| `{}` | {} | {} |\n", code.name(), code.status().as_u16(), code.detail());
-        let rows: String = Code::ALL.iter().map(row).collect();
-        let table = format!("| code | status | meaning |\n| --- | --- | --- |\n{rows}\n");
-        assert!(text.contains(&table), "docs/api.md must contain this table:\n{table}");
+        let mut table = String::from("| code | status | meaning |\n| --- | --- | --- |\n");
+        for code in Code::ALL {
+            let row = format!("| `{}` | {} | {} |\n", code.name(), code.status().as_u16(), code.detail());
+            assert!(text.contains(&row), "the table of codes in docs/api.md needs this row:\n{row}");
+            table += &row;
+        }
+        assert!(
+            text.contains(&format!("{table}\n")),
+            "docs/api.md needs this table, in this order:\n{table}"
+        );
     }
 }

@@ -190,17 +190,20 @@ mod tests {
     fn the_document_lists_every_option_and_no_other() {
         let text = include_str!("../../../../docs/api.md");
         let command = Options::command();
-        let rows = command.get_arguments().map(|option| {
-            let name = format!("`--{}`", option.get_long().unwrap());
-            let variable = option.get_env().map(|name| format!(", `{}`", name.display()));
+        let mut table = String::from("| option | default | meaning |\n| --- | --- | --- |\n");
+        for option in command.get_arguments() {
+            let name = option.get_long().unwrap();
+            let variable = option.get_env().map(|name| format!(", `{}`", name.display())).unwrap_or_default();
             let default = option.get_default_values().iter().filter(|value| !value.is_empty());
-            let default: Vec<String> = default.map(|value| format!("`{}`", value.display())).collect();
-            let help = option.get_help().unwrap();
-            format!("| {name}{} | {} | {help} |\n", variable.unwrap_or_default(), default.join(" "))
-        });
-        let rows: String = rows.collect();
-        let table = format!("| option | default | meaning |\n| --- | --- | --- |\n{rows}\n");
-        assert!(text.contains(&table), "docs/api.md must contain this table:\n{table}");
+            let default: String = default.map(|value| format!("`{}`", value.display())).collect();
+            let row = format!("| `--{name}`{variable} | {default} | {} |\n", option.get_help().unwrap());
+            assert!(text.contains(&row), "the table of options in docs/api.md needs this row:\n{row}");
+            table += &row;
+        }
+        assert!(
+            text.contains(&format!("{table}\n")),
+            "docs/api.md needs this table, in this order:\n{table}"
+        );
     }
 
     #[test]
