@@ -1,4 +1,4 @@
-//! The cache is never wrong: what a change, a lost connection, the clock and a restart do to it.
+//! The cache is never wrong: after a change, a lost connection, the start of an override, or a restart.
 
 use crate::service::{Service, database, token, wait_for};
 use postgres::Client;
@@ -16,7 +16,7 @@ fn sees(service: &Service, user: &str) -> bool {
     service.ids(user).iter().any(|id| id == MODEL)
 }
 
-/// How many statements a request of this user takes.
+/// How many statements a request of this user sends.
 fn statements(service: &Service, user: &str) -> u64 {
     let before = service.metric("queries_total");
     assert!(!service.ids(user).is_empty());
@@ -31,17 +31,17 @@ fn blocked(client: &mut Client) {
 }
 
 #[test]
-fn lists_are_cached_and_gone_with_the_notification() {
+fn a_notification_clears_the_cache() {
     let cluster = database(&[]);
     let service = Service::start(&cluster, &[]);
     let mut client = cluster.connect();
     service.wait_until_listening();
     assert_eq!((statements(&service, "bob"), statements(&service, "bob")), (1, 0));
     assert_eq!(service.get_as("bob", &format!("/v1/models/{MODEL}")).status, 200);
-    assert_eq!(statements(&service, "bob"), 0, "a model of the list takes no statement");
+    assert_eq!(statements(&service, "bob"), 0, "a model of a cached list sends no statement");
     assert_eq!(service.metric("cached_users"), 1);
 
-    // of models, of overrides, of tiers, of the binding: the first answer after the notification is right
+    // models, overrides, tiers, the binding: the first answer after the notification is right
     assert!(sees(&service, "bob"));
     service.hear(&mut client, REVOKE);
     assert!(!sees(&service, "bob"));
@@ -60,7 +60,7 @@ fn lists_are_cached_and_gone_with_the_notification() {
     service.get_as("bob", "/api/models").assert_problem(403, "a user that is gone");
     service.hear(&mut client, "SELECT model_access_unbind_profiles()");
     service.get_as("cleo", "/api/models").assert_problem(403, "no profiles");
-    // what was rolled back is no change
+    // a change that is rolled back sends no notification
     let before = service.metric("changes_total");
     client.batch_execute(&format!("BEGIN; {REVOKE}; ROLLBACK")).unwrap();
     assert_eq!(service.metric("changes_total"), before);
@@ -76,22 +76,22 @@ fn without_a_cache_every_request_asks() {
 }
 
 #[test]
-fn an_answer_from_before_a_change_is_not_kept_after_it() {
+fn a_list_from_before_a_change_is_not_cached_after_it() {
     let cluster = database(&[]);
     let service = Service::start(&cluster, &["--timeout", "60"]);
     let (mut client, mut locker) = (cluster.connect(), cluster.connect());
     service.wait_until_listening();
-    // the statement has its snapshot, and waits for the lookup of the user
+    // the statement has its snapshot, and waits to read the profile of the user
     locker.batch_execute("BEGIN; LOCK TABLE profiles IN ACCESS EXCLUSIVE MODE").unwrap();
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| service.ids("bob"));
         blocked(&mut client);
         service.hear(&mut client, REVOKE);
         locker.batch_execute("COMMIT").unwrap();
-        assert!(slow.join().unwrap().iter().any(|id| id == MODEL), "it was asked before the change");
+        assert!(slow.join().unwrap().iter().any(|id| id == MODEL), "requested before the change");
     });
     assert!(!sees(&service, "bob"), "the first answer after it");
-    assert_eq!(statements(&service, "bob"), 0, "which is kept");
+    assert_eq!(statements(&service, "bob"), 0, "the new list is cached");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_lost_listener_means_no_cache_until_it_is_back() {
     let mut client = cluster.connect();
     service.wait_until_listening();
     assert!(sees(&service, "bob"));
-    // the connection that answers stays, the one that listens cannot come back
+    // the connection for requests remains, and the service cannot listen again
     client
         .batch_execute(
             "ALTER ROLE api NOLOGIN;
@@ -142,7 +142,7 @@ fn overrides_begin_and_end_by_themselves() {
         assert_eq!(sees(&service, "ada"), expected, "after {moment}");
     }
     assert_eq!(service.metric("changes_total"), notifications);
-    assert_eq!(statements(&service, "ada"), 0, "nothing lies ahead, so it is kept");
+    assert_eq!(statements(&service, "ada"), 0, "no override starts or ends later, so the list is cached");
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn a_slow_database_is_503_and_not_an_empty_list() {
     assert!(sees(&service, "bob"));
     client.batch_execute("BEGIN; LOCK TABLE profiles IN ACCESS EXCLUSIVE MODE").unwrap();
     for path in ["/api/models", "/v1/models", "/v1/models/google/gemini-2.5-pro"] {
-        service.get_as("bob", path).assert_problem(503, path);
+        service.get_as("bob", path).assert_code(503, "database_unavailable", path);
     }
-    // more requests than connections: none waits for ever
+    // more requests than connections: none waits forever
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| service.get_as("bob", "/api/models").assert_problem(503, "no connection"));
@@ -183,7 +183,7 @@ fn a_connection_that_does_not_answer_is_not_used_again() {
 }
 
 #[test]
-fn a_role_without_rights_is_503_and_said_in_the_log() {
+fn a_role_without_rights_is_503_and_logged() {
     let cluster = database(&[]);
     cluster.connect().batch_execute("SELECT model_access_revoke('api')").unwrap();
     let service = Service::start(&cluster, &[]);

@@ -1,4 +1,4 @@
-//! Clients that people use: curl and OpenAI's package for Python.
+//! Two clients: curl, and the Python package of OpenAI.
 
 use crate::service::{Service, database, scratch, token};
 use std::process::{Command, Output};
@@ -10,7 +10,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn curl_keeps_a_list_by_its_tag() {
+fn curl_stores_a_list_with_its_tag() {
     let cluster = database(&[]);
     let service = Service::start(&cluster, &[]);
     let folder = scratch();
@@ -58,14 +58,14 @@ assert one.owned_by == "google" and one.context_length > 0
 for wrong, error in [("no/such", openai.NotFoundError), ("deepseek/deepseek-chat", openai.NotFoundError)]:
     try:
         client.models.retrieve(wrong)
-        raise SystemExit(wrong + " was there")
+        raise SystemExit(wrong + " was found")
     except error:
         pass
 try:
     openai.OpenAI(base_url=sys.argv[1], api_key="wrong", max_retries=0).models.list()
-    raise SystemExit("a wrong key was taken")
-except openai.AuthenticationError:
-    pass
+    raise SystemExit("a wrong key was accepted")
+except openai.AuthenticationError as error:
+    assert error.code == "token_malformed", error.body
 print(" ".join(model.id for model in models))
 "#;
     let python = repository().join("target/python/bin/python");

@@ -1,10 +1,10 @@
-//! The blocks of docs/api.md run as printed, one after the other, but for the port.
+//! The blocks of docs/api.md run as printed, one after the other. Only the port differs.
 
 use crate::service::scratch;
 use std::process::{Command, Stdio};
 use tests::{Cluster, repository, sync};
 
-/// One script: the shell's blocks as they are, those in SQL through psql.
+/// One script of all blocks; SQL blocks run in psql.
 fn script(text: &str) -> String {
     let mut script = String::from("set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\n");
     let mut lines = text.lines();
@@ -43,8 +43,9 @@ fn the_blocks_run_as_printed() {
     let mut bash = Command::new("bash");
     bash.args(["-c", &script]).current_dir(&folder).env("PATH", path).env("PGHOST", cluster.socket());
     let output = bash.stdin(Stdio::null()).output().unwrap();
-    let (said, logged) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}\n{logged}");
+    let (printed, logged) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}\n{logged}");
     // the list, the filtered list, the other form, the status of the conditional request, the metrics
     for words in [
         "{\"data\":[{\"model_id\":",
@@ -53,9 +54,9 @@ fn the_blocks_run_as_printed() {
         "304\n",
         "model_access_api_listening",
     ] {
-        assert!(said.contains(words), "{words} is not in {said}");
+        assert!(printed.contains(words), "{words} is not in {printed}");
     }
-    // every metric that the document names is there, and the other way round
+    // the document names every metric, and no other
     let named = |text: &str| -> std::collections::BTreeSet<String> {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let ours = words.filter(|word| word.starts_with("model_access_api_"));
@@ -64,9 +65,9 @@ fn the_blocks_run_as_printed() {
         };
         ours.map(base).collect()
     };
-    let shown = named(&said);
+    let shown = named(&printed);
     for metric in named(&text) {
-        // those that count what has not happened yet have no line
+        // a counter with labels has no line before its first event
         let has_happened = !["tokens_refused", "jwks_loads"].iter().any(|name| metric.contains(name));
         assert_eq!(shown.contains(&metric), has_happened, "{metric}");
     }

@@ -1,4 +1,4 @@
-//! How the program begins and ends.
+//! How the program starts and ends.
 
 use crate::service::{RSA, SECRET, Service, database, scratch, token, wait_for};
 use std::io::Write;
@@ -9,13 +9,14 @@ const WAITS: &str =
     "EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'api' AND wait_event_type = 'Lock')";
 
 #[test]
-fn requests_in_flight_finish_within_the_grace() {
+fn unfinished_requests_finish_within_the_shutdown_timeout() {
     let cluster = database(&[]);
     let (mut client, mut locker) = (cluster.connect(), cluster.connect());
-    for (signal, grace, code) in [("TERM", "60", 0), ("INT", "60", 0), ("TERM", "0", 1)] {
-        let mut service = Service::start(&cluster, &["--timeout", "60", "--grace", grace]);
+    for (signal, shutdown_timeout, code) in [("TERM", "60", 0), ("INT", "60", 0), ("TERM", "0", 1)] {
+        let mut service =
+            Service::start(&cluster, &["--timeout", "60", "--shutdown-timeout", shutdown_timeout]);
         locker.batch_execute("BEGIN; LOCK TABLE profiles IN ACCESS EXCLUSIVE MODE").unwrap();
-        // one that is kept open and idle ends at once
+        // an idle connection ends at once
         let idle = service.connect().unwrap();
         std::thread::scope(|scope| {
             let slow =
@@ -33,17 +34,22 @@ fn requests_in_flight_finish_within_the_grace() {
                 assert_eq!(reply.header("connection"), Some("close"));
             }
         });
-        assert_eq!(service.child.wait().unwrap().code(), Some(code), "{signal} {grace}: {}", service.log());
+        assert_eq!(
+            service.child.wait().unwrap().code(),
+            Some(code),
+            "{signal} {shutdown_timeout}: {}",
+            service.log()
+        );
         drop(idle);
         wait_until(&mut client, "NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'api')");
     }
 }
 
 #[test]
-fn a_request_whose_client_leaves_ends_in_order() {
+fn a_request_whose_client_leaves_is_finished() {
     let cluster = database(&[]);
     let (mut client, mut locker) = (cluster.connect(), cluster.connect());
-    // one connection to the database, which nobody may leave in the middle of a statement
+    // one connection to the database, which stays usable only if each statement is finished
     let arguments = ["--cache-ttl", "0", "--database-connections", "1", "--timeout", "60"];
     let service = Service::start(&cluster, &arguments);
     locker.batch_execute("BEGIN; LOCK TABLE profiles IN ACCESS EXCLUSIVE MODE").unwrap();
@@ -63,13 +69,13 @@ fn a_request_whose_client_leaves_ends_in_order() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_gives_its_place_up() {
+fn a_client_that_reads_nothing_loses_its_connection() {
     let cluster = database(&[]);
-    let service = Service::start(&cluster, &["--connections", "1", "--patience", "1"]);
+    let service = Service::start(&cluster, &["--connections", "1", "--client-timeout", "1"]);
     let mut deaf = service.connect().unwrap();
     let request =
         format!("GET /api/models HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\r\n", token("bob"));
-    // far more than the kernel keeps for a client
+    // far more than the buffers of the kernel
     deaf.write_all(request.repeat(500).as_bytes()).unwrap();
     assert_eq!(service.send("GET /healthz HTTP/1.1\r\n").status, 200);
     drop(deaf);
@@ -81,7 +87,7 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn what_it_cannot_be_started_with() {
+fn invalid_options_stop_the_start() {
     let folder = scratch();
     let file = |name: &str, content: &str| {
         let path = folder.join(name);
@@ -91,11 +97,11 @@ fn what_it_cannot_be_started_with() {
     let (short, pem) = (file("short", "too short\n"), file("pem", &RSA.public_key_pem()));
     let (rubbish, good) = (file("rubbish", "rubbish"), file("secret", &format!("{SECRET}\n")));
     for (arguments, code, words) in [
-        (&[][..], 1, "no key to check tokens with"),
+        (&[][..], 1, "no key to verify tokens with"),
         (&["--hs256-secret-file", &short], 1, "shorter than 32 bytes"),
         (&["--hs256-secret-file", &pem], 1, "is a PEM file"),
         (&["--hs256-secret-file", "/nonexistent"], 1, "No such file"),
-        (&["--jwks", &rubbish], 1, "is no JWKS"),
+        (&["--jwks", &rubbish], 1, "could not load the JWKS"),
         (&["--jwks", "http://id.example/jwks.json"], 2, "Plain http is accepted for localhost"),
         (&["--hs256-secret-file", &good, "--database", "port=x"], 1, "--database"),
         (
@@ -103,7 +109,7 @@ fn what_it_cannot_be_started_with() {
             2,
             "--listen",
         ),
-        (&["--hs256-secret-file", &good, "--database-ca", &rubbish], 1, "there is no certificate in it"),
+        (&["--hs256-secret-file", &good, "--database-ca", &rubbish], 1, "the file contains no certificate"),
         (
             &["--hs256-secret-file", &good, "--database", "postgresql://h/d?sslmode=verify-full"],
             1,
@@ -113,10 +119,10 @@ fn what_it_cannot_be_started_with() {
         (&["--hs256-secret", SECRET], 2, "unexpected argument"),
     ] {
         let output = run(arguments, &[]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert!(said.contains(words), "{arguments:?}: {said}");
-        assert!(!said.contains(SECRET));
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+        assert!(message.contains(words), "{arguments:?}: {message}");
+        assert!(!message.contains(SECRET));
     }
     let help = run(
         &["--help"],

@@ -1,4 +1,4 @@
-//! Other ways to install the extension, and to reach its database.
+//! Other ways to install the extension, and to connect to its database.
 
 use crate::service::{Service, database, scratch};
 use postgres::Client;
@@ -10,7 +10,7 @@ const USERS: &str = "CREATE TABLE profiles (id text PRIMARY KEY, subscription_ti
                      INSERT INTO profiles VALUES ('ada', 'free'), ('bob', 'pro')";
 
 #[test]
-fn in_a_schema_of_an_odd_name() {
+fn in_a_schema_with_an_unusual_name() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     let schema = "Given Away";
@@ -24,9 +24,11 @@ fn in_a_schema_of_an_odd_name() {
         .unwrap();
     let service = Service::start(&cluster, &["--schema", schema]);
     assert!(!service.ids("ada").is_empty());
-    Service::start(&cluster, &[])
-        .get_as("ada", "/api/models")
-        .assert_problem(503, "the schema is not public");
+    Service::start(&cluster, &[]).get_as("ada", "/api/models").assert_code(
+        503,
+        "database_unavailable",
+        "the schema is not public",
+    );
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn without_the_library() {
     assert!(service.ids("ada").is_empty());
 }
 
-/// Has the server speak TLS on a loopback address of its own, and gives that and the certificate.
+/// Makes the server use TLS on its own loopback address. Returns that address and the certificate.
 fn speak_tls(cluster: &Cluster, client: &mut Client) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["db.example".to_owned()]).unwrap().self_signed(&key).unwrap();

@@ -1,4 +1,4 @@
-//! Keys of a JWKS: from a file and from a URL, and what becomes of tokens when they change.
+//! Keys of a JWKS: from a file and from a URL, and what happens to tokens when the keys change.
 
 use crate::service::{
     EC, OTHER_RSA, RSA, Service, claims, database, ec_key, jwk, jwks, rsa_key, scratch, sign, wait_for,
@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A server of whatever document it holds at the moment, with a status.
+/// A server that answers with a status and a document, which a test can change.
 struct Issuer {
     url: String,
     answer: Arc<Mutex<(u16, String)>>,
@@ -65,13 +65,13 @@ fn keys_of_a_file_check_rs256_and_es256_and_rotate() {
     let status = |token: &str| service.get("/api/models", token).status;
     assert_eq!(status(&by_rsa()), 200);
     assert_eq!(status(&sign(&claims("bob"), ES256, Some("ec"), &ec_key(&EC))), 200);
-    // one key of the kind is there, so no name is needed
+    // the JWKS has one key for the algorithm, so the token needs no kid
     assert_eq!(status(&sign(&claims("bob"), RS256, None, &rsa_key(&RSA))), 200);
     assert_eq!(status(&by_the_next()), 401);
     std::fs::write(&file, next_jwks()).unwrap();
     wait_for("the next key", || status(&by_the_next()) == 200);
-    assert_eq!(status(&by_rsa()), 401, "the key before is withdrawn");
-    // rubbish in the file withdraws nothing
+    assert_eq!(status(&by_rsa()), 401, "the old key is withdrawn");
+    // an unreadable file withdraws no key
     std::fs::write(&file, "rubbish").unwrap();
     wait_for("another load", || {
         assert_eq!(status(&by_rsa()), 401);
@@ -87,8 +87,8 @@ fn keys_of_a_url_rotate_and_outlive_its_failures() {
     let arguments = ["--jwks", &issuer.url, "--jwks-pause", "1", "--jwks-refresh", "1"];
     let service = Service::start_with_secret(&cluster, None, &arguments);
     let status = |token: &str| service.get("/api/models", token).status;
-    // without keys nothing can be said about a token
-    service.get("/api/models", &by_rsa()).assert_problem(503, "no keys yet");
+    // without keys no token can be verified
+    service.get("/api/models", &by_rsa()).assert_code(503, "keys_not_loaded", "no keys yet");
     assert_eq!(service.send("GET /readyz HTTP/1.1\r\n").status, 503);
     issuer.say(200, &jwks().to_string());
     wait_for("the keys", || status(&by_rsa()) == 200);
@@ -108,7 +108,7 @@ fn keys_of_a_url_rotate_and_outlive_its_failures() {
     issuer.say(200, &next_jwks());
     wait_for("the next key", || status(&by_the_next()) == 200);
     assert_eq!(status(&by_rsa()), 401);
-    // no key at all is an answer, too
+    // a JWKS without keys is valid
     issuer.say(200, "{\"keys\":[]}");
     wait_for("no key", || status(&by_the_next()) == 401);
 }
@@ -128,11 +128,11 @@ fn clients_that_leave_do_not_flood_the_issuer() {
     });
     (0..20).for_each(|_| ask_and_leave());
     drop(answer);
-    // none of them was begun and given up
+    // every load that was started also ended
     wait_for("the end of each load", || {
         service.metric("jwks_loads_total") == issuer.requests.load(Ordering::Relaxed)
     });
-    service.get("/api/models", &token).assert_problem(401, "no key fits it");
+    service.get("/api/models", &token).assert_code(401, "token_key_unknown", "a key that is not in the JWKS");
     assert_eq!(service.get("/api/models", &by_rsa()).status, 200);
 }
 

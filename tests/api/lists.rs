@@ -1,4 +1,4 @@
-//! What is answered: lists by tier, filters, single models, conditional requests, and everything that is refused.
+//! The answers of the service: lists by tier, filters, single models, conditional requests, and errors.
 
 use crate::service::{Service, database, token};
 use serde_json::json;
@@ -33,10 +33,9 @@ fn each_user_gets_the_models_of_sql() {
 
     for unknown in ["mallory", "BOB", "bob ", "' OR true --"] {
         let reply = service.get_as(unknown, "/api/models");
-        reply.assert_problem(403, unknown);
-        assert!(reply.body.contains("no user here"), "{reply:?}");
+        reply.assert_code(403, "user_unknown", unknown);
     }
-    // nothing is kept about unknown users: one who signs up is in at once
+    // unknown users are not cached: a user who signs up has access at once
     client.batch_execute("INSERT INTO profiles VALUES ('mallory', 'free')").unwrap();
     assert_eq!(service.ids("mallory"), service.ids("ada"));
 }
@@ -67,18 +66,25 @@ fn filters_choose_and_never_add() {
             "SELECT model_id FROM models_for_user('bob') WHERE {condition} ORDER BY model_id COLLATE \"C\""
         );
         let expected: Vec<String> = client.query(&sql, &[]).unwrap().iter().map(|row| row.get(0)).collect();
-        assert_eq!(expected.is_empty(), condition == "false", "{query} shows something");
+        assert_eq!(expected.is_empty(), condition == "false", "{query} selects something");
         for path in ["/api/models", "/v1/models"] {
             assert_eq!(service.get_as("bob", &format!("{path}?{query}")).ids(), expected, "{path}?{query}");
         }
     }
-    for query in ["tier=pro", "q=", "context=many", "max_price=-1", "q=a&q=b", "limit=10"] {
-        service.get_as("bob", &format!("/api/models?{query}")).assert_problem(400, query);
+    for (query, code) in [
+        ("tier=pro", "parameter_unknown"),
+        ("q=", "parameter_invalid"),
+        ("context=many", "parameter_invalid"),
+        ("max_price=-1", "parameter_invalid"),
+        ("q=a&q=b", "parameter_repeated"),
+        ("limit=10", "parameter_unknown"),
+    ] {
+        service.get_as("bob", &format!("/api/models?{query}")).assert_code(400, code, query);
     }
 }
 
 #[test]
-fn one_model_is_shown_refused_with_the_reason_or_not_there() {
+fn one_model_is_shown_or_refused_with_the_reason_or_not_found() {
     let cluster = database(&[]);
     let service = Service::start(&cluster, &[]);
     let mut client = cluster.connect();
@@ -92,16 +98,19 @@ fn one_model_is_shown_refused_with_the_reason_or_not_there() {
             assert!(reply.header("etag").is_some());
         }
         let reply = service.get_as("ada", &format!("/v1/models/{DENIED}"));
-        reply.assert_problem(403, DENIED);
+        reply.assert_code(403, "model_not_allowed", DENIED);
         assert_eq!(reply.json()["detail"], "The model is not allowed: not in tier free.");
         assert_eq!(service.get_as("bob", &format!("/v1/models/{DENIED}")).status, 200);
-        for nobodys in
-            ["deepseek/deepseek-chat", "no/such", &format!("{DENIED}:nitro"), "x", "a%00b", "google%2F"]
+        for id in ["deepseek/deepseek-chat", "no/such", &format!("{DENIED}:nitro"), "x", "a%00b", "google%2F"]
         {
-            service.get_as("bob", &format!("/v1/models/{nobodys}")).assert_problem(404, nobodys);
+            service.get_as("bob", &format!("/v1/models/{id}")).assert_code(404, "model_not_found", id);
         }
-        service.get_as("mallory", &format!("/v1/models/{DENIED}")).assert_problem(403, "an unknown user");
-        service.get_as("ada", "/v1/models/%FF").assert_problem(400, "not UTF-8");
+        service.get_as("mallory", &format!("/v1/models/{DENIED}")).assert_code(
+            403,
+            "user_unknown",
+            "an unknown user",
+        );
+        service.get_as("ada", "/v1/models/%FF").assert_code(400, "model_id_invalid", "not UTF-8");
         assert!(!service.ids("ada").is_empty());
     }
     let denied = format!(
@@ -162,31 +171,31 @@ fn conditional_requests_and_head() {
 }
 
 #[test]
-fn what_is_not_there_and_what_is_for_operators() {
+fn unknown_paths_methods_and_the_paths_for_operators() {
     let cluster = database(&[]);
     let service = Service::start(&cluster, &[]);
     for path in
         ["/", "/api", "/api/models/", "/v1/models/", "/api/v1/models", "/api/models/x", "//api/models"]
     {
-        service.get_as("bob", path).assert_problem(404, path);
+        service.get_as("bob", path).assert_code(404, "path_not_found", path);
     }
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
         let head = format!("{method} /api/models HTTP/1.1\r\nAuthorization: Bearer {}\r\n", token("bob"));
         let reply = service.send(&head);
-        reply.assert_problem(405, method);
+        reply.assert_code(405, "method_not_allowed", method);
         assert_eq!(reply.header("allow"), Some("GET,HEAD"));
     }
     for path in ["/healthz", "/readyz"] {
         assert_eq!(service.send(&format!("GET {path} HTTP/1.1\r\n")).body, "ok\n");
     }
-    // the id of a request is taken over where it is fit for a log, and made where it is not
+    // the id of a request is kept if it is safe to log, and replaced otherwise
     let id = |given: &str| {
         let reply = service.send(&format!("GET /healthz HTTP/1.1\r\nX-Request-Id: {given}\r\n"));
         reply.header("x-request-id").unwrap().to_owned()
     };
     assert_eq!(id("proxy-1.2_3"), "proxy-1.2_3");
-    for unfit in ["", "a b", "a\"b", &"x".repeat(65)] {
-        assert!(id(unfit).len() == 16, "{unfit}");
+    for unsafe_id in ["", "a b", "a\"b", &"x".repeat(65)] {
+        assert!(id(unsafe_id).len() == 16, "{unsafe_id}");
     }
     let log = service.log();
     let line = log.lines().find(|line| line.contains("proxy-1.2_3")).unwrap();

@@ -1,4 +1,4 @@
-//! `model-access-api` as a process, over HTTP: who is let in, what is answered, and what a change does to it.
+//! `model-access-api` as a process, over HTTP: who has access, what the service answers, and what a change does.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 

@@ -1,4 +1,4 @@
-//! Every combination of status, flags, tier, override, time and presence, and every way to ask.
+//! Every combination of status, flags, tier, override, time and presence, with every function and path that answers it.
 
 use crate::service::Service;
 use postgres::Client;
@@ -8,7 +8,7 @@ use tests::{Cluster, sync};
 const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 const STATUSES: [&str; 4] = ["new", "active", "inactive", "disabled"];
 
-/// One model of the matrix: what decides about it.
+/// One model of the matrix: its columns that decide.
 #[derive(Clone, Copy)]
 struct Model {
     status: &'static str,
@@ -24,7 +24,7 @@ struct Override {
     in_force: bool,
 }
 
-/// The rule, said once more and otherwise than in SQL.
+/// The rule, written a second time and differently from SQL.
 fn may(model: Model, tier: Option<usize>, overrides: &[Override]) -> bool {
     let counting: Vec<bool> = overrides.iter().filter(|o| o.in_force).map(|o| o.allowed).collect();
     let by_tier = tier.is_some_and(|tier| (0..=tier).any(|flag| model.flags[flag]));
@@ -84,7 +84,7 @@ fn arrange(client: &mut Client, users: &[(i64, Option<usize>, Vec<Override>)]) {
     client.batch_execute("CREATE TABLE profiles (id bigint PRIMARY KEY, subscription_tier text)").unwrap();
     client.batch_execute("SELECT model_access_bind_profiles('profiles')").unwrap();
     for (user, tier, overrides) in users {
-        // half of those without a tier have a name that is none
+        // half of the users without a tier have an unknown one
         let name = tier.map(|tier| TIERS[tier]).or((user % 2 == 0).then_some("gold"));
         client.execute("INSERT INTO profiles VALUES ($1, $2)", &[user, &name]).unwrap();
         for (number, o) in overrides.iter().enumerate() {
@@ -113,7 +113,7 @@ fn ids(client: &mut Client, sql: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_way_to_ask_gives_the_answer_of_the_table() {
+fn every_function_and_path_gives_the_answer_of_the_rule() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     sync(&mut client).unwrap();

@@ -1,4 +1,4 @@
-//! The service beside a database with two tiers, and what it takes to ask it.
+//! A running service, a database with users of three tiers, and functions to send requests and sign tokens.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use postgres::Client;
@@ -13,20 +13,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tests::{Cluster, repository, sync};
 
-/// Longest wait for anything.
+/// Longest wait for a condition.
 pub const BOUND: Duration = Duration::from_secs(60);
 pub const SECRET: &str = "an HS256 secret of more than 32 bytes";
-/// What must never be in a log.
+/// A password that must never be in a log.
 pub const PASSWORD: &str = "a-password-that-no-log-may-show";
 pub const AUDIENCE: &str = "app";
 pub const ISSUER: &str = "https://id.example";
 
-/// A key pair that everybody in this file knows, made once: RSA takes a moment.
+/// Key pairs for all tests, made once because RSA takes a moment.
 pub static RSA: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap());
 pub static OTHER_RSA: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap());
 pub static EC: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
 
-/// A running service; it ends with the test.
+/// A running service. It ends with the test.
 pub struct Service {
     pub child: Child,
     address: SocketAddr,
@@ -41,7 +41,7 @@ pub struct Reply {
     pub body: String,
 }
 
-/// A cluster whose database knows four users, and lists models of each tier.
+/// A cluster whose database has four users, and active models in two tiers.
 pub fn database(settings: &[&str]) -> Cluster {
     let cluster = Cluster::start_with(settings);
     let mut client = cluster.connect();
@@ -61,16 +61,16 @@ pub fn database(settings: &[&str]) -> Cluster {
     cluster
 }
 
-/// Waits for what must come about.
+/// Waits until a condition holds.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < BOUND, "still not: {what}");
+        assert!(start.elapsed() < BOUND, "still waiting for: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// A folder for the files of one service.
+/// A directory for the files of one service.
 pub fn scratch() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ pub fn scratch() -> PathBuf {
 }
 
 impl Service {
-    /// Starts it with the shared secret and these arguments.
+    /// Starts the service with the shared secret and these arguments.
     pub fn start(cluster: &Cluster, arguments: &[&str]) -> Self {
         Self::start_with_secret(cluster, Some(SECRET), arguments)
     }
@@ -94,7 +94,7 @@ impl Service {
         Self::spawn(command)
     }
 
-    /// The program with all that a test never changes.
+    /// The program with the arguments that all tests share.
     pub fn command(arguments: &[&str]) -> Command {
         let mut command = Command::new(repository().join("target/debug/model-access-api"));
         command.args(["--listen", "127.0.0.1:0", "--audience", AUDIENCE, "--issuer", ISSUER]).args(arguments);
@@ -133,25 +133,25 @@ impl Service {
         TcpStream::connect(self.address)
     }
 
-    /// Sends a head as it is, but for a last line that ends the connection.
+    /// Sends a head, with Host and Connection: close added.
     pub fn send(&self, head: &str) -> Reply {
         self.send_bytes(head.as_bytes())
     }
 
     pub fn send_bytes(&self, head: &[u8]) -> Reply {
-        self.converse(&[head, b"Host: test\r\nConnection: close\r\n\r\n"].concat())
+        self.exchange(&[head, b"Host: test\r\nConnection: close\r\n\r\n"].concat())
     }
 
-    /// What `user` gets, on a connection that a client would keep.
+    /// The reply to `user`, on a connection that the client keeps open.
     pub fn get_and_stay(&self, user: &str, path: &str) -> Reply {
         let token = token(user);
-        self.converse(
+        self.exchange(
             format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nHost: test\r\n\r\n").as_bytes(),
         )
     }
 
-    /// Sends a request, and reads until the service ends the connection.
-    fn converse(&self, request: &[u8]) -> Reply {
+    /// Sends a request, and reads until the service closes the connection.
+    fn exchange(&self, request: &[u8]) -> Reply {
         let mut stream = self.connect().unwrap();
         stream.set_read_timeout(Some(BOUND)).unwrap();
         stream.write_all(request).unwrap();
@@ -164,29 +164,29 @@ impl Service {
         self.send(&format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n"))
     }
 
-    /// What `user` gets, by a token that holds.
+    /// The reply to `user`, with a valid token.
     pub fn get_as(&self, user: &str, path: &str) -> Reply {
         self.get(path, &token(user))
     }
 
-    /// The ids of the models that `user` gets.
+    /// The ids of the models in the list of `user`.
     pub fn ids(&self, user: &str) -> Vec<String> {
         self.get_as(user, "/api/models").ids()
     }
 
-    /// The sum of a metric over the labels that are not named.
+    /// The value of a metric, summed over the labels that `name` leaves out.
     pub fn metric(&self, name: &str) -> u64 {
         let reply = self.send("GET /metrics HTTP/1.1\r\n");
         let lines = reply.body.lines().filter(|line| line.starts_with(&format!("model_access_api_{name}")));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
     }
 
-    /// Waits until it hears changes, and so caches.
+    /// Waits until the service listens for changes, and so caches lists.
     pub fn wait_until_listening(&self) {
         wait_for("listening", || self.metric("listening") == 1);
     }
 
-    /// Makes a change, and waits until the service has heard of it.
+    /// Makes a change, and waits until the service has received the notification.
     pub fn hear(&self, client: &mut Client, change: &str) {
         let before = self.metric("changes_total");
         client.batch_execute(change).unwrap();
@@ -238,30 +238,39 @@ impl Reply {
         json["data"].as_array().unwrap().iter().map(id).collect()
     }
 
-    /// That it is a problem of this status, and nothing else.
+    /// Asserts that it is a problem with this code.
+    pub fn assert_code(&self, status: u16, code: &str, why: &str) {
+        self.assert_problem(status, why);
+        assert_eq!(self.json()["code"], code, "{why}: {self:?}");
+    }
+
+    /// Asserts that it is a problem with this status.
     pub fn assert_problem(&self, status: u16, why: &str) {
         assert_eq!(self.status, status, "{why}: {self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{why}");
         assert_eq!(self.header("cache-control"), Some("no-store"), "{why}");
         assert_eq!(self.json()["status"], status, "{why}");
-        assert!(!self.json()["detail"].as_str().unwrap().is_empty(), "{why}");
+        assert_eq!(self.json()["type"], "about:blank", "{why}");
+        for member in ["title", "code", "detail"] {
+            assert!(!self.json()[member].as_str().unwrap().is_empty(), "{why}: {member}");
+        }
         let challenge = self.header("www-authenticate").unwrap_or_default();
         assert_eq!(challenge.starts_with("Bearer realm="), status == 401, "{why}: {self:?}");
         assert_eq!(self.header("retry-after").is_some(), status == 503, "{why}: {self:?}");
     }
 }
 
-/// Seconds since 1970, and some.
+/// The time in so many seconds, as seconds since 1970.
 pub fn in_seconds(seconds: i64) -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap() + seconds
 }
 
-/// Claims that hold for the next hour.
+/// Claims that are valid for the next hour.
 pub fn claims(user: &str) -> Value {
     json!({ "sub": user, "exp": in_seconds(3600), "aud": AUDIENCE, "iss": ISSUER })
 }
 
-/// A token that holds, for the shared secret.
+/// A valid token, signed with the shared secret.
 pub fn token(user: &str) -> String {
     sign(&claims(user), Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()))
 }
@@ -279,7 +288,7 @@ pub fn ec_key(pair: &KeyPair) -> EncodingKey {
     EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap()
 }
 
-/// A public key as it stands in a JWKS.
+/// A public key as an entry of a JWKS.
 pub fn jwk(key: &EncodingKey, algorithm: Algorithm, kid: &str) -> Value {
     let mut jwk =
         serde_json::to_value(jsonwebtoken::jwk::Jwk::from_encoding_key(key, algorithm).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Tokens that do not hold: each is 401, and none of them reaches SQL or the log.
+//! Invalid tokens: each gets 401, and none of them reaches SQL or the log.
 
 use crate::service::{
     AUDIENCE, ISSUER, OTHER_RSA, PASSWORD, RSA, SECRET, Service, claims, database, ec_key, in_seconds, jwks,
@@ -11,7 +11,7 @@ use jsonwebtoken::{EncodingKey, Header, crypto};
 use rcgen::PublicKeyData;
 use serde_json::{Value, json};
 
-/// Signs any header and any payload, whether they make sense or not.
+/// Signs any header and any payload, valid or not.
 fn forge(header: &Value, payload: &str, key: &EncodingKey) -> String {
     let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
     let message = format!("{}.{}", encode(&header.to_string()), encode(payload));
@@ -19,7 +19,7 @@ fn forge(header: &Value, payload: &str, key: &EncodingKey) -> String {
     format!("{message}.{signature}")
 }
 
-/// The claims with one of them changed; `null` takes it away.
+/// The claims with one of them changed; `null` removes it.
 fn with(name: &str, value: Value) -> Value {
     let mut claims = claims("bob");
     match value {
@@ -29,7 +29,7 @@ fn with(name: &str, value: Value) -> Value {
     claims
 }
 
-/// Headers `Authorization` that do not hold, each with what is wrong about it.
+/// Values of `Authorization` that are not accepted, each with the reason.
 fn bad_authorizations() -> Vec<(&'static str, String)> {
     let secret = EncodingKey::from_secret(SECRET.as_bytes());
     let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
@@ -153,7 +153,7 @@ fn bad_authorizations() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn no_bad_token_is_let_in_reaches_sql_or_is_logged() {
+fn no_invalid_token_is_accepted_reaches_sql_or_is_logged() {
     let cluster = database(&["log_statement=all"]);
     let file = scratch().join("jwks.json");
     std::fs::write(&file, jwks().to_string()).unwrap();
@@ -166,10 +166,15 @@ fn no_bad_token_is_let_in_reaches_sql_or_is_logged() {
         for path in ["/api/models", "/v1/models", "/v1/models/google/gemini-2.5-pro"] {
             let reply = service.send(&format!("GET {path} HTTP/1.1\r\nAuthorization: {authorization}\r\n"));
             reply.assert_problem(401, why);
-            assert!(reply.header("www-authenticate").unwrap().contains("error=\"invalid_token\""), "{why}");
+            let challenge = reply.header("www-authenticate").unwrap();
+            let description = format!("error_description={}", reply.json()["detail"]);
+            assert!(
+                challenge.contains("error=\"invalid_token\"") && challenge.contains(&description),
+                "{why}"
+            );
         }
     }
-    // each letter of a good one changed: a signature is over all of it
+    // a valid token with one letter changed, for each letter: the signature covers all of it
     for position in 0..good.len() {
         let mut bytes = good.clone().into_bytes();
         bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
@@ -178,7 +183,7 @@ fn no_bad_token_is_let_in_reaches_sql_or_is_logged() {
             .assert_problem(401, &format!("letter {position}"));
     }
     let missing = service.send("GET /api/models HTTP/1.1\r\n");
-    missing.assert_problem(401, "no header");
+    missing.assert_code(401, "token_missing", "no header");
     assert_eq!(missing.header("www-authenticate"), Some("Bearer realm=\"model_access\""));
     for head in [
         format!(
@@ -201,14 +206,19 @@ fn no_bad_token_is_let_in_reaches_sql_or_is_logged() {
         .send(&format!("GET /api/models HTTP/1.1\r\nAuthorization: Bearer {}\r\n", "x".repeat(20_000)));
     assert_eq!(endless.status, 431, "more than is read at all");
 
-    // nothing of that became a statement, by the service's count and by the server's log
+    // none of these requests sent a statement, by the metric of the service and by the log of the server
     let statements = || {
         let log = std::fs::read_to_string(cluster.socket().join("log")).unwrap();
         log.lines().filter(|line| line.contains("models_for_user($1")).count()
     };
     assert_eq!((service.metric("queries_total"), statements()), (0, 0));
     assert!(service.metric("tokens_refused_total") > 30);
-    // a good one does, which proves that both count
+    for code in
+        ["token_missing", "token_repeated", "token_malformed", "token_expired", "token_signature_invalid"]
+    {
+        assert!(service.metric(&format!("tokens_refused_total{{code=\"{code}\"}}")) > 0, "{code}");
+    }
+    // a valid token sends one, so both counts work
     for authorization in
         [format!("Bearer {good}"), format!("bearer  {good}"), format!("BEARER {}", token("bob"))]
     {
@@ -217,9 +227,9 @@ fn no_bad_token_is_let_in_reaches_sql_or_is_logged() {
     }
     assert!(service.metric("queries_total") >= 1 && statements() >= 1);
 
-    // no token, no part of one, no query, no password in the log
+    // the log contains no token, no part of a token, no query and no password
     let log = service.log();
-    assert!(log.lines().count() > bad.len(), "it logs requests");
+    assert!(log.lines().count() > bad.len(), "the log has a line per request");
     let tokens = bad.iter().map(|(_, text)| text.as_str()).chain([good.as_str()]);
     for part in tokens.flat_map(|text| text.split(['.', ' ', ','])).filter(|part| part.len() > 15) {
         assert!(!log.contains(part), "the log shows {part}");
@@ -231,7 +241,7 @@ fn no_bad_token_is_let_in_reaches_sql_or_is_logged() {
 }
 
 #[test]
-fn a_server_of_one_kind_of_key_takes_no_other() {
+fn a_service_with_one_kind_of_key_accepts_no_other() {
     let cluster = database(&[]);
     let (hs256, rs256) = (token("bob"), sign(&claims("bob"), RS256, Some("rsa"), &rsa_key(&RSA)));
     let file = scratch().join("jwks.json");

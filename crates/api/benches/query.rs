@@ -1,9 +1,9 @@
-//! The statement of a list through the pool of the service, without HTTP: what `scripts/bench-service` holds against it.
+//! The statement of a list through the pool of the service, without HTTP: the reference in `scripts/bench-service`.
 //!
 //! `cargo bench -p api -- --database … --user NAME --clients 64 --seconds 5` prints the median and the 99th
-//! percentile in microseconds, and statements a second.
+//! percentile in microseconds, and the statements per second.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // it ends there
+#![allow(clippy::unwrap_used, clippy::panic)] // a benchmark may end there
 
 use api::config::Options;
 use api::database::Database;
@@ -14,16 +14,16 @@ use std::time::{Duration, Instant};
 
 #[derive(Parser)]
 struct Arguments {
-    /// Whose list
+    /// User whose list is requested
     #[arg(long)]
     user: String,
-    /// How many ask at once
+    /// Number of concurrent requests
     #[arg(long, default_value_t = 64)]
     clients: u32,
-    /// For how long
+    /// Seconds to run
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// What cargo bench adds
+    /// An option that cargo bench adds
     #[arg(long, hide = true)]
     bench: bool,
 }

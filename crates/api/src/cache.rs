@@ -1,7 +1,7 @@
-//! The lists of users, kept only while it is sure that they are what the database would say.
+//! The lists of users, cached only while the database would answer the same.
 //!
-//! It holds nothing while nobody listens for changes. A list that was asked for before a change and arrives after
-//! it is not kept: whoever asks takes a [`Ticket`] first, and every change makes the tickets that are out worthless.
+//! The cache is empty while nobody listens for changes. A list that was requested before a change and arrives after it
+//! is not cached: who requests a list notes the [`Generation`] first, and every change begins a new generation.
 
 use crate::list::List;
 use lru::LruCache;
@@ -9,17 +9,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Proof that the listener was there before the database was asked, and of what it had heard by then.
+/// The state of the database between two changes. A list belongs to the generation in which it was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct Generation(u64);
 
-/// Lists by user, the least recently used going first.
+/// Lists by user. When the cache is full, the list that was not used for the longest time is removed.
 #[derive(Debug)]
 pub struct Cache {
     is_on: bool,
-    changes: u64,
+    generation: u64,
     users: LruCache<String, Entry>,
-    /// The lists themselves, by digest, and how many users share each: users of one tier mostly have the same.
+    /// The lists themselves, by digest, and how many users share each: most users of a tier have the same list.
     lists: HashMap<[u8; 32], (Arc<List>, usize)>,
     max_users: usize,
     bytes: usize,
@@ -33,34 +33,34 @@ struct Entry {
 }
 
 impl Cache {
-    /// An empty cache, off until somebody listens.
+    /// An empty cache, switched off until somebody listens for changes.
     #[must_use]
     pub fn new(max_users: usize, max_bytes: usize) -> Self {
         let users = LruCache::unbounded();
-        Self { is_on: false, changes: 0, users, lists: HashMap::new(), max_users, bytes: 0, max_bytes }
+        Self { is_on: false, generation: 0, users, lists: HashMap::new(), max_users, bytes: 0, max_bytes }
     }
 
-    /// Somebody listens from now on, or nobody does any more. Either way nothing that was known counts.
+    /// Switches the cache on when somebody listens for changes, and off when nobody does. Clears it in both cases.
     pub fn switch(&mut self, on: bool) {
         self.clear();
         self.is_on = on;
     }
 
-    /// Something changed: forgets everything, and whatever is being asked for.
+    /// Removes every list after a change. A list that is being requested will not be cached.
     pub fn clear(&mut self) {
-        self.changes += 1;
+        self.generation += 1;
         self.users.clear();
         self.lists.clear();
         self.bytes = 0;
     }
 
-    /// What to take before asking the database; none while nobody listens.
+    /// The generation to note before a request to the database; `None` while the cache is off.
     #[must_use]
-    pub fn ticket(&self) -> Option<Ticket> {
-        self.is_on.then_some(Ticket(self.changes))
+    pub fn generation(&self) -> Option<Generation> {
+        self.is_on.then_some(Generation(self.generation))
     }
 
-    /// The list of a user, unless its time is over.
+    /// The list of a user, unless it is too old.
     pub fn get(&mut self, user: &str, now: Instant) -> Option<Arc<List>> {
         let entry = self.users.get(user)?;
         if entry.until > now {
@@ -70,10 +70,16 @@ impl Cache {
         None
     }
 
-    /// Keeps a list until `until`, if nothing has changed since the ticket was taken. Gives the list to answer with,
-    /// which is the one that others have already where it is the same.
-    pub fn put(&mut self, user: &str, list: List, until: Instant, ticket: Option<Ticket>) -> Arc<List> {
-        if ticket.is_none() || ticket != self.ticket() {
+    /// Caches a list until `until`, if the generation is still the same. Returns the list to answer with: if other users
+    /// have the same list, it is theirs.
+    pub fn put(
+        &mut self,
+        user: &str,
+        list: List,
+        until: Instant,
+        generation: Option<Generation>,
+    ) -> Arc<List> {
+        if generation.is_none() || generation != self.generation() {
             return Arc::new(list);
         }
         self.remove(user);
@@ -84,12 +90,12 @@ impl Cache {
         self.users.put(user.to_owned(), Entry { list: Arc::clone(&list), until });
         while self.users.len() > self.max_users || self.bytes > self.max_bytes {
             let Some((user, entry)) = self.users.pop_lru() else { break };
-            self.let_go(&user, &entry);
+            self.release(&user, &entry);
         }
         list
     }
 
-    /// How many users have a list here, and the bytes of users and lists together.
+    /// The number of cached users, and the bytes of their ids and lists together.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
         (self.users.len(), self.bytes)
@@ -97,11 +103,11 @@ impl Cache {
 
     fn remove(&mut self, user: &str) {
         if let Some(entry) = self.users.pop(user) {
-            self.let_go(user, &entry);
+            self.release(user, &entry);
         }
     }
 
-    fn let_go(&mut self, user: &str, entry: &Entry) {
+    fn release(&mut self, user: &str, entry: &Entry) {
         self.bytes -= user.len();
         let digest = entry.list.digest();
         if let Some((list, sharing)) = self.lists.get_mut(&digest) {
@@ -124,8 +130,8 @@ mod tests {
     }
 
     fn put(cache: &mut Cache, user: &str, content: &str) {
-        let ticket = cache.ticket();
-        cache.put(user, list(content), Instant::now() + Duration::from_secs(60), ticket);
+        let generation = cache.generation();
+        cache.put(user, list(content), Instant::now() + Duration::from_secs(60), generation);
     }
 
     fn has(cache: &mut Cache, user: &str) -> bool {
@@ -133,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_while_nobody_listens() {
+    fn nothing_is_cached_while_nobody_listens() {
         let mut cache = Cache::new(10, 10_000);
         put(&mut cache, "a", "");
         assert!(!has(&mut cache, "a"));
@@ -145,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_before_a_change_is_not_kept_after_it() {
+    fn a_list_from_before_a_change_is_not_cached_after_it() {
         let mut cache = Cache::new(10, 10_000);
         let until = Instant::now() + Duration::from_secs(60);
         let changes: [fn(&mut Cache); 2] = [Cache::clear, |cache| {
@@ -154,9 +160,9 @@ mod tests {
         }];
         for change in changes {
             cache.switch(true);
-            let ticket = cache.ticket();
+            let generation = cache.generation();
             change(&mut cache);
-            cache.put("a", list(""), until, ticket);
+            cache.put("a", list(""), until, generation);
             assert!(!has(&mut cache, "a"));
         }
     }
@@ -165,8 +171,8 @@ mod tests {
     fn a_list_ends_at_its_time() {
         let mut cache = Cache::new(10, 10_000);
         cache.switch(true);
-        let (ticket, now) = (cache.ticket(), Instant::now());
-        cache.put("a", list(""), now + Duration::from_secs(1), ticket);
+        let (generation, now) = (cache.generation(), Instant::now());
+        cache.put("a", list(""), now + Duration::from_secs(1), generation);
         assert!(cache.get("a", now).is_some());
         assert!(cache.get("a", now + Duration::from_secs(1)).is_none());
         assert_eq!(cache.size(), (0, 0));
@@ -182,11 +188,11 @@ mod tests {
         assert_eq!(cache.size(), (3, list("1").size() + 3));
         assert!(has(&mut cache, "a"));
         put(&mut cache, "d", "2");
-        assert!(!has(&mut cache, "b"), "the least recently used goes first");
+        assert!(!has(&mut cache, "b"), "the one that was not used for the longest time is removed");
         assert!(has(&mut cache, "a") && has(&mut cache, "d"));
         put(&mut cache, "d", "1");
         assert_eq!(cache.size(), (3, list("1").size() + 3));
-        // one that is larger than everything is answered, not kept
+        // a list that is larger than the cache is returned, but not cached
         put(&mut cache, "e", &"1".repeat(20_000));
         assert_eq!(cache.size(), (0, 0));
     }

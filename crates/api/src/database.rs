@@ -1,9 +1,10 @@
-//! PostgreSQL: the pool, and the two statements that requests are answered with.
+//! PostgreSQL: the pool of connections, and the two statements that answer requests.
 
+use crate::code::Code;
+use crate::error_chain::error_chain;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -11,22 +12,22 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How to reach the database, and how long an answer may take.
+/// How to connect to the database, and how long to wait for an answer.
 #[derive(Clone)]
 pub struct Settings {
-    /// Host, user and the rest.
+    /// Host, user and the other parameters of the connection.
     pub config: Config,
-    /// The TLS side of it.
+    /// TLS for the connection.
     pub tls: MakeRustlsConnect,
     /// The schema of the extension.
     pub schema: String,
     /// Most connections.
     pub connections: usize,
-    /// The deadline over connection and answer.
+    /// Longest time to get a connection and an answer.
     pub timeout: Duration,
 }
 
-/// The pool with the statements.
+/// The pool and the statements.
 pub struct Database {
     pool: Pool,
     list: String,
@@ -35,42 +36,42 @@ pub struct Database {
     metrics: Arc<Metrics>,
 }
 
-/// What the database says about a user.
+/// The answer of the database about a user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UserList {
-    /// Whether the bound profiles know the user.
+    /// Whether the bound profiles contain the user.
     pub known: bool,
-    /// Seconds until the list may change by itself, by the database's clock.
+    /// Seconds until an override starts or ends, by the database's clock.
     pub valid_for: Option<f64>,
-    /// `{"data":[…]}`, a row of `model_access_visible` each.
+    /// `{"data":[…]}`, with one row of `model_access_visible` per model.
     pub document: String,
 }
 
-/// What the database says about a user and a model.
+/// The answer of the database about a user and a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserModel {
-    /// Whether the bound profiles know the user.
+    /// Whether the bound profiles contain the user.
     pub known: bool,
-    /// The row, if the user may use the model.
+    /// The row of the model, if the user may use it.
     pub row: Option<String>,
-    /// Whether anybody may.
+    /// Whether the model is in some tier.
     pub is_listed: bool,
-    /// Why (not), for people.
+    /// Why the user may or may not use the model, as a text for people.
     pub reason: Option<String>,
 }
 
 impl Database {
-    /// A pool that connects when it is first asked.
+    /// A pool that connects at the first request.
     ///
     /// # Errors
-    /// Never with the settings that the command line lets through.
+    /// Never fails with settings that the command line accepts.
     pub fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, String> {
         let manager = Manager::from_config(
             settings.config.clone(),
             settings.tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        // no name means a stranger's object, and what nobody waits for any more ends
+        // No name can resolve to an object of another role. A statement ends when nobody waits for it any more.
         let session = format!(
             "SET search_path = pg_catalog, pg_temp; SET statement_timeout = {}",
             settings.timeout.as_millis()
@@ -93,65 +94,65 @@ impl Database {
     /// The list of a user.
     ///
     /// # Errors
-    /// 503 where the database does not answer in time, or not as it should.
+    /// 503 if the database does not answer in time, or reports an error.
     pub async fn list(&self, user: &str) -> Result<UserList, Problem> {
-        let row = self.ask("list", &self.list, &[&user]).await?;
+        let row = self.query("list", &self.list, &[&user]).await?;
         let read =
             || Ok(UserList { known: row.try_get(0)?, valid_for: row.try_get(1)?, document: row.try_get(2)? });
-        read().map_err(|error: tokio_postgres::Error| unavailable(&said(&error)))
+        read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
     }
 
-    /// Whether a user may use a model, and why not.
+    /// Whether a user may use a model, and why.
     ///
     /// # Errors
-    /// 503 where the database does not answer in time, or not as it should.
+    /// 503 if the database does not answer in time, or reports an error.
     pub async fn model(&self, user: &str, id: &str) -> Result<UserModel, Problem> {
-        let row = self.ask("model", &self.model, &[&user, &id]).await?;
+        let row = self.query("model", &self.model, &[&user, &id]).await?;
         let read = || {
             let (known, reason) = (row.try_get(0)?, row.try_get(1)?);
             Ok(UserModel { known, reason, row: row.try_get(2)?, is_listed: row.try_get(3)? })
         };
-        read().map_err(|error: tokio_postgres::Error| unavailable(&said(&error)))
+        read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
     }
 
-    /// Whether the statements could be run now.
+    /// Checks that the statements can run now.
     ///
     /// # Errors
-    /// 503 where they could not.
+    /// 503 if they cannot.
     pub async fn ping(&self) -> Result<(), Problem> {
-        // an id that no user has; it asks for every right that requests need
-        self.ask("ping", &self.model, &[&"", &""]).await.map(|_| ())
+        // no user has an empty id; this statement needs every right that requests need
+        self.query("ping", &self.model, &[&"", &""]).await.map(|_| ())
     }
 
-    async fn ask(
+    async fn query(
         &self,
         name: &str,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Problem> {
         let deadline = Instant::now() + self.timeout;
-        let answer = self.ask_until(deadline, statement, parameters).await;
+        let answer = self.query_until(deadline, statement, parameters).await;
         self.metrics.queried(name, answer.is_ok());
         answer
     }
 
-    async fn ask_until(
+    async fn query_until(
         &self,
         deadline: Instant,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Problem> {
         let client = match timeout_at(deadline, self.pool.get()).await {
-            Ok(client) => client.map_err(|error| unavailable(&said(&error)))?,
+            Ok(client) => client.map_err(|error| unavailable(&error_chain(&error)))?,
             Err(_) => return Err(unavailable("no connection in time")),
         };
         let answer = timeout_at(deadline, async {
             client.query_one(&client.prepare_cached(statement).await?, parameters).await
         });
         match answer.await {
-            Ok(answer) => answer.map_err(|error| unavailable(&said(&error))),
+            Ok(answer) => answer.map_err(|error| unavailable(&error_chain(&error))),
             Err(_) => {
-                // whatever it waits for, the next request shall not wait for it, too
+                // close the connection, so that no other request waits for the same statement
                 drop(Object::take(client));
                 Err(unavailable("no answer in time"))
             }
@@ -179,22 +180,7 @@ CROSS JOIN {schema}.model_access_explain_for_user($1::text, $2::text) AS x"
     )
 }
 
-/// An error with all its causes: what PostgreSQL said is the last of them.
-#[must_use]
-pub fn said(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 fn unavailable(error: &str) -> Problem {
     tracing::warn!(error, "the database does not answer");
-    Problem::unavailable("The database does not answer.")
+    Code::DatabaseUnavailable.into()
 }

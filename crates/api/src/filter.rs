@@ -1,104 +1,158 @@
-//! The query of a list: which of a user's models are asked for. It chooses from what the user may use, never beyond.
+//! The query of a list: which of a user's models the client asks for. A filter never adds a model.
 
-use crate::list::Model;
+use crate::code::Code;
+use crate::model::Model;
 use crate::problem::Problem;
-use std::borrow::Cow;
 
-/// What the parameters ask for; every one given must hold.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Filter {
-    provider: Option<Vec<String>>,
-    q: Option<String>,
-    input_modalities: Option<Vec<String>>,
-    output_modalities: Option<Vec<String>>,
-    supported_parameters: Option<Vec<String>>,
-    context: Option<i64>,
-    max_price: Option<f64>,
-    max_output_price: Option<f64>,
+/// A parameter of the query. To add one, add it to [`PARAMETERS`].
+struct Parameter {
+    name: &'static str,
+    /// Which values are valid, for the error message and for docs/api.md.
+    expected: &'static str,
+    /// The condition that a value stands for; `None` if the value is invalid.
+    condition: fn(&str) -> Option<Condition>,
 }
+
+/// What a parameter requires of a model.
+type Condition = Box<dyn Fn(&Model<'_>) -> bool + Send + Sync>;
+
+/// Every parameter. A model matches a query if it matches all of its parameters.
+const PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "provider",
+        expected: LIST,
+        condition: |value| {
+            let providers = list(value)?;
+            condition(move |model| providers.iter().any(|name| model.provider.as_deref() == Some(name)))
+        },
+    },
+    Parameter {
+        name: "q",
+        expected: "a text that is not empty",
+        condition: |value| {
+            let text = Some(value.to_lowercase()).filter(|text| !text.is_empty())?;
+            let contains = move |value: &str| value.to_lowercase().contains(&text);
+            condition(move |model| contains(&model.model_id) || model.name.as_deref().is_some_and(&contains))
+        },
+    },
+    Parameter {
+        name: "input_modalities",
+        expected: LIST,
+        condition: |value| contains_all(value, |model| model.input_modalities.as_deref()),
+    },
+    Parameter {
+        name: "output_modalities",
+        expected: LIST,
+        condition: |value| contains_all(value, |model| model.output_modalities.as_deref()),
+    },
+    Parameter {
+        name: "supported_parameters",
+        expected: LIST,
+        condition: |value| contains_all(value, |model| model.supported_parameters.as_deref()),
+    },
+    Parameter {
+        name: "context",
+        expected: "a whole number that is not negative",
+        condition: |value| {
+            let tokens = value.parse().ok().filter(|tokens: &i64| *tokens >= 0)?;
+            condition(move |model| model.context_length.is_some_and(|length| length >= tokens))
+        },
+    },
+    Parameter {
+        name: "max_price",
+        expected: DECIMAL,
+        condition: |value| at_most(value, |model| model.prompt_usd_per_million),
+    },
+    Parameter {
+        name: "max_output_price",
+        expected: DECIMAL,
+        condition: |value| at_most(value, |model| model.completion_usd_per_million),
+    },
+];
+
+const LIST: &str = "one or more words, separated by commas";
+const DECIMAL: &str = "a decimal number that is not negative";
+
+/// The conditions of a query.
+#[derive(Default)]
+pub struct Filter(Vec<Condition>);
 
 impl Filter {
     /// Reads the query of a URL.
     ///
     /// # Errors
-    /// A parameter that there is not, that is given twice, or a value that cannot be meant.
+    /// 400 if a parameter is unknown or repeated, or if a value is invalid.
     pub fn parse(query: Option<&str>) -> Result<Self, Problem> {
-        let mut filter = Self::default();
+        let mut conditions = Vec::new();
+        let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            match &*name {
-                "provider" => set(&mut filter.provider, &name, words(&value)),
-                "q" => set(&mut filter.q, &name, Some(value.to_lowercase()).filter(|q| !q.is_empty())),
-                "input_modalities" => set(&mut filter.input_modalities, &name, words(&value)),
-                "output_modalities" => set(&mut filter.output_modalities, &name, words(&value)),
-                "supported_parameters" => set(&mut filter.supported_parameters, &name, words(&value)),
-                "context" => {
-                    set(&mut filter.context, &name, value.parse().ok().filter(|tokens| *tokens >= 0))
-                }
-                "max_price" => set(&mut filter.max_price, &name, price(&value)),
-                "max_output_price" => set(&mut filter.max_output_price, &name, price(&value)),
-                _ => Err(Problem::bad_request(format!(
-                    "There is no parameter {name:?}; there are provider, q, input_modalities, output_modalities, \
-                     supported_parameters, context, max_price and max_output_price."
-                ))),
-            }?;
+            let parameter = PARAMETERS.iter().find(|parameter| parameter.name == name);
+            let parameter = parameter.ok_or_else(|| unknown(&name))?;
+            if seen.contains(&parameter.name) {
+                return Err(repeated(parameter));
+            }
+            seen.push(parameter.name);
+            conditions.push((parameter.condition)(&value).ok_or_else(|| invalid(parameter))?);
         }
-        Ok(filter)
+        Ok(Self(conditions))
     }
 
-    /// Whether it takes everything.
+    /// Whether every model matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.0.is_empty()
     }
 
-    /// Whether it takes a model. What a model does not say is never within a limit.
+    /// Whether a model matches. A value that the model does not have is outside of every limit.
     #[must_use]
-    pub fn takes(&self, model: &Model<'_>) -> bool {
-        let has_all = |wanted: &Option<Vec<String>>, present: &Option<Vec<String>>| {
-            let present = present.as_deref().unwrap_or_default();
-            wanted.iter().flatten().all(|word| present.contains(word))
-        };
-        let is_within = |max: Option<f64>, price: Option<f64>| {
-            max.is_none_or(|max| price.is_some_and(|price| price <= max))
-        };
-        let mentions =
-            |q: &str, text: Option<&Cow<'_, str>>| text.is_some_and(|text| text.to_lowercase().contains(q));
-        self.provider
-            .as_ref()
-            .is_none_or(|any| any.iter().any(|name| Some(name.as_str()) == model.provider.as_deref()))
-            && self
-                .q
-                .as_ref()
-                .is_none_or(|q| mentions(q, Some(&model.model_id)) || mentions(q, model.name.as_ref()))
-            && has_all(&self.input_modalities, &model.input_modalities)
-            && has_all(&self.output_modalities, &model.output_modalities)
-            && has_all(&self.supported_parameters, &model.supported_parameters)
-            && self.context.is_none_or(|tokens| model.context_length.is_some_and(|length| length >= tokens))
-            && is_within(self.max_price, model.prompt_usd_per_million)
-            && is_within(self.max_output_price, model.completion_usd_per_million)
+    pub fn matches(&self, model: &Model<'_>) -> bool {
+        self.0.iter().all(|condition| condition(model))
     }
 }
 
-fn set<T>(field: &mut Option<T>, name: &str, value: Option<T>) -> Result<(), Problem> {
-    if field.is_some() {
-        return Err(Problem::bad_request(format!("Parameter {name} is given twice.")));
-    }
-    *field = Some(value.ok_or_else(|| {
-        Problem::bad_request(format!("Parameter {name} has a value that cannot be meant."))
-    })?);
-    Ok(())
+fn condition(test: impl Fn(&Model<'_>) -> bool + Send + Sync + 'static) -> Option<Condition> {
+    Some(Box::new(test))
 }
 
-/// The words of a comma-separated list; none where one of them is empty.
-fn words(value: &str) -> Option<Vec<String>> {
+fn contains_all(value: &str, column: for<'a> fn(&'a Model<'_>) -> Option<&'a [String]>) -> Option<Condition> {
+    let words = list(value)?;
+    condition(move |model| {
+        column(model).is_some_and(|present| words.iter().all(|word| present.contains(word)))
+    })
+}
+
+fn at_most(value: &str, column: fn(&Model<'_>) -> Option<f64>) -> Option<Condition> {
+    let max = decimal(value)?;
+    condition(move |model| column(model).is_some_and(|price| price <= max))
+}
+
+/// The words of a comma-separated list; `None` if one of them is empty.
+fn list(value: &str) -> Option<Vec<String>> {
     value.split(',').map(|word| Some(word.trim().to_owned()).filter(|word| !word.is_empty())).collect()
 }
 
-/// US dollars per million tokens.
-fn price(value: &str) -> Option<f64> {
+/// A number made of digits and a point; `None` for other forms that Rust accepts, such as `inf` and `1e3`.
+fn decimal(value: &str) -> Option<f64> {
     let is_decimal = value.starts_with(|c: char| c.is_ascii_digit())
         && value.chars().all(|c| c.is_ascii_digit() || c == '.');
     value.parse().ok().filter(|_| is_decimal)
+}
+
+fn unknown(name: &str) -> Problem {
+    let names: Vec<&str> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
+    let detail = format!("Parameter {name:?} is unknown. The parameters are {}.", names.join(", "));
+    Problem::new(Code::ParameterUnknown, detail)
+}
+
+fn repeated(parameter: &Parameter) -> Problem {
+    let detail = format!("Parameter {} is given more than once.", parameter.name);
+    Problem::new(Code::ParameterRepeated, detail)
+}
+
+fn invalid(parameter: &Parameter) -> Problem {
+    let detail =
+        format!("Parameter {} has an invalid value; expected {}.", parameter.name, parameter.expected);
+    Problem::new(Code::ParameterInvalid, detail)
 }
 
 #[cfg(test)]
@@ -116,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_given_must_hold() {
-        for (query, takes) in [
+    fn a_model_matches_all_parameters() {
+        for (query, matches) in [
             ("", true),
             ("provider=openai", true),
             ("provider=anthropic,openai", true),
@@ -139,33 +193,59 @@ mod tests {
             ("provider=openai&q=gpt&context=1&max_price=2", true),
             ("provider=openai&q=claude", false),
         ] {
-            assert_eq!(Filter::parse(Some(query)).unwrap().takes(&model()), takes, "{query}");
+            assert_eq!(Filter::parse(Some(query)).unwrap().matches(&model()), matches, "{query}");
         }
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
-        for query in [
-            "providers=openai",
-            "sort=price",
-            "q=",
-            "provider=",
-            "provider=a,,b",
-            "context=",
-            "context=-1",
-            "context=1.5",
-            "context=99999999999999999999",
-            "max_price=-1",
-            "max_price=inf",
-            "max_price=NaN",
-            "max_price=1e3",
-            "max_price=1.2.3",
-            "max_price=",
-            "q=a&q=b",
-            "access_token=x",
-            "Provider=openai",
+    fn an_invalid_query_is_refused() {
+        use Code::{ParameterInvalid as INVALID, ParameterRepeated as REPEATED, ParameterUnknown as UNKNOWN};
+        for (query, code) in [
+            ("providers=openai", UNKNOWN),
+            ("sort=price", UNKNOWN),
+            ("q=", INVALID),
+            ("provider=", INVALID),
+            ("provider=a,,b", INVALID),
+            ("context=", INVALID),
+            ("context=-1", INVALID),
+            ("context=1.5", INVALID),
+            ("context=99999999999999999999", INVALID),
+            ("max_price=-1", INVALID),
+            ("max_price=inf", INVALID),
+            ("max_price=NaN", INVALID),
+            ("max_price=1e3", INVALID),
+            ("max_price=1.2.3", INVALID),
+            ("max_price=", INVALID),
+            ("q=a&q=b", REPEATED),
+            ("access_token=x", UNKNOWN),
+            ("Provider=openai", UNKNOWN),
         ] {
-            assert!(Filter::parse(Some(query)).is_err(), "{query}");
+            let problem = Filter::parse(Some(query)).err().unwrap();
+            assert_eq!(problem.code(), code, "{query}");
         }
+    }
+
+    #[test]
+    fn a_test_compares_every_parameter_with_sql() {
+        let tests = include_str!("../../../tests/api/lists.rs");
+        for Parameter { name, .. } in PARAMETERS {
+            assert!(
+                tests.contains(&format!("(\"{name}=")),
+                "tests/api/lists.rs needs a case for parameter {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_document_lists_every_parameter_and_no_other() {
+        let text = include_str!("../../../docs/api.md");
+        let table = text.lines().skip_while(|line| *line != "| parameter | value | selects |").skip(2);
+        let documented: Vec<&str> = table.take_while(|line| line.starts_with('|')).collect();
+        for Parameter { name, expected, .. } in PARAMETERS {
+            let row = format!("| `{name}` | {expected} | ");
+            let is_documented = documented.iter().any(|line| line.starts_with(&row));
+            assert!(is_documented, "the table of parameters in docs/api.md needs the row {row}… |");
+        }
+        assert_eq!(documented.len(), PARAMETERS.len(), "docs/api.md has a parameter that does not exist");
     }
 }

@@ -1,19 +1,24 @@
 //! The service behind `/api/models`: a bearer token says who asks, PostgreSQL says which models that user may use.
 //!
-//! A request is authenticated in [`auth`] with the keys of [`keys`], answered in [`http`] from [`models`], which
-//! asks [`database`] once and keeps the answer in [`cache`] while [`listener`] hears every change.
+//! [`routes`] answers a request: [`auth`] checks its token with the [`keys`], [`lookup`] finds the user's [`list`] in
+//! the [`cache`] or asks the [`database`], and [`filter`] chooses from it. [`listener`] clears the cache at every change.
 
+pub mod answer;
 pub mod auth;
 pub mod cache;
-pub mod conditional;
+pub mod code;
 pub mod config;
 pub mod database;
+pub mod error_chain;
 pub mod filter;
-pub mod http;
 pub mod keys;
 pub mod list;
 pub mod listener;
+pub mod lookup;
 pub mod metrics;
-pub mod models;
+pub mod middleware;
+pub mod model;
+pub mod openai;
 pub mod problem;
+pub mod routes;
 pub mod server;

@@ -1,11 +1,12 @@
-//! What one user may use: the document of the database, and the two forms in which it is served.
+//! The list of one user: the document of the database, and the two forms in which it is served.
 
-use crate::conditional::Answer;
+use crate::answer::Answer;
 use crate::filter::Filter;
+use crate::model::{Model, unreadable};
+use crate::openai;
 use crate::problem::Problem;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// The models of one user.
@@ -15,12 +16,12 @@ pub struct List {
     openai: OnceLock<Answer>,
 }
 
-/// Which API a request speaks.
+/// The form of a list, by the API of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `/api/models`: the columns of `model_access_visible`.
     Plain,
-    /// `/v1/models`: what clients of OpenAI and OpenRouter read.
+    /// `/v1/models`: for clients of OpenAI and OpenRouter.
     OpenAi,
 }
 
@@ -28,85 +29,6 @@ pub enum Form {
 struct Document<'a> {
     #[serde(borrow)]
     data: Vec<&'a RawValue>,
-}
-
-/// A row of `model_access_visible`.
-#[derive(Debug, Deserialize)]
-#[allow(missing_docs)] // the columns of the view
-pub struct Model<'a> {
-    #[serde(borrow)]
-    pub model_id: Cow<'a, str>,
-    #[serde(borrow)]
-    pub name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub description: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub provider: Option<Cow<'a, str>>,
-    pub context_length: Option<i64>,
-    pub max_completion_tokens: Option<i64>,
-    pub input_modalities: Option<Vec<String>>,
-    pub output_modalities: Option<Vec<String>>,
-    pub supported_parameters: Option<Vec<String>>,
-    #[serde(borrow)]
-    pub pricing: Option<&'a RawValue>,
-    pub prompt_usd_per_million: Option<f64>,
-    pub completion_usd_per_million: Option<f64>,
-    pub expires_on: Option<String>,
-}
-
-/// A model as `/v1/models` shows it: OpenAI's four keys, then OpenRouter's names for the rest.
-#[derive(Serialize)]
-struct OpenAiModel<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: i64,
-    owned_by: &'a str,
-    name: Option<&'a str>,
-    description: Option<&'a str>,
-    context_length: Option<i64>,
-    architecture: Architecture<'a>,
-    pricing: Option<&'a RawValue>,
-    top_provider: TopProvider,
-    supported_parameters: Option<&'a [String]>,
-    expiration_date: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Architecture<'a> {
-    input_modalities: Option<&'a [String]>,
-    output_modalities: Option<&'a [String]>,
-}
-
-#[derive(Serialize)]
-struct TopProvider {
-    context_length: Option<i64>,
-    max_completion_tokens: Option<i64>,
-}
-
-impl<'a> From<&'a Model<'a>> for OpenAiModel<'a> {
-    fn from(model: &'a Model<'a>) -> Self {
-        Self {
-            id: &model.model_id,
-            object: "model",
-            // OpenAI's clients require the key; when upstream made a model is not among what callers see
-            created: 0,
-            owned_by: model.provider.as_deref().unwrap_or_default(),
-            name: model.name.as_deref(),
-            description: model.description.as_deref(),
-            context_length: model.context_length,
-            architecture: Architecture {
-                input_modalities: model.input_modalities.as_deref(),
-                output_modalities: model.output_modalities.as_deref(),
-            },
-            pricing: model.pricing,
-            top_provider: TopProvider {
-                context_length: model.context_length,
-                max_completion_tokens: model.max_completion_tokens,
-            },
-            supported_parameters: model.supported_parameters.as_deref(),
-            expiration_date: model.expires_on.as_deref(),
-        }
-    }
 }
 
 impl List {
@@ -122,16 +44,16 @@ impl List {
         self.plain.digest()
     }
 
-    /// The memory that it may take, in bytes: the document, and as much again for its other form.
+    /// The most memory that the list takes, in bytes: the document, and as much again for its other form.
     #[must_use]
     pub fn size(&self) -> usize {
         2 * self.plain.text().len()
     }
 
-    /// The whole list, or the part of it that a filter leaves.
+    /// The list, or the part of it that matches a filter.
     ///
     /// # Errors
-    /// The document is not what the database should give.
+    /// 503 if the document of the database cannot be read.
     pub fn answer(&self, form: Form, filter: &Filter) -> Result<Answer, Problem> {
         if filter.is_empty() {
             return match (form, self.openai.get()) {
@@ -146,15 +68,15 @@ impl List {
         self.write(form, filter)
     }
 
-    /// One model of the list as `/v1/models/{id}` shows it; `None` where it is not in the list.
+    /// One model of the list as the answer of `/v1/models/{id}`; `None` if the list does not contain it.
     ///
     /// # Errors
-    /// The document is not what the database should give.
+    /// 503 if the document of the database cannot be read.
     pub fn model(&self, id: &str) -> Result<Option<Answer>, Problem> {
         for row in self.rows()? {
-            let model = parse(row.get())?;
+            let model = Model::read(row.get())?;
             if model.model_id == id {
-                return Ok(Some(Answer::new(openai(&model)?)));
+                return Ok(Some(openai::answer(&model)?));
             }
         }
         Ok(None)
@@ -173,12 +95,12 @@ impl List {
         });
         let mut separator = "";
         for row in self.rows()? {
-            let model = parse(row.get())?;
-            if filter.takes(&model) {
+            let model = Model::read(row.get())?;
+            if filter.matches(&model) {
                 body += separator;
                 match form {
                     Form::Plain => body += row.get(),
-                    Form::OpenAi => body += &openai(&model)?,
+                    Form::OpenAi => body += &openai::json(&model)?,
                 }
                 separator = ",";
             }
@@ -186,27 +108,6 @@ impl List {
         body += "]}";
         Ok(Answer::new(body))
     }
-}
-
-/// One row of the database as `/v1/models/{id}` shows it.
-///
-/// # Errors
-/// The row is not what the database should give.
-pub fn single(row: &str) -> Result<Answer, Problem> {
-    Ok(Answer::new(openai(&parse(row)?)?))
-}
-
-fn parse(row: &str) -> Result<Model<'_>, Problem> {
-    serde_json::from_str(row).map_err(|error| unreadable(&error))
-}
-
-fn openai(model: &Model<'_>) -> Result<String, Problem> {
-    serde_json::to_string(&OpenAiModel::from(model)).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> Problem {
-    tracing::error!(%error, "a list of the database cannot be read");
-    Problem::unavailable("The list of models cannot be read.")
 }
 
 #[cfg(test)]

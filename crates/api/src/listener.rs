@@ -1,8 +1,9 @@
-//! One connection that hears every change. While it is there lists may be cached, and only then.
+//! The connection that listens for changes. Lists are cached only while it works.
 
-use crate::database::{Settings, said};
+use crate::database::Settings;
+use crate::error_chain::error_chain;
+use crate::lookup::Lookup;
 use crate::metrics::Metrics;
-use crate::models::Models;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
@@ -12,39 +13,39 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::AsyncMessage;
 
-/// How often the connection is asked whether it is still there: the longest that a silent loss goes unnoticed.
+/// Time between two checks of the connection: a silent loss is noticed after this time at the latest.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Pause before the first attempt to connect again; doubled up to the last.
+/// Pause before the first attempt to connect again. It doubles until it is `LAST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Listens for ever, connecting again whenever the connection is lost.
-pub async fn listen(settings: Settings, models: Arc<Models>, metrics: Arc<Metrics>) {
+/// Listens forever. Connects again when the connection is lost.
+pub async fn listen(settings: Settings, lookup: Arc<Lookup>, metrics: Arc<Metrics>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
-        let Err(error) = session(&settings, &models, &metrics).await;
-        models.cache().switch(false);
+        let Err(error) = session(&settings, &lookup, &metrics).await;
+        lookup.cache().switch(false);
         metrics.listening(false);
-        tracing::warn!(error = said(&*error), "nobody listens for changes, so nothing is cached");
-        // one that held for a while was no failed attempt
+        tracing::warn!(error = error_chain(&*error), "not listening for changes; nothing is cached");
+        // a connection that worked for a while was not a failed attempt
         pause = if begun.elapsed() > LAST_PAUSE { FIRST_PAUSE } else { pause };
         sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
 }
 
-/// One connection, from LISTEN to whatever ends it.
-async fn session(settings: &Settings, models: &Models, metrics: &Metrics) -> Result<Infallible, Failure> {
+/// One connection, from LISTEN to its end.
+async fn session(settings: &Settings, lookup: &Lookup, metrics: &Metrics) -> Result<Infallible, Failure> {
     let (client, mut connection) =
         timeout(settings.timeout, settings.config.connect(settings.tls.clone())).await??;
-    // the connection works while it is polled; it ends only with an error or the server's goodbye
+    // the connection works only while it is polled
     let mut messages = pin!(async {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(_) = message? {
-                models.cache().clear();
+                lookup.cache().clear();
                 metrics.changed();
             }
         }
@@ -54,7 +55,7 @@ async fn session(settings: &Settings, models: &Models, metrics: &Metrics) -> Res
         ended = &mut messages => return ended,
         answer = timeout(settings.timeout, client.batch_execute("LISTEN model_access")) => answer??,
     }
-    models.cache().switch(true);
+    lookup.cache().switch(true);
     metrics.listening(true);
     tracing::info!("listening for changes");
     loop {

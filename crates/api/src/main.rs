@@ -1,13 +1,13 @@
-//! The program: reads the command line, starts what belongs together, and ends it in good order.
+//! The program: reads its options, starts the parts of the service, and ends them after a signal.
 
 use api::cache::Cache;
 use api::config::{LogFormat, LogLevel, Options};
 use api::database::Database;
-use api::http::{App, RequestIds, router};
 use api::keys::{Keys, Source};
 use api::listener::listen;
+use api::lookup::Lookup;
 use api::metrics::Metrics;
-use api::models::Models;
+use api::routes::{App, router};
 use api::server::serve;
 use clap::Parser;
 use std::fs::File;
@@ -24,7 +24,7 @@ use tracing_subscriber::prelude::*;
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Err(error) = log(&options) {
-        drop(writeln!(io::stderr(), "model-access-api: no log: {error}"));
+        drop(writeln!(io::stderr(), "model-access-api: cannot write a log: {error}"));
         return ExitCode::FAILURE;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -36,38 +36,38 @@ fn main() -> ExitCode {
     match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            tracing::warn!("requests were cut off");
+            tracing::warn!("some requests did not finish in time");
             ExitCode::FAILURE
         }
         Err(message) => {
-            // the reader may be gone
+            // standard error may be closed
             drop(writeln!(io::stderr(), "model-access-api: {message}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Serves until a signal; false where requests had to be cut off.
+/// Serves until a signal. False if some requests did not finish in time.
 async fn run(options: &Options) -> Result<bool, String> {
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let pause = Duration::from_secs(options.jwks_pause.into());
     let keys = Keys::new(options.secret()?.as_deref(), options.jwks.clone(), pause, &metrics);
     keys.refresh().await;
     if let (Some(Source::File(file)), false) = (&options.jwks, keys.is_ready()) {
-        return Err(format!("{} is no JWKS", file.display()));
+        return Err(format!("could not load the JWKS from {}", file.display()));
     }
     let settings = options.settings()?;
     let database = Database::new(&settings, &metrics)?;
     let cache = Cache::new(options.cache_users as usize, usize::from(options.cache_megabytes) << 20);
     let ttl = Duration::from_secs(options.cache_ttl.into());
-    let models = Arc::new(Models::new(database, cache, ttl, &metrics));
+    let lookup = Arc::new(Lookup::new(database, cache, ttl, &metrics));
     if options.cache_ttl > 0 {
-        tokio::spawn(listen(settings, Arc::clone(&models), Arc::clone(&metrics)));
+        tokio::spawn(listen(settings, Arc::clone(&lookup), Arc::clone(&metrics)));
     }
-    let app = Arc::new(App { keys, policy: options.policy(), models, metrics, ids: RequestIds::default() });
+    let app = Arc::new(App { keys, policy: options.policy(), lookup, metrics });
     let refresh = Duration::from_secs(options.jwks_refresh.into());
-    let fresh = Arc::clone(&app);
-    tokio::spawn(async move { fresh.keys.keep_fresh(refresh).await });
+    let shared = Arc::clone(&app);
+    tokio::spawn(async move { shared.keys.refresh_forever(refresh).await });
 
     let failed = |error: io::Error| format!("{}: {error}", options.listen);
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
@@ -82,12 +82,12 @@ async fn run(options: &Options) -> Result<bool, String> {
     tracing::info!(url, "serving");
     let stop = async {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        tracing::info!("ending");
+        tracing::info!("stopping");
     };
     Ok(serve(listener, router(app), options.limits(), stop).await)
 }
 
-/// Only what this program itself says is logged below warnings.
+/// Starts the log. Of the messages of libraries, only warnings and errors are logged.
 fn log(options: &Options) -> io::Result<()> {
     let level = match options.log_level {
         LogLevel::Off => LevelFilter::OFF,
@@ -99,7 +99,7 @@ fn log(options: &Options) -> io::Result<()> {
         .with_default(level.min(LevelFilter::WARN))
         .with_target("api", level)
         .with_target("model_access_api", level);
-    // a line is one write; the lock of io::stderr() would have the threads wait for each other
+    // each line is one write; the lock of io::stderr() would make threads wait for each other
     let stderr = Arc::new(File::from(io::stderr().as_fd().try_clone_to_owned()?));
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).with_target(false);
     let layer = match options.log_format {

@@ -1,11 +1,11 @@
-//! What `/metrics` shows, in Prometheus' text format.
+//! The metrics of the service, in the text format of Prometheus.
 
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 use std::time::Duration;
 
-/// Upper bounds of the histogram of requests, in seconds.
+/// Upper bounds of the histogram of request times, in seconds.
 const SECONDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 /// Every metric of the service.
@@ -25,10 +25,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// All metrics, at zero.
     ///
     /// # Errors
-    /// A name is wrong or taken, which the tests would show.
+    /// Fails if a name is invalid or used twice, which every test of the service would show.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("model_access_api".into()), None)?;
         let counters = |name: &str, help: &str, labels: &[&str]| {
@@ -41,7 +41,7 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let changes = IntCounter::new("changes_total", "Notifications heard on channel model_access.")?;
+        let changes = IntCounter::new("changes_total", "Notifications received on channel model_access.")?;
         registry.register(Box::new(changes.clone()))?;
         let options =
             HistogramOpts::new("request_seconds", "Time from the end of the request's head to its answer.");
@@ -52,8 +52,8 @@ impl Metrics {
             seconds,
             refused: counters(
                 "tokens_refused_total",
-                "Requests refused for want of a good token.",
-                &["reason"],
+                "Requests refused for their token, by problem code.",
+                &["code"],
             )?,
             queries: counters(
                 "queries_total",
@@ -62,47 +62,47 @@ impl Metrics {
             )?,
             cache: counters("cache_lookups_total", "Lists looked up in the cache.", &["result"])?,
             changes,
-            listening: gauge("listening", "1 while changes are heard, and lists therefore cached.")?,
+            listening: gauge("listening", "1 while the service listens for changes and caches lists.")?,
             cached_users: gauge("cached_users", "Users whose list is cached.")?,
-            cached_bytes: gauge("cached_bytes", "Bytes of the cache.")?,
+            cached_bytes: gauge("cached_bytes", "Bytes of the cached lists.")?,
             jwks: counters("jwks_loads_total", "Attempts to load the JWKS.", &["outcome"])?,
             jwks_keys: gauge("jwks_keys", "Usable keys of the JWKS.")?,
             registry,
         })
     }
 
-    /// A request was answered.
+    /// Counts a request that was answered.
     pub fn answered(&self, route: &str, status: &str, took: Duration) {
         self.requests.with_label_values(&[route, status]).inc();
         self.seconds.with_label_values(&[route]).observe(took.as_secs_f64());
     }
 
-    /// A request was refused before it reached anything.
-    pub fn refused(&self, reason: &str) {
-        self.refused.with_label_values(&[reason]).inc();
+    /// Counts a request that was refused for its token.
+    pub fn refused(&self, code: &str) {
+        self.refused.with_label_values(&[code]).inc();
     }
 
-    /// PostgreSQL was asked.
+    /// Counts a statement that was sent to PostgreSQL.
     pub fn queried(&self, statement: &str, succeeded: bool) {
         self.queries.with_label_values(&[statement, if succeeded { "ok" } else { "failed" }]).inc();
     }
 
-    /// The cache was asked.
+    /// Counts a lookup in the cache.
     pub fn looked_up(&self, hit: bool) {
         self.cache.with_label_values(&[if hit { "hit" } else { "miss" }]).inc();
     }
 
-    /// A notification was heard.
+    /// Counts a notification.
     pub fn changed(&self) {
         self.changes.inc();
     }
 
-    /// Whether changes are heard.
+    /// Sets whether the service listens for changes.
     pub fn listening(&self, on: bool) {
         self.listening.set(i64::from(on));
     }
 
-    /// The JWKS was loaded with so many keys, or could not be.
+    /// Counts a load of the JWKS: with its number of keys, or without if it failed.
     pub fn jwks_loaded(&self, keys: Option<usize>) {
         self.jwks.with_label_values(&[if keys.is_some() { "ok" } else { "failed" }]).inc();
         if let Some(keys) = keys {
@@ -110,13 +110,13 @@ impl Metrics {
         }
     }
 
-    /// The text of `/metrics`, with the size of the cache as it is now.
+    /// The text of `/metrics`, with the present size of the cache.
     #[must_use]
     pub fn text(&self, (users, bytes): (usize, usize)) -> String {
         self.cached_users.set(i64::try_from(users).unwrap_or(i64::MAX));
         self.cached_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         let mut text = Vec::new();
-        // a Vec takes everything
+        // writing to a Vec cannot fail
         drop(TextEncoder::new().encode(&self.registry.gather(), &mut text));
         String::from_utf8(text).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Connections: accepting, bounding, and ending them in good order.
+//! Connections of clients: how they are accepted, limited and ended.
 
 use axum::Router;
 use axum::body::Body;
@@ -17,28 +17,28 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-/// Longest head of a request, in bytes: a token and as much again for the rest.
+/// Longest head of a request, in bytes: the longest token, and as much again for the rest.
 const MAX_HEAD: usize = 2 * crate::auth::MAX_TOKEN;
 /// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
-/// After this age a connection ends with its next answer, or soon after, so that no client holds one for ever.
+/// A connection of this age ends with its next answer, or soon after, so that no client keeps one forever.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// Pause after a connection could not be accepted, such as for want of file descriptors.
+/// Pause after a connection could not be accepted, for example because there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What bounds the connections.
+/// The limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Most connections at once; further ones wait to be accepted.
     pub connections: usize,
-    /// Longest wait for the head of a request, which is also the longest that a kept connection idles, and for a
-    /// client to take more of an answer.
-    pub patience: Duration,
-    /// How long requests in flight have at the end.
-    pub grace: Duration,
+    /// Longest wait for the head of a request, and for a client to read more of an answer. An idle connection waits
+    /// for the head of its next request.
+    pub client_timeout: Duration,
+    /// Longest wait for unfinished requests at the end.
+    pub shutdown_timeout: Duration,
 }
 
-/// Serves until `stop` is ready, then lets the requests in flight finish; false where the grace was not enough.
+/// Serves until `stop` is ready, then waits for unfinished requests. False if some did not finish in time.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -52,19 +52,25 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            // ended ones are let go of
+            // frees the task of a connection that ended
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &slots) => accepted,
         };
         match accepted {
             Ok((stream, slot)) => {
                 let (router, ending) = (router.clone(), ending.subscribe());
-                connections.spawn(converse(stream, router, limits.patience, Arc::new(slot), ending));
+                connections.spawn(serve_connection(
+                    stream,
+                    router,
+                    limits.client_timeout,
+                    Arc::new(slot),
+                    ending,
+                ));
             }
-            // a client that left before it was let in
+            // the client left before its connection was accepted
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "could not accept a connection");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -72,7 +78,7 @@ pub async fn serve(
     drop(listener);
     ending.send_replace(true);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    timeout(limits.grace, all_ended).await.is_ok()
+    timeout(limits.shutdown_timeout, all_ended).await.is_ok()
 }
 
 async fn accept(
@@ -81,22 +87,22 @@ async fn accept(
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    // without it answers are as right, only later
+    // without this option answers are correct, but later
     drop(stream.set_nodelay(true));
     Ok((stream, slot))
 }
 
-async fn converse(
+async fn serve_connection(
     stream: TcpStream,
     router: Router,
-    patience: Duration,
+    client_timeout: Duration,
     slot: Arc<OwnedSemaphorePermit>,
     mut ending: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let (answer, slot) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&slot));
-        // a task of its own, so that a request whose client leaves is ended, counted and logged like any other,
-        // and gives its connection to the database back in order; until then it takes up the client's place
+        // In its own task, a request finishes although its client leaves: it is counted and logged like any other, and
+        // returns its connection to the database. Until then it occupies the client's slot.
         let answer = tokio::spawn(async move {
             let answer = answer.await;
             drop(slot);
@@ -108,20 +114,20 @@ async fn converse(
         }
     });
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(patience));
+    stream.set_write_timeout(Some(client_timeout));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience)
+        .header_read_timeout(client_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = pin!(connection);
     let rest = tokio::select! {
-        // however it ended, there is nobody to tell
+        // whether it ended well or not, the client is gone
         ended = &mut connection => return drop(ended),
-        // serve() has its own
+        // serve() has a timeout of its own
         _ = ending.wait_for(|ending| *ending) => Duration::MAX,
-        () = sleep(MAX_AGE) => patience,
+        () = sleep(MAX_AGE) => client_timeout,
     };
     connection.as_mut().graceful_shutdown();
     drop(timeout(rest, connection).await);

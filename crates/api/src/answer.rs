@@ -1,4 +1,4 @@
-//! Conditional requests: a strong `ETag` over the body, and 304 where the client has it.
+//! A JSON answer with its `ETag`, and 304 for a client that has the answer already.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
-/// A JSON body with its tag.
+/// A JSON body, its digest, and the strong `ETag` made of the digest.
 #[derive(Debug, Clone)]
 pub struct Answer {
     body: Bytes,
@@ -15,13 +15,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Tags a body.
+    /// An answer with this body.
     #[must_use]
     pub fn new(body: String) -> Self {
-        let digest = Sha256::digest(body.as_bytes());
-        let tag = format!("\"{digest:x}\"");
-        let tag = HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { body: body.into(), tag, digest: digest.into() }
+        let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+        let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag = HeaderValue::from_str(&format!("\"{digits}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { body: body.into(), tag, digest }
     }
 
     /// The body as text.
@@ -36,30 +36,30 @@ impl Answer {
         self.digest
     }
 
-    /// 200 with the body, 200 without it for HEAD, or 304 where `If-None-Match` names it.
+    /// 304 if `If-None-Match` names the tag; otherwise 200, with the body unless the method is HEAD.
     #[must_use]
     pub fn respond(&self, method: &Method, headers: &HeaderMap) -> Response {
-        let is_known = headers.get_all(IF_NONE_MATCH).iter().any(|value| matches(value, &self.tag));
-        let body = if is_known || *method == Method::HEAD { Bytes::new() } else { self.body.clone() };
+        let is_current = headers.get_all(IF_NONE_MATCH).iter().any(|value| matches(value, &self.tag));
+        let body = if is_current || *method == Method::HEAD { Bytes::new() } else { self.body.clone() };
         let mut response = Response::new(Body::from(body));
-        if is_known {
+        if is_current {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         }
         let headers = response.headers_mut();
         headers.insert(ETAG, self.tag.clone());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         headers.insert(VARY, HeaderValue::from_static("Authorization"));
-        // also in a 304 and for HEAD it is the length of the whole
+        // in a 304 and for HEAD this is the length of the body that a GET would have
         headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 }
 
-/// Whether a value of `If-None-Match` names the tag; weakly, as RFC 9110 has it.
+/// Whether a value of `If-None-Match` names the tag, by weak comparison (RFC 9110, section 13.1.2).
 fn matches(value: &HeaderValue, tag: &HeaderValue) -> bool {
     let Ok(value) = value.to_str() else { return false };
-    // a tag with a comma inside is cut in two here, and neither half is one of ours
+    // a tag that contains a comma is split here; neither part can equal a tag of this service
     value
         .split(',')
         .map(str::trim)
@@ -82,13 +82,13 @@ mod tests {
 
     #[test]
     fn if_none_match_is_a_list_of_tags_strong_or_weak() {
-        for known in
+        for current in
             [&["TAG"][..], &["*"], &["W/TAG"], &["\"a\", TAG"], &["\"a,b\",W/TAG , \"c\""], &["\"a\"", "TAG"]]
         {
-            assert_eq!(status(known), 304, "{known:?}");
+            assert_eq!(status(current), 304, "{current:?}");
         }
-        for unknown in [&[][..], &[""], &["\"a\""], &["w/TAG"], &["W/ TAG"], &["x TAG"], &["\"*\""]] {
-            assert_eq!(status(unknown), 200, "{unknown:?}");
+        for other in [&[][..], &[""], &["\"a\""], &["w/TAG"], &["W/ TAG"], &["x TAG"], &["\"*\""]] {
+            assert_eq!(status(other), 200, "{other:?}");
         }
     }
 

@@ -1,0 +1,101 @@
+//! The routes: which function answers which path.
+
+use crate::auth::{self, Policy};
+use crate::code::Code;
+use crate::filter::Filter;
+use crate::keys::Keys;
+use crate::list::Form;
+use crate::lookup::Lookup;
+use crate::metrics::Metrics;
+use crate::middleware::{Observer, observe};
+use crate::problem::Problem;
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::sync::Arc;
+
+/// What the routes need to answer.
+pub struct App {
+    /// The keys that verify tokens.
+    pub keys: Keys,
+    /// What the claims of a token must say.
+    pub policy: Policy,
+    /// The lists of users.
+    pub lookup: Arc<Lookup>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// All routes of the service.
+pub fn router(app: Arc<App>) -> Router {
+    let observer = Arc::new(Observer::new(&app.metrics));
+    Router::new()
+        .route("/api/models", get(api_models))
+        .route("/v1/models", get(v1_models))
+        .route("/v1/models/{*id}", get(v1_model))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { Problem::from(Code::PathNotFound) })
+        .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) })
+        .layer(from_fn_with_state(observer, observe))
+        .with_state(app)
+}
+
+type Result<T = Response> = std::result::Result<T, Problem>;
+
+async fn api_models(State(app): State<Arc<App>>, request: Request) -> Result {
+    app.list(Form::Plain, request).await
+}
+
+async fn v1_models(State(app): State<Arc<App>>, request: Request) -> Result {
+    app.list(Form::OpenAi, request).await
+}
+
+async fn v1_model(
+    State(app): State<Arc<App>>,
+    id: std::result::Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result {
+    let (request, _) = request.into_parts();
+    let user = app.user(&request.headers).await?;
+    let Path(id) = id.map_err(|_| Code::ModelIdInvalid)?;
+    Ok(app.lookup.model(&user, &id).await?.respond(&request.method, &request.headers))
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str> {
+    if !app.keys.is_ready() {
+        return Err(Code::KeysNotLoaded.into());
+    }
+    app.lookup.database().ping().await?;
+    Ok("ok\n")
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let size = app.lookup.cache().size();
+    ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], app.metrics.text(size))
+}
+
+impl App {
+    async fn user(&self, headers: &HeaderMap) -> Result<String> {
+        let user = auth::user(headers, &self.keys, &self.policy).await;
+        user.map_err(|code| {
+            self.metrics.refused(code.name());
+            code.into()
+        })
+    }
+
+    async fn list(&self, form: Form, request: Request) -> Result {
+        // the body, if there is one, is not read
+        let (request, _) = request.into_parts();
+        let user = self.user(&request.headers).await?;
+        let filter = Filter::parse(request.uri.query())?;
+        let answer = self.lookup.list(&user).await?.answer(form, &filter)?;
+        Ok(answer.respond(&request.method, &request.headers))
+    }
+}
