@@ -18,7 +18,7 @@ LONG_TESTS := test-clients
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust $(LONG_TESTS) bench lint install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) bench lint reference install install-dev package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ long-tests: # the parts of test-all beside test, for .ci/run
 test-sql: install-dev # SQL behaviour, as a DBA reads it: tests/pg_regress, with and without the library
 	scripts/regress
 	scripts/regress --without-library
+
+accept: install-dev ## Make what a test of tests/pg_regress prints the expected output: TEST=name
+	scripts/regress --accept $(or $(TEST),$(error Name the test: make accept TEST=name))
 
 test-rust: install-dev # the crates; second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
 	$(CARGO) test $(SELECTION)
@@ -73,8 +76,12 @@ lint: setup ## Check format, lints and the SQL
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
+	@scripts/sql-shape
 	@scripts/setup lint
 	@scripts/pgspot
+
+reference: install-dev ## Write docs/reference.md from the COMMENTs
+	@scripts/reference
 
 install: setup ## Build the extension for use and install it into the server of PG_CONFIG
 	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)
