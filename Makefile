@@ -12,6 +12,9 @@ CARGO := cargo
 PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 # The demo and every test build this one selection: with another one, cargo would build dependencies a second time.
 SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
+# For test-sql, test-rust and accept: which tests, and more arguments for cargo test.
+TEST :=
+ARGS :=
 # What make test-all runs beside make test.
 LONG_TESTS := test-clients
 # OpenAI's package for Python, a client that the service is tested with
@@ -42,15 +45,15 @@ test-all: test $(LONG_TESTS) ## Run every test: those that take longer too
 long-tests: # the parts of test-all beside test, for .ci/run
 	@echo $(LONG_TESTS)
 
-test-sql: install-dev # SQL behaviour, as a DBA reads it: tests/pg_regress, with and without the library
-	scripts/regress
-	scripts/regress --without-library
+test-sql: install-dev ## Run the SQL tests on both installs, or those that TEST names: tests/pg_regress
+	scripts/regress $(TEST)
+	scripts/regress --without-library $(TEST)
 
 accept: install-dev ## Make what a test of tests/pg_regress prints the expected output: TEST=name
 	scripts/regress --accept $(or $(TEST),$(error Name the test: make accept TEST=name))
 
-test-rust: install-dev # the crates; second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
-	$(CARGO) test $(SELECTION)
+test-rust: install-dev ## Run the Rust tests, or the files of tests/ that TEST names, with ARGS for cargo test
+	$(CARGO) test $(SELECTION) $(addprefix --test ,$(TEST)) $(ARGS)
 
 test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and PyPI: examples/, OpenAI's package
 	@scripts/setup clients
