@@ -12,13 +12,16 @@ CARGO := cargo
 PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 # The demo and every test build this one selection: with another one, cargo would build dependencies a second time.
 SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
+# For test-sql, test-rust and accept: which tests, and more arguments for cargo test.
+TEST :=
+ARGS :=
 # What make test-all runs beside make test.
 LONG_TESTS := test-clients
 # OpenAI's package for Python, a client that the service is tested with
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust $(LONG_TESTS) bench lint install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) bench lint reference install install-dev package sql clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,12 +45,15 @@ test-all: test $(LONG_TESTS) ## Run every test: those that take longer too
 long-tests: # the parts of test-all beside test, for .ci/run
 	@echo $(LONG_TESTS)
 
-test-sql: install-dev # SQL behaviour, as a DBA reads it: tests/pg_regress, with and without the library
-	scripts/regress
-	scripts/regress --without-library
+test-sql: install-dev ## Run the SQL tests on both installs, or those that TEST names: tests/pg_regress
+	scripts/regress $(TEST)
+	scripts/regress --without-library $(TEST)
 
-test-rust: install-dev # the crates; second sessions, signals, crashes, bad upstreams, recorded days: tests/*.rs
-	$(CARGO) test $(SELECTION)
+accept: install-dev ## Make what a test of tests/pg_regress prints the expected output: TEST=name
+	scripts/regress --accept $(or $(TEST),$(error Name the test: make accept TEST=name))
+
+test-rust: install-dev ## Run the Rust tests, or the files of tests/ that TEST names, with ARGS for cargo test
+	$(CARGO) test $(SELECTION) $(addprefix --test ,$(TEST)) $(ARGS)
 
 test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and PyPI: examples/, OpenAI's package
 	@scripts/setup clients
@@ -73,8 +79,12 @@ lint: setup ## Check format, lints and the SQL
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
+	@scripts/sql-shape
 	@scripts/setup lint
 	@scripts/pgspot
+
+reference: install-dev ## Write docs/reference.md from the COMMENTs
+	@scripts/reference
 
 install: setup ## Build the extension for use and install it into the server of PG_CONFIG
 	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)

@@ -1,8 +1,11 @@
-//! The SQL of README and docs runs as printed, block by block, in a server as the text assumes it.
+//! The SQL of README and docs runs as printed, block by block, in a server as the text assumes it; the reference is what
+//! an installed database says; links, paths and commands of the pages lead somewhere.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test ends there
 
 use postgres::{Client, SimpleQueryMessage};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use tests::{Cluster, repository};
 
 /// The statements of each ```sql block, and the results that a transcript prints below them.
@@ -199,4 +202,94 @@ fn the_blocks_of_leaving_allowed_models_run_as_printed() {
     let state = "SELECT string_agg(model_id || ' ' || status, ', ' ORDER BY model_id) FROM model_access WHERE status <> 'new'";
     let imported: String = client.query_one(state, &[]).unwrap().get(0);
     assert_eq!(imported, "openai/gpt-4o disabled, openai/gpt-5 active, openai/gpt-5-nano active");
+}
+
+#[test]
+fn the_reference_is_what_a_database_says() {
+    let check = Command::new(repository().join("scripts/reference")).arg("--check").output().unwrap();
+    let said = [check.stdout, check.stderr].concat();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// Every page that people read, as a path from the repository.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"].map(PathBuf::from).into();
+    for entry in std::fs::read_dir(repository().join("docs")).unwrap() {
+        pages.push(Path::new("docs").join(entry.unwrap().file_name()));
+    }
+    pages
+}
+
+fn text(page: &Path) -> String {
+    std::fs::read_to_string(repository().join(page)).unwrap()
+}
+
+/// The anchor that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    heading.trim().to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_between_pages_leads_to_a_file_and_a_heading() {
+    for page in pages() {
+        for link in text(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.with_file_name("").join(file) };
+            assert!(repository().join(&target).exists(), "{}: {link}", page.display());
+            if !heading.is_empty() {
+                let is_it =
+                    |line: &str| line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading;
+                assert!(text(&target).lines().any(is_it), "{}: no heading for {link}", page.display());
+            }
+        }
+    }
+}
+
+/// What stands between backticks, and each word of a block of commands.
+fn named(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut block = None;
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            block = if block.is_some() { None } else { Some(language.to_owned()) };
+        } else if let Some(language) = &block {
+            if language == "sh" {
+                names.extend(line.split_whitespace().map(str::to_owned));
+            }
+        } else {
+            names.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_file_that_a_page_for_contributors_names_exists() {
+    let tops = ["benches", "crates", "demo", "docs", "examples", "scripts", "sql", "src", "tests"];
+    for page in ["README.md", "CONTRIBUTING.md", "docs/README.md", "docs/architecture.md"].map(Path::new) {
+        for name in named(&text(page)) {
+            let path = name.split_whitespace().next().unwrap_or_default();
+            let is_pattern = path.contains(['*', '<', '{', '…']) || path.contains("NAME");
+            if !is_pattern && path.split_once('/').is_some_and(|(top, _)| tops.contains(&top)) {
+                assert!(repository().join(path).exists(), "{}: {path}", page.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_make_target_that_a_page_names_exists() {
+    let makefile = text(Path::new("Makefile"));
+    for page in pages() {
+        for line in text(&page).lines().filter(|line| line.starts_with("make ")) {
+            let target = line.split_whitespace().nth(1).unwrap();
+            let rule = format!("{target}:");
+            assert!(makefile.lines().any(|line| line.starts_with(&rule)), "{}: {line}", page.display());
+        }
+    }
 }
