@@ -1,28 +1,28 @@
--- A catalogue arrives over HTTP. Every model waits for a decision.
+-- The sync fetches a catalogue over HTTP. Every model waits for a decision.
 CREATE EXTENSION model_access;
 SELECT outcome, listed, added, url FROM model_access_sync();
 
--- Again: nothing changed, nothing written.
+-- A second sync: nothing has changed, so it writes no model row.
 SELECT outcome, added, changed, missing FROM model_access_sync();
 SELECT count(*) AS rows_written FROM model_access WHERE last_run_id = 2;
 
--- Five of those that wait, in US dollars per million tokens.
+-- Five of the models that wait; prices are in US dollars per million tokens.
 SELECT model_id, prompt_usd_per_million AS prompt, completion_usd_per_million AS completion, context_length
 FROM model_access WHERE status = 'new' AND provider = 'anthropic' ORDER BY prompt DESC, model_id LIMIT 5;
 
--- Decide in plain SQL: free models for everyone, the affordable ones for pro, and one is banned.
+-- Decide in plain SQL: free models for everyone, models with a low price for pro, one provider is banned.
 UPDATE model_access SET status = 'active', is_free = true WHERE status = 'new' AND model_id LIKE '%:free';
 UPDATE model_access SET status = 'active', is_pro = true 
 WHERE status = 'new' AND completion_usd_per_million BETWEEN 0.1 AND 10 AND provider <> 'openrouter';
 UPDATE model_access SET status = 'disabled', note = 'legal says no' WHERE provider = 'deepseek';
 
--- What a pro user may use, and why not something else.
+-- What a pro user may use, and why a banned model is not allowed.
 SELECT model_id, prompt_usd_per_million AS prompt, completion_usd_per_million AS completion
 FROM models_for_tier('pro') ORDER BY model_id LIMIT 5;
 SELECT min(model_id) AS banned FROM model_access WHERE status = 'disabled' \gset
 SELECT * FROM model_access_explain('pro', :'banned');
 
--- The upstream breaks: an empty list, then half a list. Nothing is lost.
+-- The upstream breaks: it sends an empty list, then half a list. No model is removed.
 \set empty :standin take=0
 \set half :standin take=210
 SET model_access.url = :'empty';
@@ -31,7 +31,7 @@ SET model_access.url = :'half';
 SELECT outcome, withheld FROM model_access_sync();
 SELECT count(*) AS still_listed FROM model_access WHERE missing_since IS NULL;
 
--- A banned model vanishes and returns: still banned.
+-- A banned model vanishes and returns. It is still banned.
 \set without :standin without= :banned
 SET model_access.url = :'without';
 SELECT outcome, missing FROM model_access_sync();
@@ -40,7 +40,7 @@ SELECT outcome, returned FROM model_access_sync();
 SELECT model_id, status, note FROM model_access WHERE model_id = :'banned';
 RESET model_access.url;
 
--- Two users of two tiers, in a table of the application; and a role for the service that answers them.
+-- Two users in two tiers, in a table of the application, and a role for the HTTP service.
 CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text);
 INSERT INTO profiles VALUES ('alice', 'free'), ('bob', 'pro');
 SELECT model_access_bind_profiles('profiles');

@@ -1,4 +1,4 @@
-//! A throw-away PostgreSQL with the extension, and a stand-in upstream, for the tests beside this file.
+//! A throw-away PostgreSQL with the extension, and a mock upstream, for the tests in this folder.
 
 #![allow(clippy::expect_used, clippy::panic)] // a test ends there
 
@@ -12,13 +12,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use upstream::Upstream;
 
-/// Longest time that anything is waited for; pg_cron needs up to a minute to begin.
+/// The longest time that a test waits for anything; pg_cron needs up to a minute to begin.
 const BOUND: Duration = Duration::from_secs(150);
 
-/// A cluster of its own for one test; it is removed when the test ends.
+/// A cluster for one test; it is removed when the test ends.
 pub struct Cluster {
     dir: PathBuf,
-    /// Where it fetches from.
+    /// The upstream that the cluster fetches from.
     pub upstream: Upstream,
 }
 
@@ -63,7 +63,7 @@ impl Cluster {
         let dir = PathBuf::from(format!("/tmp/model_access.{}.{number}", std::process::id()));
         let cluster = Self { dir, upstream };
         let url = format!("model_access.url={}", cluster.upstream.url(""));
-        // short, so that a fetch that nothing ends is an answer within a test's patience
+        // short, so that a fetch that nothing interrupts still ends while a test waits
         let settings = [&["model_access.timeout=20s", &url], settings].concat();
         let started =
             cluster.script("start", &settings).envs(environment.iter().copied()).status().expect("bash");
@@ -80,7 +80,7 @@ impl Cluster {
         Self::create(catalogues, &[])
     }
 
-    /// Starts PostgreSQL with the plain SQL script, installed by `keeper`, who is no superuser.
+    /// Starts PostgreSQL with the plain SQL script, installed by `keeper`, which is not a superuser.
     ///
     /// # Panics
     /// If anything of that fails.
@@ -98,7 +98,7 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a standby of this one.
+    /// Starts a standby of this cluster.
     ///
     /// # Panics
     /// If that fails.
@@ -126,7 +126,7 @@ impl Cluster {
         self.config().connect(NoTls).expect("a session")
     }
 
-    /// A session that fetches a scenario of the upstream.
+    /// A session whose syncs fetch a scenario of the upstream.
     ///
     /// # Panics
     /// If the server does not let it in.
@@ -148,7 +148,7 @@ impl Cluster {
         self.config().dbname(database).connect(NoTls).expect("a session")
     }
 
-    /// The same, with what the server says beside its answers.
+    /// The same, with the notices and warnings of the server.
     ///
     /// # Panics
     /// If the server does not let it in.
@@ -237,7 +237,7 @@ pub fn sync(client: &mut Client) -> Result<Run, postgres::Error> {
     })
 }
 
-/// Every model row as text: equal only if nothing at all was written.
+/// Every model row as text: equal only if nothing was written.
 ///
 /// # Panics
 /// If the query fails.
@@ -247,13 +247,13 @@ pub fn snapshot(client: &mut Client) -> Vec<String> {
     client.query(query, &[]).expect("the rows").iter().map(|row: &Row| row.get(0)).collect()
 }
 
-/// The payloads that a listening session has been sent since it was last asked.
+/// The payloads that a listening session has received since the last call.
 ///
 /// # Panics
 /// If the session is lost.
 #[must_use]
 pub fn heard(listener: &mut Client) -> Vec<String> {
-    // whatever was sent has arrived with the answer to this
+    // every notification sent so far arrives with the answer to this statement
     listener.batch_execute("SELECT 1").expect("the session");
     let mut payloads = Vec::new();
     let mut notifications = listener.notifications();
@@ -292,10 +292,10 @@ pub fn copy_database_with(cluster: &Cluster, from: &str, to: &str, options: &[&s
     assert!(status.success(), "the dump of {from} does not restore");
 }
 
-/// Waits until a query gives true, and says which one did not.
+/// Waits until a query gives true, and panics with the query if it does not.
 ///
 /// # Panics
-/// When the bound has passed.
+/// When the time limit has passed.
 pub fn wait_until(client: &mut Client, condition: &str) {
     let start = Instant::now();
     while !client.query_one(&format!("SELECT {condition}"), &[]).expect(condition).get::<_, bool>(0) {
@@ -304,7 +304,7 @@ pub fn wait_until(client: &mut Client, condition: &str) {
     }
 }
 
-/// A small generator: the same decisions in every run.
+/// A small random generator: it gives the same decisions in every run.
 #[derive(Debug)]
 pub struct Random(pub u64);
 
@@ -337,7 +337,7 @@ pub fn days(folder: &Path) -> Vec<String> {
     days
 }
 
-/// A program of the server that is tested, such as `pg_dump`.
+/// A program of the server under test, such as `pg_dump`.
 ///
 /// # Panics
 /// If there is no such server.
@@ -361,7 +361,7 @@ pub fn eras() -> PathBuf {
     repository().join("tests/catalogues/eras")
 }
 
-/// The recorded days, unpacked.
+/// The folder with the recorded days, unpacked.
 ///
 /// # Panics
 /// If they cannot be unpacked.

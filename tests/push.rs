@@ -49,7 +49,7 @@ fn exit_codes_and_output_say_how_a_run_ended() {
     let runs: i64 = client.query_one("SELECT count(*) FROM model_access_sync_log", &[]).unwrap().get(0);
     assert_eq!(runs, 5);
 
-    // a dry run writes nothing, and says what it would; every model is there before it
+    // a dry run writes nothing, and prints what it would write; before it, all 421 models are listed
     assert_eq!(push(&cluster, &["--url", &url("take=421")]).status.code(), Some(0));
     let before = snapshot(&mut client);
     let output = push(&cluster, &["--dry-run", "--url", &url("take=420")]);
@@ -57,7 +57,7 @@ fn exit_codes_and_output_say_how_a_run_ended() {
     assert!(text(&output.stdout).starts_with("~ openai/gpt-4 missing_since="), "{}", text(&output.stdout));
     assert_eq!(snapshot(&mut client), before);
 
-    // two at once: the second is skipped
+    // of two runs at once, the second is skipped
     let mut first = command(&cluster, &["--url", &url("gate=1")]);
     let requests = cluster.upstream.requests();
     let waiting = thread::spawn(move || first.output().unwrap());
@@ -66,7 +66,7 @@ fn exit_codes_and_output_say_how_a_run_ended() {
     cluster.upstream.release();
     assert_eq!(waiting.join().unwrap().status.code(), Some(0));
 
-    // a locked table fails the run, which still has its row
+    // if the table is locked, the run fails and still writes its row
     client.batch_execute("BEGIN; LOCK TABLE model_access").unwrap();
     let output = push(&cluster, &["--url", &url("take=420")]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
@@ -99,7 +99,7 @@ fn arguments_are_checked_before_anything_is_touched() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("larger than --max-body"), "{}", text(&output.stderr));
     std::fs::remove_file(big).unwrap();
-    // what an entry may hold; what it is ignored for does not count
+    // the limits of an entry; ignored keys do not count
     let values = "0,".repeat(5000);
     let large = scratch(
         "large",
@@ -117,7 +117,7 @@ fn arguments_are_checked_before_anything_is_touched() {
     }
     std::fs::remove_file(large).unwrap();
     assert_eq!(push(&cluster, &["--file", "/nonexistent"]).status.code(), Some(1));
-    // a database by its name, a URL, or words; and one that is not there
+    // a database as a name, a URL or conninfo; and one that does not exist
     let empty = scratch("empty", "");
     for database in ["postgres", "postgresql:///postgres", "dbname=postgres"] {
         assert!(
@@ -130,7 +130,7 @@ fn arguments_are_checked_before_anything_is_touched() {
 }
 
 #[test]
-fn what_the_session_is_set_to_changes_nothing() {
+fn settings_of_the_session_change_nothing() {
     let cluster = Cluster::start_without_library();
     let document = r#"{"data": [{"id": "test/é-🐬", "name": "Café 🐬"}]}"#;
     let file = scratch("accents", document);
@@ -152,7 +152,7 @@ fn what_the_session_is_set_to_changes_nothing() {
 }
 
 #[test]
-fn only_the_owner_pushes_and_nobody_elses_function_runs() {
+fn only_the_owner_pushes_and_no_function_of_another_role_runs() {
     let cluster = Cluster::start_without_library();
     let mut client = cluster.connect();
     client
@@ -177,7 +177,7 @@ fn only_the_owner_pushes_and_nobody_elses_function_runs() {
     let output = command(&cluster, &["--file", &file]).env("PGOPTIONS", path).output().unwrap();
     assert!(text(&output.stdout).starts_with("applied"), "{}", text(&output.stderr));
     assert!(!text(&output.stderr).contains("planted"), "{}", text(&output.stderr));
-    // a member of the owning role may, a stranger may not
+    // a member of the owner may push; another role may not
     let output = command(&cluster, &["--file", &file]).env("PGUSER", "member").output().unwrap();
     assert!(text(&output.stdout).starts_with("unchanged"), "{}", text(&output.stderr));
     let output = command(&cluster, &["--file", &file, "--schema", "public"])

@@ -1,5 +1,5 @@
-//! Ninety-four recorded days in a row, through real HTTP and through `model-access push`, with an admin who
-//! decides at random: what is written equals what an independent reading of the files and of the lifecycle says.
+//! Ninety-four recorded days in a row, over HTTP and by `model-access push`, with an admin who
+//! decides at random. The table must equal what a second implementation of the lifecycle computes from the files.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // a test ends there
 
@@ -13,7 +13,7 @@ use tests::{Cluster, Random, daily_catalogues, days, push_program};
 /// The tiers of a row.
 type Flags = [bool; 3];
 
-/// What the replay knows of a row, kept by a second reading of the lifecycle table.
+/// What the second implementation of the lifecycle table knows of a row.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Row {
     status: String,
@@ -22,7 +22,7 @@ struct Row {
     missing_since: Option<usize>,
     price: Value,
     reviewed: Option<Value>,
-    /// The days on which a sync took the free tier or, because of its price, the approval.
+    /// The days on which a sync took the place in the free tier or, because of the price, the approval.
     revoked: Option<usize>,
     guarded: Option<usize>,
 }
@@ -35,7 +35,7 @@ fn read_day(folder: &Path, day: &str) -> BTreeMap<String, Value> {
     models.map(|model| (model["id"].as_str().unwrap().to_owned(), model["pricing"].clone())).collect()
 }
 
-/// The prices of a pricing that cost something, or are variable (`None`). On these days there are no overrides.
+/// The prices that are not zero, or are variable (`None`). On these days no price has `overrides`.
 fn costs(pricing: &Value) -> BTreeMap<&str, Option<f64>> {
     let prices =
         pricing.as_object().unwrap().iter().filter_map(|(key, price)| Some((key.as_str(), price.as_str()?)));
@@ -52,7 +52,7 @@ fn is_above(now: &Value, reviewed: &Value, factor: f64) -> bool {
     })
 }
 
-/// A model leaves the free tier that was free when reviewed, or of unknown price, unless it is still so.
+/// Whether a model leaves the free tier: it was free when reviewed, or of variable price, and costs money now.
 fn stopped_being_free(now: &Value, reviewed: &Value) -> bool {
     let (now, reviewed) = (costs(now), costs(reviewed));
     match reviewed.values().any(Option::is_some) {
@@ -62,7 +62,7 @@ fn stopped_being_free(now: &Value, reviewed: &Value) -> bool {
     }
 }
 
-/// One day on the second reading; gives how many rows were added, went missing and returned.
+/// Applies one day to the second implementation. Returns how many rows were added, went missing and returned.
 fn advance(rows: &mut BTreeMap<String, Row>, listed: &BTreeMap<String, Value>, day: usize) -> [usize; 3] {
     let [mut added, mut missing, mut returned] = [0; 3];
     for (id, row) in rows.iter_mut() {
@@ -122,7 +122,7 @@ fn list(row: &mut Row, price: &Value, day: usize) {
     }
 }
 
-/// A few decisions, on missing rows too, in SQL and on the second reading.
+/// Makes a few decisions, also on missing rows, in SQL and in the second implementation.
 fn decide(client: &mut Client, rows: &mut BTreeMap<String, Row>, random: &mut Random, decisions: usize) {
     let ids: Vec<String> = rows.keys().cloned().collect();
     for _ in 0..decisions {
@@ -145,7 +145,7 @@ fn decide(client: &mut Client, rows: &mut BTreeMap<String, Row>, random: &mut Ra
     }
 }
 
-/// The rows of the table in the form of the second reading.
+/// The rows of the table in the form of the second implementation.
 fn table(client: &mut Client, day: usize) -> BTreeMap<String, Row> {
     let query = "SELECT model_id, status, status_before_missing, is_free, is_pro, is_enterprise, pricing::text, reviewed_pricing::text,
                         round(extract(epoch FROM clock_timestamp() - missing_since) / 86400)::integer,
@@ -184,7 +184,7 @@ const A_DAY_PASSES: &str = "
     UPDATE model_access_sync_log SET started_at = started_at - interval '1 day';
     SELECT nextval('model_access_sync_log_run_id_seq')";
 
-/// Replays every day; `run` syncs one day and gives the outcome and the counts of its run row.
+/// Replays every day. `run` syncs one day and returns the outcome and the counts of its run row.
 fn replay(
     client: &mut Client,
     folder: &Path,
@@ -207,7 +207,7 @@ fn replay(
         for (id, row) in &rows {
             assert_eq!(stored.get(id), Some(row), "{day}: {id}");
         }
-        // much on the first day, then a little every day
+        // many decisions on the first day, then a few every day
         decide(client, &mut rows, &mut random, if number == 0 { 200 } else { 6 });
     }
     assert!(
@@ -223,7 +223,7 @@ fn last_run(client: &mut Client) -> (String, [usize; 3]) {
     (row.get("outcome"), [count("added"), count("missing"), count("returned")])
 }
 
-/// Every column of every row, but for the moments and the numbers of the runs.
+/// Every column of every row, except times and run ids.
 fn whole_rows(client: &mut Client) -> Vec<String> {
     let query = "SELECT jsonb_object_agg(c.key, c.value ORDER BY c.key)::text
                  FROM model_access AS m CROSS JOIN LATERAL jsonb_each(to_jsonb(m)) AS c

@@ -1,4 +1,4 @@
-//! TLS and proxies: what is trusted, what is not, and what the error says.
+//! TLS and proxies: which certificates are trusted, which are not, and what the error says.
 
 #![allow(clippy::unwrap_used)] // a test ends there
 
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use tests::{Cluster, eras, sync};
 use upstream::Upstream;
 
-/// An authority that only these tests know.
+/// A certificate authority that only these tests trust.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// Its certificate, where a server finds it.
+    /// Its certificate, in a file for the server.
     file: PathBuf,
 }
 
@@ -62,7 +62,7 @@ fn serve(certificate: CertificateDer<'static>, key: &KeyPair) -> Upstream {
 }
 
 #[test]
-fn only_a_certificate_that_is_trusted_valid_and_for_this_host_will_do() {
+fn only_a_certificate_that_is_trusted_valid_and_for_this_host_is_accepted() {
     let authority = Authority::new("trust");
     let cluster =
         Cluster::start_beside(authority.upstream(&["127.0.0.1"], 2100), &[], &authority.environment());
@@ -118,7 +118,7 @@ fn a_proxy_comes_from_the_setting_or_from_the_environment() {
     );
     client.batch_execute(&format!("SET model_access.proxy = '{proxy}'")).unwrap();
     assert_eq!(sync(&mut client).unwrap().outcome, "unchanged", "by the setting");
-    // what anybody could read of a placeholder must hold no secret
+    // any role could read the value of a placeholder, so it must hold no secret
     let refused =
         client.batch_execute("SET model_access.proxy = 'http://user:secret@127.0.0.1:1'").unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "22023");

@@ -1,4 +1,4 @@
-//! A bad upstream is a normal day: the run is logged and reported, and no model row is touched.
+//! A bad upstream: the run is logged and reported, and no model row changes.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
 
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::{Cluster, Run, daily_catalogues, eras, snapshot, sync};
 
-/// Every row, but for since when it is absent.
-fn but_for_absence(client: &mut Client) -> Vec<String> {
+/// Every row, without `absent_since`.
+fn without_absent_since(client: &mut Client) -> Vec<String> {
     let query = "SELECT (to_jsonb(m) - 'absent_since' - 'last_run_id')::text FROM model_access AS m ORDER BY model_id";
     client.query(query, &[]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
-/// Syncs a scenario; the run must have one row, and a WARNING with a hint that names the URL.
+/// Syncs a scenario. The run must write one row, and raise a WARNING that names the URL and has a hint.
 fn faulty_sync(cluster: &Cluster, scenario: &str) -> Run {
     let (mut job, heard) = cluster.hearing(scenario);
     let runs = |client: &mut Client| -> i64 {
@@ -32,7 +32,7 @@ fn faulty_sync(cluster: &Cluster, scenario: &str) -> Run {
     run
 }
 
-/// Approves some models, so that there is something to lose.
+/// Approves some models, so that a sync could take something.
 fn with_decisions(cluster: &Cluster) -> Client {
     let mut client = cluster.connect();
     sync(&mut client).unwrap();
@@ -90,7 +90,7 @@ fn a_bad_answer_touches_no_row() {
     }
 }
 
-/// Documents made of the newest recorded one, in a folder that an upstream serves.
+/// Documents made from the newest recorded one, in a folder that an upstream serves.
 struct Documents {
     folder: PathBuf,
     recorded: Value,
@@ -195,7 +195,7 @@ fn unusable_entries_are_named_and_their_rows_stay() {
 }
 
 #[test]
-fn a_shorter_list_takes_away_no_more_than_a_day_should() {
+fn a_shorter_list_removes_no_more_than_the_limit_of_a_day() {
     let documents = Documents::new("shorter");
     documents.altered("lost-5-percent", |entries| entries.truncate(400));
     documents.altered("lost-30-percent", |entries| entries.truncate(295));
@@ -204,26 +204,26 @@ fn a_shorter_list_takes_away_no_more_than_a_day_should() {
         entries.retain(|entry| !entry["id"].as_str().unwrap().starts_with("openai/"));
     });
     let (cluster, mut client) = serving(&documents.folder);
-    let rows = but_for_absence(&mut client);
+    let rows = without_absent_since(&mut client);
     for (name, withheld) in [("lost-30-percent", 126), ("lost-99-percent", 417), ("a-provider-gone", 93)] {
         let run = faulty_sync(&cluster, &format!("catalogue={name}"));
         assert_eq!((run.outcome.as_str(), run.withheld), ("held", withheld), "{name}");
-        assert_eq!(but_for_absence(&mut client), rows, "{name}");
-        // since when a model is absent is written once
+        assert_eq!(without_absent_since(&mut client), rows, "{name}");
+        // absent_since is written once
         let before = snapshot(&mut client);
         faulty_sync(&cluster, &format!("catalogue={name}"));
         assert_eq!(snapshot(&mut client), before, "{name}, again");
     }
-    // with every model there again, nothing is absent
+    // once every model is listed again, no model is absent
     sync(&mut cluster.fetching("catalogue=zero")).unwrap();
-    assert_eq!(but_for_absence(&mut client), rows);
+    assert_eq!(without_absent_since(&mut client), rows);
     let before = snapshot(&mut client);
     for scenario in ["catalogue=zero&total_count=500", "catalogue=zero&next=/api/v1/models?offset=421"] {
         let run = faulty_sync(&cluster, scenario);
         assert_eq!((run.outcome.as_str(), run.withheld), ("held", 0), "{scenario}");
         assert_eq!(snapshot(&mut client), before, "{scenario}");
     }
-    // a share of one in twenty is a normal day, if it does not take too many of the active ones
+    // one model in twenty may leave, if the active models among them are not too many
     let run = sync(&mut cluster.fetching("catalogue=lost-5-percent")).unwrap();
     assert_eq!((run.outcome.as_str(), run.error), ("applied", None));
 }
@@ -236,7 +236,7 @@ fn odd_values_are_stored_exactly_or_as_unknown() {
         (json!("-1"), None),
         (json!(0.000_002), Some("2")),
     ];
-    // what is no price leaves the one that was read last
+    // a value that is not a price leaves the last price that could be read
     let no_prices = [json!("NaN"), json!("1e-9999999999"), json!(null), json!({"usd": "1"})];
     let name = "Robert'); DROP TABLE model_access;-- \"é\u{1f42c}\\";
     let documents = Documents::new("odd");
@@ -276,7 +276,7 @@ fn odd_values_are_stored_exactly_or_as_unknown() {
 }
 
 #[test]
-fn a_catalogue_in_another_dress_is_read() {
+fn a_catalogue_in_another_encoding_is_read() {
     let documents = Documents::new("dressed");
     documents.write("marked", format!("\u{feff}{}", documents.recorded).as_bytes());
     let (cluster, mut client) = serving(&documents.folder);
@@ -314,7 +314,7 @@ fn a_day_that_brings_every_model_a_key_is_applied_and_names_it() {
 }
 
 #[test]
-fn a_passing_fault_is_tried_again_within_the_deadline() {
+fn a_temporary_fault_is_tried_again_within_the_timeout() {
     let cluster = Cluster::start();
     let run = sync(&mut cluster.fetching("status=503&retry_after=1&times=2")).unwrap();
     assert_eq!((run.outcome.as_str(), run.added), ("applied", 421));
@@ -327,7 +327,7 @@ fn a_passing_fault_is_tried_again_within_the_deadline() {
 }
 
 #[test]
-fn nothing_listens_or_nothing_answers() {
+fn an_upstream_that_does_not_listen_or_answer_fails_the_run() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     for (url, code, words) in [
@@ -364,7 +364,7 @@ fn a_standby_says_where_to_sync() {
         .batch_execute("UPDATE model_access SET status = 'active', is_free = true WHERE provider = 'qwen'")
         .unwrap();
     tests::wait_until(&mut standby.connect(), "(SELECT count(*) FROM models_for_tier('free')) = 51");
-    // users and dry runs too
+    // lookups of users and dry runs work too
     cluster
         .connect()
         .batch_execute(
