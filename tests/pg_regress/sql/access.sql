@@ -76,7 +76,7 @@ SELECT outcome, changed FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-
 SELECT reason, since = current_date AS today, model_id, reaches FROM model_access_review WHERE reason <> 'new';
 SELECT * FROM pg_temp.ask('~acme/big-latest');
 SELECT clock_timestamp() AS hidden \gset
--- When the ban is lifted, the alias is visible again. Once confirmed, it does not wait. When the ban returns, it is hidden at once; the review knows its old target.
+-- When the ban is lifted, the alias is visible again. Once confirmed, it does not wait. When the ban returns, it is hidden at once; models_for_tier_as_of knows when it was visible.
 UPDATE model_access SET status = 'new' WHERE model_id = 'acme/big-5';
 SELECT * FROM pg_temp.ask('~acme/big-latest');
 SELECT model_access_confirm('~acme/big-latest');
@@ -86,7 +86,7 @@ SELECT * FROM pg_temp.ask('~acme/big-latest');
 SELECT model_id, count(*) FILTER (WHERE at > :'hidden') AS now, count(*) FILTER (WHERE at < :'before') AS before FROM
     (SELECT 'now'::timestamptz AS at, model_id FROM models_for_tier('pro') UNION ALL SELECT :'before'::timestamptz - interval '1 second', model_id FROM models_for_tier_as_of('pro', :'before')
      UNION ALL SELECT :'hidden', model_id FROM models_for_tier_as_of('pro', :'hidden')) AS m GROUP BY 1 ORDER BY 1;
--- Approving an alias of a banned model does not make it visible, nor does inserting one as active. Undoing the ban of the model does.
+-- Approving an alias of a banned model does not make it visible, nor does approving a new alias of it. Undoing the ban of the model does.
 UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/big-latest';
 UPDATE model_access SET status = 'active' WHERE model_id = '~acme/big-latest';
 SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-latest', :cheap, 'acme/big-5'), pg_temp.entry('~acme/other', :cheap, 'acme/big-5'), pg_temp.entry('~acme/nowhere', :cheap, 'acme/none'), :models));

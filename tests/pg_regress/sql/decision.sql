@@ -30,7 +30,7 @@ SELECT * FROM pg_temp.show();
 SELECT model_access_confirm('acme/f:free', 'acme/q');
 SELECT * FROM pg_temp.waits;
 SELECT model_id, reviewed_is_free_of_charge, reviewed_highest_prices, reviewed_highest_prices = highest_prices AS at_these, reviewed_rule FROM model_access ORDER BY 1;
--- A decision that is not a valid status.
+-- Invalid values of status and flags.
 UPDATE model_access SET status = NULL WHERE model_id = 'acme/p';
 UPDATE model_access SET is_pro = NULL WHERE model_id = 'acme/p';
 UPDATE model_access SET status = 'activ' WHERE model_id = 'acme/p';

@@ -47,7 +47,7 @@ SELECT unusable FROM model_access_load(pg_temp.wide('list', 1000));
 SELECT unusable FROM model_access_load(pg_temp.wide('benchmarks', 10000));
 RESET model_access.max_entry;
 RESET model_access.max_entry_values;
--- The key that changed in most models is named once, in the WARNING of the run.
+-- A run names the key that changed in most models.
 SELECT outcome, missing FROM model_access_load(pg_temp.all_but('openai/gpt-5'), 10);
 UPDATE recorded SET entry = entry || '{"endpoints": {"uptime": 99.5}}';
 SELECT outcome, changed, changed_key FROM model_access_load(pg_temp.all_but('openai/gpt-5'));
