@@ -1,5 +1,5 @@
-//! Roles with limited rights try to have their code run with somebody else's: the owner of the bound table, whoever may
-//! create objects beside the extension, whoever was granted too much. Nobody becomes more than they are.
+//! Roles with limited rights try to have their code run with the rights of another role: the owner of the bound table, a role
+//! that may create objects beside the extension, a role that was granted too much. None of them succeeds.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
@@ -8,7 +8,7 @@ use postgres::error::DbError;
 use std::sync::mpsc::Receiver;
 use tests::Cluster;
 
-/// An application as README has it: an owner of its tables, a role that may create objects, users with tiers.
+/// An application as in the README: an owner of its tables, a role that may create objects, users with tiers.
 const APPLICATION: &str = r#"
     CREATE ROLE appowner LOGIN; CREATE ROLE creator LOGIN; CREATE ROLE app LOGIN; CREATE ROLE boss LOGIN;
     SELECT model_access_load('{"data": [{"id": "a/one", "name": "One", "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
@@ -29,7 +29,7 @@ const APPLICATION: &str = r#"
     INSERT INTO model_access_rule (position, is_pro) VALUES (1, true);
     CREATE TRIGGER enforce BEFORE INSERT ON app.messages FOR EACH ROW EXECUTE FUNCTION model_access_enforce('user_id', 'model_id')"#;
 
-/// Everything that a superuser does with the extension from day to day.
+/// Everything that a superuser does with the extension in daily work.
 const WORKFLOWS: &[&str] = &[
     "SELECT * FROM models_for_user('bob')",
     "SELECT model_allowed_for_user('bob', 'a/one')",
@@ -97,7 +97,7 @@ impl Stage {
         self.as_role(role, sql).unwrap_or_else(|error| panic!("{sql}: {:?}", error.as_db_error()));
     }
 
-    /// What planted code has said of who runs it, since it was last asked.
+    /// What planted code has reported since the last call: which role ran it.
     fn ran(&mut self) -> Vec<String> {
         self.superuser.batch_execute("SELECT 1").unwrap();
         let mut ran: Vec<String> = self
@@ -110,14 +110,14 @@ impl Stage {
         ran
     }
 
-    /// Runs every workflow as superuser; gives who planted code ran as, other than the owner of the tables.
+    /// Runs every workflow as superuser. Returns the roles that planted code ran as, other than the owner of the tables.
     fn work(&mut self) -> Vec<String> {
         for workflow in WORKFLOWS {
             let answer = self.superuser.batch_execute(&format!("BEGIN; {workflow}; COMMIT"));
             if answer.is_err() {
                 self.superuser.batch_execute("ROLLBACK").unwrap();
             }
-            // planted code may break what reads the table, not what does not
+            // planted code may break calls that read the table, but no others
             let reads_it = ["user", "me()", "profiles", "messages", "override"]
                 .iter()
                 .any(|word| workflow.contains(word));
@@ -126,7 +126,7 @@ impl Stage {
         self.ran().into_iter().filter(|said| !said.ends_with(" ran as appowner")).collect()
     }
 
-    /// Errors of these calls, and what planted code says of them.
+    /// Runs these calls, and returns what planted code and errors reported.
     fn hits(&mut self, calls: &[&str]) -> Vec<String> {
         let mut hits = Vec::new();
         for call in calls {
@@ -139,7 +139,7 @@ impl Stage {
         hits
     }
 
-    fn assert_nobody_rose(&mut self) {
+    fn assert_no_escalation(&mut self) {
         let query = "SELECT string_agg(rolname, ', ') FROM pg_catalog.pg_roles WHERE rolsuper AND rolname <> 'postgres'";
         assert_eq!(self.superuser.query_one(query, &[]).unwrap().get::<_, Option<String>>(0), None);
         let session = "SELECT current_user::text, current_setting('search_path'), current_setting('role'),
@@ -150,13 +150,13 @@ impl Stage {
     }
 }
 
-/// An IMMUTABLE call that the planner evaluates, whatever is asked of the table.
+/// An IMMUTABLE call that the planner evaluates for every query on the table.
 const IMMUTABLE: &str = "CREATE FUNCTION app.evil(what text) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
     $$ BEGIN RETURN app.say(what); END $$;";
 
 #[test]
-fn what_the_planner_calls_runs_as_the_owner_of_the_table() {
-    // what is planted, and whether reading the table surely runs it
+fn code_that_the_planner_evaluates_runs_as_the_table_owner() {
+    // what is planted, and whether reading the table always runs it
     for (planted, surely) in [
         ("CREATE INDEX ON app.profiles ((app.evil('an index')))", true),
         ("CREATE INDEX ON app.profiles (id) WHERE app.evil('a predicate') = 1", true),
@@ -181,40 +181,40 @@ fn what_the_planner_calls_runs_as_the_owner_of_the_table() {
         stage.superuser.batch_execute("SELECT * FROM models_for_user('bob')").unwrap();
         assert_eq!(!stage.ran().is_empty(), surely, "{planted}");
         assert_eq!(stage.work(), [""; 0], "{planted}");
-        stage.assert_nobody_rose();
+        stage.assert_no_escalation();
     }
 }
 
 #[test]
-fn whatever_the_bound_table_becomes_nothing_of_it_runs_with_other_rights() {
+fn code_of_the_bound_table_never_runs_with_other_rights() {
     for becomes in [
-        // a partitioned table with an index on a leaf
+        // a partitioned table with an index on a partition
         "DROP TABLE app.profiles; CREATE TABLE app.profiles (id text, subscription_tier text, allowed_models text[]) PARTITION BY HASH (id);
          CREATE TABLE app.leaf PARTITION OF app.profiles FOR VALUES WITH (MODULUS 1, REMAINDER 0); CREATE INDEX ON app.profiles (id);
          INSERT INTO app.profiles VALUES ('bob', 'pro', NULL); CREATE INDEX ON app.leaf ((app.evil('a leaf')))",
-        // another child, with code of its own
+        // another child table, with code in its index
         "CREATE TABLE app.heir () INHERITS (app.profiles); CREATE INDEX ON app.heir ((app.evil('an heir')))",
-        // a tier whose type has a cast of its own
+        // a tier whose type has a user-defined cast
         "CREATE TYPE app.plan AS ENUM ('free', 'pro', 'gold');
          CREATE FUNCTION app.name(app.plan) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.say('a cast'); RETURN 'pro'; END $$;
          CREATE CAST (app.plan AS text) WITH FUNCTION app.name(app.plan) AS IMPLICIT;
          DROP TRIGGER model_access_announce_change ON app.profiles; UPDATE app.profiles SET subscription_tier = 'pro';
          ALTER TABLE app.profiles ALTER subscription_tier TYPE app.plan USING subscription_tier::app.plan",
-        // operators, functions and casts by the names that a lookup uses
+        // operators, functions and casts with the names that a lookup uses
         "CREATE FUNCTION app.eq(text, text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN app.say('an operator') = 1; END $$;
          CREATE OPERATOR app.= (LEFTARG = text, RIGHTARG = text, FUNCTION = app.eq);
          CREATE FUNCTION app.concat(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.say('concat'); RETURN 'pro'; END $$;
          ALTER ROLE appowner SET search_path = app, pg_catalog",
-        // a domain with a check
+        // a domain with a CHECK
         "CREATE DOMAIN app.tier AS text CHECK (app.say('a domain') = 1);
          DROP TRIGGER model_access_announce_change ON app.profiles; ALTER TABLE app.profiles ALTER subscription_tier TYPE app.tier",
-        // a view in its place
+        // a view in place of the table
         "ALTER TABLE app.profiles RENAME TO kept; CREATE VIEW app.profiles AS SELECT id, subscription_tier, allowed_models FROM app.kept WHERE app.say('a view') = 1",
     ] {
         let mut stage = Stage::set();
         stage.plant("appowner", &format!("{IMMUTABLE} {becomes}"));
         assert_eq!(stage.work(), [""; 0], "{becomes}");
-        stage.assert_nobody_rose();
+        stage.assert_no_escalation();
     }
 }
 
@@ -228,7 +228,7 @@ fn a_table_that_became_a_view_gives_no_tier() {
              SELECT model_access_bind_profiles('app.empty', notify => false)",
         )
         .unwrap();
-    // PostgreSQL 15 takes such a rule for a view; later ones refuse it
+    // PostgreSQL 15 makes a view of a table with such a rule; later versions refuse the rule
     let rule = "DROP INDEX app.i; CREATE RULE \"_RETURN\" AS ON SELECT TO app.empty DO INSTEAD
         SELECT 'bob'::text AS id, 'pro'::text AS subscription_tier WHERE app.say('a rule') = 1";
     if stage.as_role("appowner", rule).is_ok() {
@@ -239,7 +239,7 @@ fn a_table_that_became_a_view_gives_no_tier() {
 }
 
 #[test]
-fn what_the_owner_of_the_table_tries_while_it_is_read_has_no_effect() {
+fn code_of_the_table_owner_has_no_effect_on_the_session() {
     let mut stage = Stage::set();
     stage.superuser.batch_execute("PREPARE q AS SELECT 1; DEALLOCATE q").unwrap();
     stage.plant(
@@ -264,13 +264,13 @@ fn what_the_owner_of_the_table_tries_while_it_is_read_has_no_effect() {
          CREATE INDEX ON app.profiles ((app.evil()))",
     );
     assert_eq!(stage.work(), [""; 0]);
-    stage.assert_nobody_rose();
+    stage.assert_no_escalation();
 }
 
 #[test]
-fn a_lookup_comes_back_to_itself_unharmed() {
+fn a_lookup_within_a_lookup_is_safe() {
     let mut stage = Stage::set();
-    // the owner of the table may ask itself, renames its schema meanwhile, and ends in an error now and then
+    // the owner of the table calls the lookup in its own code, renames its schema in it, and sometimes raises an error
     stage.superuser.batch_execute("SELECT model_access_grant('appowner', 'reader')").unwrap();
     stage.plant(
         "appowner",
@@ -294,7 +294,7 @@ fn a_lookup_comes_back_to_itself_unharmed() {
         stage.superuser.batch_execute("SET search_path = public; RESET search_path").unwrap();
     }
     assert!(answered > 20, "{answered}");
-    stage.assert_nobody_rose();
+    stage.assert_no_escalation();
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn a_schema_named_cron_is_not_pg_cron() {
         assert_eq!(error.code().unwrap().code(), "0A000", "{call}");
     }
     assert_eq!(stage.work(), [""; 0]);
-    stage.assert_nobody_rose();
+    stage.assert_no_escalation();
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn members_of_predefined_roles_alter_nothing() {
         let alter = format!("ALTER FUNCTION {} SECURITY INVOKER", row.get::<_, &str>(0));
         assert_eq!(stage.as_role("creator", &alter).unwrap_err().code().unwrap().code(), "42501", "{alter}");
     }
-    // pg_write_all_data writes all data, but not what only the owner writes
+    // pg_write_all_data allows writing all data, except what only the owner writes
     for statement in [
         "UPDATE model_access SET last_run_id = 99, status = 'active', is_free = true",
         "UPDATE model_access SET pricing = '{}'",
@@ -353,12 +353,12 @@ fn members_of_predefined_roles_alter_nothing() {
 }
 
 #[test]
-fn a_grant_of_everything_does_not_pass_for_a_sync_and_health_sees_it() {
+fn a_role_with_every_grant_cannot_act_as_a_sync_and_health_names_it() {
     let mut stage = Stage::set();
     stage.superuser.batch_execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO creator").unwrap();
     let forged = "UPDATE model_access SET status = 'active', is_free = true, last_run_id = 99";
     assert_eq!(stage.as_role("creator", forged).unwrap_err().code().unwrap().code(), "42501");
-    // a tool that writes every column back changes what an admin may change
+    // a tool that writes every column back changes only the columns that an admin may change
     stage.plant("creator", "UPDATE model_access SET status = 'inactive', pricing = pricing, last_run_id = last_run_id, upstream = upstream");
     let decided = stage
         .superuser
@@ -374,9 +374,9 @@ fn a_grant_of_everything_does_not_pass_for_a_sync_and_health_sees_it() {
 }
 
 #[test]
-fn the_right_to_decide_is_asked_of_whoever_acts() {
+fn deciding_needs_the_right_of_the_role_in_effect() {
     let mut stage = Stage::set();
-    // an application's own function, with the right of its owner
+    // a SECURITY DEFINER function of an application uses the rights of its owner
     stage.superuser.batch_execute("SELECT model_access_grant('appowner', 'admin')").unwrap();
     stage.plant(
         "appowner",
@@ -391,7 +391,7 @@ fn the_right_to_decide_is_asked_of_whoever_acts() {
     ] {
         assert_eq!(stage.as_role("app", direct).unwrap_err().code().unwrap().code(), "42501", "{direct}");
     }
-    // a stranger's function has the stranger's rights
+    // a function of a role without rights has no rights
     stage.superuser.batch_execute("GRANT CREATE ON DATABASE postgres TO creator").unwrap();
     stage.plant(
         "creator",
@@ -400,7 +400,7 @@ fn the_right_to_decide_is_asked_of_whoever_acts() {
     );
     let error = stage.superuser.batch_execute("SELECT lure.confirm('a/one')").unwrap_err();
     assert_eq!(error.code().unwrap().code(), "42501");
-    // the functions may be open to everybody, as after a restore without privileges: the view is not
+    // the functions may be open to PUBLIC, as after a restore without privileges; the view is not
     stage
         .superuser
         .batch_execute(
@@ -422,7 +422,7 @@ fn the_right_to_decide_is_asked_of_whoever_acts() {
         "SELECT _model_access_unknown_tiers('pg_catalog.pg_authid'::regclass, 11::smallint, '{}')",
         "SELECT _model_access_as_committed('pg_catalog.pg_read_file(text)'::regprocedure, 'pg_hba.conf', 'x')",
         "SELECT _model_access_as_committed('pg_catalog.now()'::regprocedure, 'a', 'b')",
-        // a trigger function that writes as the owner serves its own table only
+        // a trigger function that writes as the owner works only on its own table
         "CREATE TABLE lure.t (action text, arguments jsonb, result jsonb); CREATE TRIGGER t BEFORE INSERT ON lure.t FOR EACH ROW
          EXECUTE FUNCTION _model_access_act(); INSERT INTO lure.t VALUES ('undo', '{\"since\": \"2020-01-01\", \"dry_run\": false}')",
     ] {
@@ -432,14 +432,14 @@ fn the_right_to_decide_is_asked_of_whoever_acts() {
 }
 
 #[test]
-fn no_rights_carry_a_foreign_key_whose_check_would_run_a_cast_as_the_owner() {
+fn no_rights_include_a_foreign_key_whose_check_would_run_a_cast_as_the_owner() {
     let mut stage = Stage::set();
     stage.superuser.batch_execute("GRANT CREATE ON SCHEMA app TO app, boss").unwrap();
     for role in ["app", "boss"] {
         let referencing = "CREATE TABLE app.orders (model_id text REFERENCES model_access)";
         assert_eq!(stage.as_role(role, referencing).unwrap_err().code().unwrap().code(), "42501", "{role}");
     }
-    // a superuser adds one for them; the column cannot become anything with a cast of its own
+    // a superuser adds one for them; the column cannot change to a type with a user-defined cast
     stage
         .superuser
         .batch_execute(
@@ -456,7 +456,7 @@ fn no_rights_carry_a_foreign_key_whose_check_would_run_a_cast_as_the_owner() {
 }
 
 #[test]
-fn nobody_can_keep_a_sync_from_running_but_who_may_lock_its_table() {
+fn only_a_role_that_may_lock_the_run_table_can_stop_a_sync() {
     let mut stage = Stage::set();
     let mut other = stage.cluster.connect();
     other
@@ -478,14 +478,14 @@ fn nobody_can_keep_a_sync_from_running_but_who_may_lock_its_table() {
 }
 
 #[test]
-fn rights_end_with_revoke_whoever_passed_them_on() {
+fn revoke_also_takes_back_what_others_granted() {
     let mut stage = Stage::set();
     stage.superuser.batch_execute("GRANT SELECT ON model_access TO boss WITH GRANT OPTION").unwrap();
     stage.plant("boss", "GRANT SELECT ON model_access TO creator");
     stage.plant("creator", "SELECT FROM model_access");
     stage.superuser.batch_execute("SELECT model_access_revoke('creator')").unwrap();
     assert!(stage.as_role("creator", "SELECT FROM model_access").is_err());
-    // rights job run the job, and nothing with a number
+    // rights job allow the job, and no call with max_removals
     stage.superuser.batch_execute("SELECT model_access_grant('creator', 'job')").unwrap();
     assert!(stage.as_role("creator", "SELECT model_access_sync(100000)").is_err());
     let mut job = stage.cluster.connect();
@@ -523,8 +523,8 @@ fn enforce_judges_by_what_is_committed_and_by_the_clock() {
     assert_eq!(late.code().unwrap().code(), "42501");
 }
 
-/// Overloads of every function of the extension, with a near type in one place or with fewer arguments, and operators that
-/// fit calls better than PostgreSQL's own: whoever may create objects beside the extension could plant them.
+/// Overloads of every function of the extension, with a similar type for one argument or with fewer arguments, and operators
+/// that match calls better than PostgreSQL's own: a role that may create objects in the schema could plant them.
 const OVERLOADS: &str = r#"
     DO $plant$
     DECLARE
@@ -594,14 +594,14 @@ const PLANT: &str = r#"
     END $f$;"#;
 
 #[test]
-fn no_overload_beside_the_extension_is_taken_for_its_own() {
+fn no_planted_overload_runs_in_place_of_the_extensions_functions() {
     let mut stage = Stage::set();
     stage
         .superuser
         .batch_execute("GRANT CREATE ON SCHEMA public TO creator; CREATE ROLE lookedup LOGIN")
         .unwrap();
     stage.plant("creator", &format!("{PLANT} {OVERLOADS}"));
-    // calls that name their own types: what a person types is that person's to qualify
+    // these calls name their types exactly: whoever types a call must qualify it
     let exact = [
         "SELECT * FROM models_for_user('bob'::text), model_access_user('bob'::text)",
         "SELECT model_allowed_for_user('bob'::text, 'a/one'::text), model_allowed('pro'::text, 'a/one'::text)",
@@ -654,11 +654,11 @@ fn no_overload_beside_the_extension_is_taken_for_its_own() {
             .is_err()
     );
     assert_eq!(stage.ran(), [""; 0]);
-    stage.assert_nobody_rose();
+    stage.assert_no_escalation();
 }
 
 #[test]
-fn no_overload_beside_the_script_is_taken_for_its_own() {
+fn no_planted_overload_runs_in_place_of_the_scripts_functions() {
     let cluster = Cluster::start_without_library();
     let (mut superuser, heard) = cluster.hearing("");
     superuser
@@ -695,7 +695,7 @@ fn no_overload_beside_the_script_is_taken_for_its_own() {
         "SELECT model_access_unbind_profiles()",
     ];
     assert_eq!(stage.hits(&exact), [""; 0]);
-    // the program that brings the catalogue in calls functions too
+    // the program that loads the catalogue calls functions too
     let document = r#"[{"id": "a/one", "name": "Uno"}, {"id": "a/three", "name": "Three"}]"#;
     let folder = std::env::temp_dir().join(format!("model_access.push.{}.json", std::process::id()));
     std::fs::write(&folder, document).unwrap();
@@ -713,7 +713,7 @@ fn no_overload_beside_the_script_is_taken_for_its_own() {
 }
 
 #[test]
-fn a_cursor_that_the_owner_swaps_in_a_lookup_is_not_there_afterwards() {
+fn code_in_a_lookup_cannot_replace_a_cursor_of_the_session() {
     let stage = Stage::set();
     stage.plant(
         "appowner",
@@ -734,14 +734,14 @@ fn a_cursor_that_the_owner_swaps_in_a_lookup_is_not_there_afterwards() {
         "SELECT count(*) FROM model_access_health()",
         "INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('bob', 'a/two', true)",
     ] {
-        // a session that has not planned with that index yet
+        // a new session has not yet planned with that index
         let (mut client, heard) = stage.cluster.hearing("");
         client
             .batch_execute(&format!(
                 "BEGIN; DECLARE mine CURSOR FOR SELECT model_id FROM model_access; {reads}"
             ))
             .unwrap();
-        // it may be closed, not replaced
+        // the cursor may be closed, but not replaced
         let fetched = client.batch_execute("FETCH 1 FROM mine");
         client.batch_execute("ROLLBACK").unwrap();
         let ran: Vec<String> = heard
@@ -775,7 +775,7 @@ fn a_partition_of_another_role_is_not_read_as_the_owner_of_the_table() {
          CREATE INDEX ON app.leaf ((app.folded()))",
     );
     stage.ran();
-    // nobody is known there, so nothing is allowed
+    // no user is known there, so nothing is allowed
     assert!(!stage.superuser.query_one(known, &[]).unwrap().get::<_, bool>(0));
     let finding = "SELECT ok, detail FROM model_access_health() WHERE \"check\" = 'profiles'";
     let row = stage.superuser.query_one(finding, &[]).unwrap();

@@ -30,7 +30,7 @@ fn blocks(file: &str) -> Vec<Block> {
     blocks
 }
 
-/// `=# ` begins a statement, `-# ` goes on with it, anything else is what psql answered.
+/// `=# ` begins a statement, `-# ` continues it, and everything else is the output of psql.
 fn transcript(body: &[&str]) -> Vec<(String, Vec<String>)> {
     let mut statements: Vec<(String, Vec<String>)> = Vec::new();
     for line in body {
@@ -39,7 +39,7 @@ fn transcript(body: &[&str]) -> Vec<(String, Vec<String>)> {
         } else if let Some((statement, answer)) = statements.last_mut() {
             match line.strip_prefix("-# ") {
                 Some(rest) => *statement += &format!("\n{rest}"),
-                // the last cell of a line of a table, or a command tag
+                // a line of a table, except the one below its header; or a command tag
                 None if !line.is_empty() && !line.contains("---") => answer.push(line.trim().to_owned()),
                 None => {}
             }
@@ -55,8 +55,8 @@ fn script(body: &[&str]) -> Vec<(String, Vec<String>)> {
     text.split(';').map(str::trim).filter(|s| !s.is_empty()).map(|s| (s.to_owned(), Vec::new())).collect()
 }
 
-/// Runs every block in order, and compares with a transcript where there is one. `skip` names statements
-/// that this server cannot run; `before` gives what must have happened before a statement that holds its first word.
+/// Runs every block in order, and compares the results with the transcript, if there is one. `skip` names statements
+/// that this server cannot run. `before` is a word and the SQL to run before each statement that contains the word.
 fn run(client: &mut Client, file: &str, skip: &[&str], before: (&str, &str)) {
     let blocks = blocks(file);
     assert!(blocks.len() > 3, "{file} has blocks");
@@ -97,14 +97,14 @@ fn answered(messages: &[SimpleQueryMessage]) -> Vec<Vec<String>> {
     rows
 }
 
-/// The cells of a printed table without its head; a day is any day.
+/// The cells of a printed table without its header; every date is replaced by the same word.
 fn cells(printed: &[String]) -> Vec<Vec<String>> {
     let is_tag = printed.len() == 1;
     let rows = printed.iter().skip(usize::from(!is_tag));
     rows.map(|row| row.split('|').map(any_day).collect()).collect()
 }
 
-/// A cell with its dates made alike.
+/// A cell in which every date is replaced by the same word.
 fn any_day(cell: &str) -> String {
     let is_date = |word: &str| word.len() == 10 && word.chars().all(|c| c.is_ascii_digit() || c == '-');
     let words: Vec<&str> =
@@ -123,7 +123,7 @@ fn the_blocks_of_readme_run_as_printed() {
              INSERT INTO model_access_old VALUES ('openai/gpt-5', 'disabled', false, true, false)",
         )
         .unwrap();
-    // the first transcript has decided already; the first morning begins anew
+    // the first transcript has made decisions; the section "Your first morning" needs a table without any
     let morning =
         ("INSERT INTO model_access_rule", "UPDATE model_access SET status = 'new', is_free = false");
     run(&mut client, "README.md", &[], morning);
@@ -188,7 +188,7 @@ fn the_blocks_of_leaving_allowed_models_run_as_printed() {
              ALTER TABLE profiles ENABLE TRIGGER USER",
         )
         .unwrap();
-    // the page goes back in between
+    // the page has restored the column in between
     let again = (
         "model_access_drop_retired_column",
         "SELECT model_access_retire_allowed_models('public.profiles', dry_run => false, accept => (

@@ -1,4 +1,4 @@
-//! The clients of `examples/`, run as their README prints it, by roles with the rights that it gives.
+//! The clients of `examples/`, run with the commands of their README, by roles with the rights that it grants.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
@@ -19,7 +19,7 @@ const FREE_MODEL: &str = "google/gemma-4-26b-a4b-it:free";
 const PRO_MODEL: &str = "openai/gpt-5";
 const BOUND: Duration = Duration::from_secs(60);
 
-/// A server as the README of the examples assumes it, and the environment that its clients are given.
+/// A server as the README of the examples assumes it, and the environment of its clients.
 struct Stage {
     cluster: Cluster,
     client: Client,
@@ -62,13 +62,13 @@ impl Stage {
         self.command(shell, user).output().unwrap()
     }
 
-    /// What SQL says: the ids that a user may use, one a line.
+    /// The answer in SQL: the ids that a user may use, one per line.
     fn ids(&mut self, user: &str) -> String {
         let sql = "SELECT coalesce(string_agg(model_id || E'\\n', '' ORDER BY model_id), '') FROM models_for_user($1)";
         self.client.query_one(sql, &[&user]).unwrap().get(0)
     }
 
-    /// What SQL says, as the services answer it.
+    /// The answer in SQL, in the form in which the services send it.
     fn list(&mut self, user: &str) -> Value {
         let sql = "SELECT json_build_object('data', coalesce(json_agg(json_build_object(
                 'model_id', model_id, 'name', name, 'pricing', pricing) ORDER BY model_id), '[]'))::text
@@ -82,7 +82,7 @@ impl Stage {
     }
 }
 
-/// Where `make test-clients` has put what runs.
+/// The folder where `make test-clients` has installed and built the clients.
 fn copy() -> PathBuf {
     let copy = repository().join("target/examples");
     assert!(copy.join(".built").exists(), "make test-clients comes first");
@@ -96,7 +96,7 @@ fn blocks(language: &str) -> Vec<String> {
     text.split(&begin).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
 }
 
-/// The line of a shell block that begins like this.
+/// The line of a shell block that begins with this text.
 fn printed(begin: &str) -> String {
     let blocks = blocks("sh");
     blocks.iter().flat_map(|block| block.lines()).find(|line| line.starts_with(begin)).unwrap().to_owned()
@@ -110,7 +110,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A program that listens, with all that it starts.
+/// A server program, with the processes that it starts.
 struct Service {
     child: Child,
     log: PathBuf,
@@ -130,7 +130,7 @@ impl Service {
             assert!(service.child.try_wait().unwrap().is_none(), "it ended: {said}");
             sleep(Duration::from_millis(20));
             let port = said.split("http://127.0.0.1:").nth(1).unwrap_or_default();
-            // whole only with what follows
+            // the port is complete only when another character follows it
             if let Some((digits, _)) = port.split_once(|c: char| !c.is_ascii_digit()) {
                 service.port = digits.parse().unwrap();
             }
@@ -217,7 +217,7 @@ for why, value in {
     print(why, value, sep="\t")
 "#;
 
-/// Lists, refusals, a ban and an outage of a service at `/api/models`, started by this line of the README.
+/// Checks lists, refusals, a ban and an outage of a service at `/api/models`, asked with this line of the README.
 fn serves(stage: &mut Stage, service: &Service, ask: &str) {
     let get = |stage: &Stage, user: &str| {
         Answer::parse(&stage.command(ask, user).env("PORT", service.port.to_string()).output().unwrap())
@@ -263,12 +263,12 @@ fn serves(stage: &mut Stage, service: &Service, ask: &str) {
     assert_eq!((answer.status, json(&answer.body)), (200, stage.list(PRO)), "{}", service.said());
     assert!(!service.said().contains("uncaught"), "{}", service.said());
 
-    // what the server refuses is a mistake, not an outage
+    // a request that PostgreSQL refuses is a client error, not an outage
     stage.client.batch_execute("SELECT model_access_revoke('app')").unwrap();
     assert_eq!(get(stage, PRO).status, 500);
 }
 
-/// The block that makes a token and asks with it.
+/// The block that makes a token and sends a request with it.
 fn ask() -> String {
     blocks("sh")
         .into_iter()

@@ -1,4 +1,4 @@
-//! The history on recorded days: walking it back gives every earlier moment, and a dump carries all of it.
+//! The history on recorded days: walking it back gives every earlier moment, and a dump includes all of it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
 
@@ -8,7 +8,7 @@ use tests::{Cluster, Random, copy_database_with, daily_catalogues, days, heard, 
 
 const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 
-/// A few decisions and, now and then, an undo.
+/// Makes a few decisions and, now and then, an undo.
 fn decide(client: &mut Client, random: &mut Random, decisions: usize) {
     for _ in 0..decisions {
         let status = ["active", "active", "active", "inactive", "disabled", "new"][random.below(6)];
@@ -36,7 +36,7 @@ fn review(client: &mut Client) -> Vec<(String, String)> {
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-/// What should wait and why, from the rows themselves, on a second reading.
+/// Which models should wait and why, computed from the rows by a second implementation.
 fn waiting(client: &mut Client) -> Vec<(String, String)> {
     let query = "SELECT model_id, status, is_free OR is_pro OR is_enterprise, free_revoked_at IS NOT NULL, returned_at IS NOT NULL,
                         reviewed_highest_prices::text, highest_prices::text, (expires_on - current_date)::integer,
@@ -52,7 +52,7 @@ fn waiting(client: &mut Client) -> Vec<(String, String)> {
         let (status, in_a_tier): (&str, bool) = (row.get(1), row.get(2));
         let is = |column: usize| row.get::<_, bool>(column);
         let (then, now) = (prices(row.get(5)), prices(row.get(6)));
-        // what is not named costs nothing
+        // a component that is not named costs nothing
         let was = |key| then.as_ref().and_then(|then| then.get(key).copied().unwrap_or(Some(0.0)));
         let dearer = match &now {
             None => then.is_some(),
@@ -78,8 +78,8 @@ fn waiting(client: &mut Client) -> Vec<(String, String)> {
     waiting
 }
 
-/// Keeps the tracked columns, and what each tier sees, as they are now.
-fn keep(client: &mut Client) {
+/// Keeps a copy of the tracked columns, and of what each tier sees now.
+fn remember(client: &mut Client) {
     client
         .batch_execute(
             "INSERT INTO moment (at, last_change) SELECT clock_timestamp(), coalesce(max(history_id), 0) FROM model_access_history;
@@ -102,7 +102,7 @@ fn walking_the_history_back_gives_every_earlier_moment() {
         )
         .unwrap();
     let mut random = Random(3);
-    // from before two groups vanish and return to after
+    // the days begin before two groups of models vanish and end after they returned
     for (number, day) in days(&folder).iter().take(30).enumerate() {
         client
             .batch_execute(&format!(
@@ -110,7 +110,7 @@ fn walking_the_history_back_gives_every_earlier_moment() {
                 cluster.upstream.url(&format!("catalogue={day}"))
             ))
             .unwrap();
-        // what a preview says is what the sync then does
+        // the sync does what the preview said
         let preview = "SELECT count(*) FILTER (WHERE action = 'add'), count(*) FILTER (WHERE action = 'missing'),
                               count(*) FILTER (WHERE action = 'return'), count(*) FILTER (WHERE detail ? 'changed_at' AND action <> 'add')
                        FROM model_access_preview()";
@@ -121,17 +121,17 @@ fn walking_the_history_back_gives_every_earlier_moment() {
             (0..4).all(|column| preview.get::<_, i64>(column) == run.get::<_, i64>(column)),
             "{day}: {preview:?} {run:?}"
         );
-        keep(&mut client);
+        remember(&mut client);
         assert_eq!(review(&mut client), waiting(&mut client), "{day}");
         decide(&mut client, &mut random, if number == 0 { 40 } else { 3 });
-        keep(&mut client);
+        remember(&mut client);
         assert_eq!(review(&mut client), waiting(&mut client), "{day}, after decisions");
     }
     let undos: i64 =
         client.query_one("SELECT count(DISTINCT at) FROM model_access_history", &[]).unwrap().get(0);
     assert!(undos > 100, "there is a history to walk");
 
-    // an independent walk, by the order of the history
+    // an independent walk back, in the order of the history
     let walked = "SELECT count(*) FROM moment AS t CROSS JOIN model_access AS m
         LEFT JOIN kept AS k ON k.moment = t.moment AND k.model_id = m.model_id
         CROSS JOIN LATERAL (
@@ -175,7 +175,7 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
         "UPDATE model_access SET note = 'oops'",
         "SELECT model_access_undo((SELECT max(at) FROM model_access_history), dry_run => false)",
         "UPDATE model_access SET status = 'disabled' WHERE model_id IN (SELECT alias_of FROM model_access)",
-        // now some of them come after their aliases in a dump
+        // now some models come after their aliases in a dump
         "UPDATE model_access SET note = 'banned' WHERE model_id IN (SELECT alias_of FROM model_access)",
         "CREATE DATABASE restored",
         "CREATE DATABASE inserted",
@@ -206,12 +206,12 @@ fn a_dump_carries_decisions_history_and_settings_and_records_nothing_twice() {
     let before = snapshot(&mut restored);
     assert_eq!(sync(&mut restored).unwrap().outcome, "unchanged");
     assert_eq!(snapshot(&mut restored), before);
-    // the sequences go on where they were
+    // the sequences continue where they were
     restored.batch_execute("UPDATE model_access SET note = 'later' WHERE model_id = 'openai/gpt-5'").unwrap();
 }
 
 #[test]
-fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
+fn a_transaction_notifies_once_if_it_changed_something() {
     let cluster = Cluster::start();
     let mut listener = cluster.connect();
     listener.batch_execute("LISTEN model_access").unwrap();
@@ -231,7 +231,7 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
         )
         .unwrap();
     assert_eq!(heard(&mut listener).len(), 1);
-    // what upstream measures is in no column of its own
+    // the measurements of the upstream are in no column of their own
     let load = "SELECT outcome, changed FROM model_access_load((
         SELECT jsonb_agg(upstream || jsonb_build_object('endpoints', $1::text))::text FROM model_access))";
     let history = "SELECT count(*) FROM model_access_history";
@@ -242,7 +242,7 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
     }
     assert!(heard(&mut listener).is_empty());
     assert_eq!(client.query_one(history, &[]).unwrap().get::<_, i64>(0), recorded);
-    // bookkeeping alone is silent, what waits is not
+    // a change of bookkeeping alone does not notify; a change that makes a model wait does
     let write = "UPDATE model_access SET last_run_id = last_run_id + 1";
     client.batch_execute(&format!("{write}, changed_at = now()")).unwrap();
     assert!(heard(&mut listener).is_empty());
@@ -251,7 +251,7 @@ fn listeners_hear_of_a_change_once_a_transaction_and_of_nothing_else() {
 }
 
 #[test]
-fn a_ban_that_is_being_committed_is_not_accepted_over() {
+fn accept_does_not_overwrite_a_ban_that_commits_meanwhile() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     sync(&mut client).unwrap();
@@ -273,7 +273,7 @@ fn a_ban_that_is_being_committed_is_not_accepted_over() {
 }
 
 #[test]
-fn a_ban_on_an_old_snapshot_does_not_miss_an_alias_that_has_moved() {
+fn a_ban_in_repeatable_read_does_not_miss_an_alias_that_moved() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     sync(&mut client).unwrap();
@@ -293,7 +293,7 @@ fn a_ban_on_an_old_snapshot_does_not_miss_an_alias_that_has_moved() {
 }
 
 #[test]
-fn an_undo_leaves_what_is_being_committed() {
+fn undo_does_not_overwrite_a_decision_that_commits_meanwhile() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     sync(&mut client).unwrap();

@@ -1,5 +1,5 @@
-//! Leaving `profiles.allowed_models`, coming back, and ending it: a failure at every command, every mix of what may hang
-//! on the column, other sessions, a dump in between, and whose rights it all runs with.
+//! Retiring `profiles.allowed_models`, restoring and dropping it: a failure at every command, every mix of objects that
+//! use the column, other sessions, a dump in between, and the rights with which everything runs.
 
 #![allow(clippy::unwrap_used)] // a test ends there
 
@@ -9,7 +9,7 @@ use tests::{Cluster, Random, copy_database, repository, wait_until};
 
 const ACCEPTING: &str = "accept => ARRAY(SELECT object FROM model_access_retire_allowed_models('public.profiles') WHERE action = 'manual')";
 
-/// Runs files of `tests/pg_regress` in psql, whose commands they use.
+/// Runs files of `tests/pg_regress` in psql, because they use psql commands.
 fn psql(cluster: &Cluster, database: &str, arguments: &[&str], input: &str) {
     let mut child = Command::new("psql")
         .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-h"])
@@ -29,7 +29,7 @@ fn legacy_app(cluster: &Cluster, database: &str) {
     psql(cluster, database, &[], &std::fs::read_to_string(file).unwrap());
 }
 
-/// Everything that must not change, and how to ask what did; without psql's own commands.
+/// Remembers everything that must not change, for `changed`; runs the file without its psql commands.
 fn remember(client: &mut Client) {
     let file = repository().join("tests/pg_regress/catalogue.sql");
     let text = std::fs::read_to_string(file).unwrap();
@@ -60,7 +60,7 @@ fn restore(client: &mut Client) -> Result<(), postgres::Error> {
     client.batch_execute("SELECT model_access_restore_allowed_models('public.profiles', dry_run => false)")
 }
 
-fn end(client: &mut Client) -> Result<(), postgres::Error> {
+fn drop_retired(client: &mut Client) -> Result<(), postgres::Error> {
     client.batch_execute(
         "SELECT model_access_drop_retired_column('public.profiles', ARRAY(
              SELECT object FROM model_access_drop_retired_column('public.profiles') WHERE action = 'manual'), dry_run => false)",
@@ -105,7 +105,7 @@ fn a_failure_at_any_command_leaves_everything_as_it_was() {
     assert!(commands.iter().all(|count| *count > 3), "{commands:?}");
 }
 
-/// What may hang on the column, each by itself.
+/// Objects that may use the column, one each.
 const FEATURES: [&str; 29] = [
     "ALTER TABLE profiles ALTER allowed_models SET DEFAULT '{d}'",
     "UPDATE profiles SET allowed_models = '{}' WHERE allowed_models IS NULL; ALTER TABLE profiles ALTER allowed_models SET NOT NULL",
@@ -142,7 +142,7 @@ const FEATURES: [&str; 29] = [
 ];
 
 #[test]
-fn any_mix_of_what_hangs_on_the_column_comes_back() {
+fn any_mix_of_dependents_is_restored() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client
@@ -166,7 +166,7 @@ fn any_mix_of_what_hangs_on_the_column_comes_back() {
                  CREATE TABLE kid (more text) INHERITS (profiles); INSERT INTO kid VALUES (11, '{k}', 't', 'n', NULL, 'm'), (12, NULL, NULL, NULL, NULL, NULL)"
             }
         };
-        // some do not go with partitions
+        // some of them are not possible with partitions
         let features: Vec<&str> = FEATURES
             .into_iter()
             .filter(|feature| {
@@ -191,11 +191,11 @@ fn any_mix_of_what_hangs_on_the_column_comes_back() {
             .unwrap();
         assert_eq!(changed(&mut client), [""; 0], "a dry run: {features:#?}");
         retire(&mut client, ACCEPTING).unwrap_or_else(|error| panic!("{features:#?}: {error:?}"));
-        // texts are as they are, however a session likes to see them
+        // what a restore writes does not depend on the output settings of the session
         client
             .batch_execute("SET extra_float_digits = 0; SET intervalstyle = iso_8601; SET bytea_output = escape; SET array_nulls = off; SET datestyle = german")
             .unwrap();
-        // a list that must be there and that nothing filled before is not filled now
+        // if nothing filled a NOT NULL list before, nothing fills it now
         if let Err(error) = client.batch_execute("INSERT INTO profiles (id) VALUES (7)") {
             assert_eq!(
                 error.code().unwrap().code(),
@@ -217,7 +217,7 @@ fn any_mix_of_what_hangs_on_the_column_comes_back() {
 }
 
 #[test]
-fn any_mix_of_what_hangs_on_the_column_ends_with_nothing_on_it() {
+fn any_mix_of_dependents_can_be_dropped() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client
@@ -242,17 +242,17 @@ fn any_mix_of_what_hangs_on_the_column_ends_with_nothing_on_it() {
         let lists = "SELECT string_agg(coalesce(allowed_models::text, 'none'), ' ' ORDER BY id) FROM ";
         let before: String = client.query_one(&format!("{lists} profiles"), &[]).unwrap().get(0);
         retire(&mut client, ACCEPTING).unwrap();
-        if let Err(error) = end(&mut client) {
-            // what uses an object that goes is for its owner to change first, and nothing has happened
+        if let Err(error) = drop_retired(&mut client) {
+            // an object that uses a dropped object must be changed by its owner first; nothing has changed
             assert_eq!(error.code().unwrap().code(), "2BP01", "{features:#?}: {error:?}");
             client.batch_execute("SELECT allowed_models_retired FROM profiles; DROP VIEW v8, v7").unwrap();
-            end(&mut client).unwrap_or_else(|error| panic!("{features:#?}: {error:?}"));
+            drop_retired(&mut client).unwrap_or_else(|error| panic!("{features:#?}: {error:?}"));
         }
         let kept: String = client.query_one(&format!("{lists} profiles_allowed_models"), &[]).unwrap().get(0);
         assert_eq!(kept, before, "{features:#?}");
         let columns = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'profiles'::regclass AND attname LIKE '%models%'";
         assert_eq!(client.query_one(columns, &[]).unwrap().get::<_, i64>(0), 0);
-        // the views that only listed it are there, with their options, and say so
+        // the views that only listed the column still exist, with their options, and still work
         if features.iter().any(|feature| feature.contains("VIEW v1 ")) {
             let view = "SELECT reloptions::text, (SELECT bool_and(allowed_models = '{}') FROM v1) FROM pg_class WHERE relname = 'v1'";
             let row = client.query_one(view, &[]).unwrap();
@@ -286,13 +286,13 @@ fn the_script_of_the_dry_run_does_what_applying_does() {
     assert_eq!(catalogue(&mut applied), catalogue(&mut by_script));
     restore(&mut by_script).unwrap();
 
-    // one that is out of date does nothing
+    // a script that is out of date does nothing
     by_script.batch_execute("CREATE OR REPLACE FUNCTION public.touch() RETURNS text LANGUAGE sql AS 'SELECT NULL::text AS allowed_models FROM public.profiles'").unwrap();
     let outdated = by_script.batch_execute(&format!("BEGIN; {script} COMMIT"));
     assert_eq!(code(outdated).0, "55000");
     by_script.batch_execute("ROLLBACK; SELECT allowed_models FROM public.profiles").unwrap();
 
-    // what must be looked at first stops it
+    // an object that is `manual` stops the script
     let query =
         "SELECT string_agg(ddl, '' ORDER BY step) FROM model_access_retire_allowed_models('public.profiles')";
     let script: String = by_script.query_one(query, &[]).unwrap().get(0);
@@ -302,7 +302,7 @@ fn the_script_of_the_dry_run_does_what_applying_does() {
 }
 
 #[test]
-fn it_waits_for_a_lock_as_long_as_the_session_says() {
+fn it_waits_for_a_lock_until_lock_timeout() {
     let cluster = Cluster::start();
     legacy_app(&cluster, "postgres");
     let (mut client, mut other) = (cluster.connect(), cluster.connect());
@@ -316,14 +316,14 @@ fn it_waits_for_a_lock_as_long_as_the_session_says() {
     reader.rollback().unwrap();
     assert_eq!(changed(&mut client), [""; 0]);
     retire(&mut client, ACCEPTING).unwrap();
-    // a view of its own locks, and so does restoring
+    // a session that reads a view of the table holds a lock too; a restore waits in the same way
     let mut reader = other.transaction().unwrap();
     reader.batch_execute("SELECT FROM public.api_user_summary").unwrap();
     assert_eq!(code(restore(&mut client)).0, "55P03");
     reader.rollback().unwrap();
     restore(&mut client).unwrap();
     assert_eq!(changed(&mut client), [""; 0]);
-    // without a limit of its own it takes one
+    // if the session has no lock_timeout, the script sets its own
     let script = "SELECT string_agg(ddl, '') FROM model_access_retire_allowed_models('public.profiles')";
     let limit = "SET LOCAL lock_timeout = '5s'";
     assert!(!client.query_one(script, &[]).unwrap().get::<_, &str>(0).contains(limit));
@@ -332,7 +332,7 @@ fn it_waits_for_a_lock_as_long_as_the_session_says() {
 }
 
 #[test]
-fn readers_of_a_view_wait_and_are_not_cut_off() {
+fn readers_of_a_view_wait_and_do_not_fail() {
     let cluster = Cluster::start();
     legacy_app(&cluster, "postgres");
     let (mut client, mut other, mut viewer) = (cluster.connect(), cluster.connect(), cluster.connect());
@@ -353,7 +353,7 @@ fn readers_of_a_view_wait_and_are_not_cut_off() {
 }
 
 #[test]
-fn what_others_write_before_it_has_the_lock_is_kept() {
+fn writes_of_others_before_the_lock_are_kept() {
     let cluster = Cluster::start();
     legacy_app(&cluster, "postgres");
     let (mut client, mut other) = (cluster.connect(), cluster.connect());
@@ -398,15 +398,15 @@ fn a_dump_carries_what_was_retired() {
     let states =
         [&mut client, &mut copy].map(|client| client.query_one(triggers, &[]).unwrap().get::<_, String>(0));
     assert_eq!(states[0], states[1]);
-    // retired again and ended in the copy
+    // retired again, and dropped in the copy
     retire(&mut copy, ACCEPTING).unwrap();
-    end(&mut copy).unwrap();
+    drop_retired(&mut copy).unwrap();
     client.batch_execute("CREATE DATABASE copy_of_copy TEMPLATE template0").unwrap();
     copy_database(&cluster, "copy", "copy_of_copy");
 }
 
 #[test]
-fn nobody_dies_of_a_deadlock() {
+fn no_session_ends_in_a_deadlock() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client
@@ -416,7 +416,7 @@ fn nobody_dies_of_a_deadlock() {
              INSERT INTO profiles VALUES (1, '{a}')",
         )
         .unwrap();
-    // whoever reads a partition, or the table, and then the other, or a view, waits for an instant at the most
+    // a session that reads a partition, or the table, and then the other, or a view, waits only for an instant
     let readers: Vec<_> = (0..4)
         .map(|n| {
             let mut session = cluster.connect();
@@ -435,14 +435,14 @@ fn nobody_dies_of_a_deadlock() {
         restore(&mut client).unwrap();
     }
     retire(&mut client, "'allowed_models'").unwrap();
-    end(&mut client).unwrap();
+    drop_retired(&mut client).unwrap();
     for reader in readers {
         reader.join().unwrap();
     }
 }
 
 #[test]
-fn what_the_owner_of_the_table_wrote_runs_as_that_owner() {
+fn code_of_the_table_owner_runs_as_that_owner() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client
@@ -494,10 +494,10 @@ fn what_the_owner_of_the_table_wrote_runs_as_that_owner() {
         .batch_execute("SELECT * FROM model_access_import_allowed_models('profiles', tier_column => 'tier')")
         .unwrap_err();
     retire(&mut client, ACCEPTING).unwrap();
-    // of_lists() uses the materialized view that would go
-    assert_eq!(end(&mut client).unwrap_err().code().unwrap().code(), "2BP01");
+    // of_lists() uses the materialized view that would be dropped
+    assert_eq!(drop_retired(&mut client).unwrap_err().code().unwrap().code(), "2BP01");
     client.batch_execute("DROP FUNCTION of_lists()").unwrap();
-    end(&mut client).unwrap();
+    drop_retired(&mut client).unwrap();
     let seen = "SELECT string_agg(DISTINCT by::text, ','), (SELECT rolsuper FROM pg_roles WHERE rolname = 'app') FROM seen";
     let row = client.query_one(seen, &[]).unwrap();
     assert_eq!((row.get::<_, Option<&str>>(0), row.get(1)), (Some("app"), false));
@@ -539,7 +539,7 @@ fn without_the_library_one_role_may_own_both() {
     }
     client.batch_execute("ALTER TABLE profiles NO FORCE ROW LEVEL SECURITY").unwrap();
     retire(&mut client, "'allowed_models'").unwrap();
-    end(&mut client).unwrap();
+    drop_retired(&mut client).unwrap();
     let rows = "SELECT string_agg(coalesce(allowed_models::text, 'none'), ' ' ORDER BY id) FROM profiles_allowed_models";
     assert_eq!(client.query_one(rows, &[]).unwrap().get::<_, &str>(0), "{a} none");
 }

@@ -1,11 +1,11 @@
-//! Who owns the extension's objects and who holds rights on them, through dumps, drops and two databases of one server.
+//! Who owns the extension's objects and who holds rights on them, after dumps, drops, and in two databases of one server.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
 
 use postgres::Client;
 use tests::{Cluster, copy_database, copy_database_with, sync};
 
-/// Whether health's check of privileges passes, and what it says.
+/// Whether the health check `privileges` passes, and its detail.
 fn privileges(client: &mut Client, schema: &str) -> (bool, String) {
     let query =
         format!("SELECT ok, detail FROM {schema}.model_access_health() WHERE \"check\" = 'privileges'");
@@ -18,7 +18,7 @@ fn code(client: &mut Client, sql: &str) -> Option<String> {
 }
 
 #[test]
-fn two_databases_share_the_owner_and_the_last_one_lets_it_go() {
+fn two_databases_share_the_owner_and_the_last_one_can_drop_it() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client.batch_execute("CREATE DATABASE second").unwrap();
@@ -33,7 +33,7 @@ fn two_databases_share_the_owner_and_the_last_one_lets_it_go() {
     assert_eq!(sync(&mut second).unwrap().outcome, "applied");
     assert!(privileges(&mut second, "public").0);
     second.batch_execute("DROP EXTENSION model_access; DROP ROLE model_access_owner").unwrap();
-    // in a schema of its own the owner was given USAGE, which DROP OWNED takes
+    // in a schema of its own the owner has USAGE, which DROP OWNED takes back
     client
         .batch_execute(
             "CREATE SCHEMA catalogue; CREATE EXTENSION model_access SCHEMA catalogue; DROP EXTENSION model_access;
@@ -43,7 +43,7 @@ fn two_databases_share_the_owner_and_the_last_one_lets_it_go() {
 }
 
 #[test]
-fn objects_that_were_given_away_are_seen() {
+fn health_names_objects_with_another_owner() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client.batch_execute("REASSIGN OWNED BY model_access_owner TO postgres").unwrap();
@@ -52,7 +52,7 @@ fn objects_that_were_given_away_are_seen() {
 }
 
 #[test]
-fn a_dump_without_privileges_is_closed_and_what_it_lost_comes_back() {
+fn a_restore_without_privileges_is_closed_and_can_be_repaired() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client
@@ -112,7 +112,7 @@ fn a_dump_without_privileges_is_closed_and_what_it_lost_comes_back() {
 }
 
 #[test]
-fn without_the_library_a_dump_without_privileges_lets_nobody_decide_and_is_mended() {
+fn without_the_library_a_restore_without_privileges_lets_nobody_decide_and_can_be_repaired() {
     let cluster = Cluster::start_without_library();
     let mut client = cluster.connect();
     client
@@ -152,7 +152,7 @@ fn without_the_library_a_dump_without_privileges_lets_nobody_decide_and_is_mende
 }
 
 #[test]
-fn what_a_role_holds_is_compared_with_what_it_was_given() {
+fn health_compares_what_a_role_holds_with_what_was_granted() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client
@@ -176,27 +176,27 @@ fn what_a_role_holds_is_compared_with_what_it_was_given() {
         client.batch_execute("ROLLBACK").unwrap();
         assert!(privileges(&mut client, "public").0);
     }
-    // what was granted by hand stays through a repair
+    // a repair leaves what was granted by hand
     client
         .batch_execute(
             "GRANT SELECT ON model_access TO other; SELECT * FROM model_access_repair_privileges()",
         )
         .unwrap();
     assert!(privileges(&mut client, "public").1.contains("other holds SELECT"));
-    // a dump carries grants and what was given, and nothing twice
+    // a dump includes grants and model_access_granted, each once
     client.batch_execute("REVOKE ALL ON model_access FROM other").unwrap();
     client.batch_execute("CREATE DATABASE restored").unwrap();
     copy_database(&cluster, "postgres", "restored");
     let mut restored = cluster.connect_to("restored");
     assert!(privileges(&mut restored, "public").0);
-    // a role that is gone is nobody's fault; one that takes over its name gets nothing
+    // a dropped role does not fail the check; a new role with its name gets nothing
     restored.batch_execute("SELECT * FROM model_access_repair_privileges(); DROP OWNED BY app").unwrap();
     client.batch_execute("DROP OWNED BY app; DROP ROLE app; CREATE ROLE app").unwrap();
     for client in [&mut client, &mut restored] {
         assert!(privileges(client, "public").0);
         assert!(client.query("SELECT * FROM model_access_repair_privileges()", &[]).unwrap().is_empty());
     }
-    // one that is renamed keeps what it has
+    // a renamed role keeps its rights
     client
         .batch_execute("SELECT model_access_grant('app', 'job'); ALTER ROLE app RENAME TO nightly")
         .unwrap();

@@ -5,7 +5,7 @@
 use postgres::Client;
 use tests::{Cluster, wait_until};
 
-/// The outcome of the newest run of the job, once pg_cron has finished a new one.
+/// Waits for a new run of the job in pg_cron, and returns its outcome.
 fn next_run(client: &mut Client, known: &mut i64) -> (String, String) {
     wait_until(
         client,
@@ -23,12 +23,12 @@ fn count(client: &mut Client, query: &str) -> i64 {
     client.query_one(&format!("SELECT count(*) FROM {query}"), &[]).unwrap().get(0)
 }
 
-fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
+fn a_job_runs_and_reports_failure(settings: &[&str]) {
     let cluster = Cluster::start_with(settings);
     let mut client = cluster.connect();
     if count(&mut client, "pg_available_extensions WHERE name = 'pg_cron'") == 0 {
         assert!(std::env::var("PG_CONFIG").is_ok_and(|path| !path.contains("/15/")), "pg_cron is missing");
-        return; // another server, without it
+        return; // another server, without pg_cron
     }
     client
         .batch_execute(
@@ -42,7 +42,7 @@ fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
              SELECT model_access_schedule('* * * * *', '\"Nightly Job\"')",
         )
         .unwrap();
-    // a second call replaces the first, whoever runs it
+    // a second call replaces the first, whichever role runs the job
     client
         .batch_execute(
             "SELECT model_access_schedule('0 0 1 1 *'); SELECT model_access_schedule('* * * * *', '\"Nightly Job\"')",
@@ -68,7 +68,7 @@ fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
         "91 days old, and no longer the last success: pruned"
     );
 
-    // the upstream breaks: the job says so, and its run row stays
+    // the upstream breaks: the job fails, and its run row stays
     let broken = cluster.upstream.url("take=0");
     client.batch_execute(&format!("ALTER SYSTEM SET model_access.url = '{broken}'")).unwrap();
     client.batch_execute("SELECT pg_reload_conf()").unwrap();
@@ -84,12 +84,12 @@ fn a_job_runs_and_tells_of_trouble(settings: &[&str]) {
 
 #[test]
 fn a_job_over_a_connection_of_pg_cron() {
-    a_job_runs_and_tells_of_trouble(&[]);
+    a_job_runs_and_reports_failure(&[]);
 }
 
 #[test]
 fn a_job_in_a_background_worker_of_pg_cron() {
-    a_job_runs_and_tells_of_trouble(&["cron.use_background_workers=on"]);
+    a_job_runs_and_reports_failure(&["cron.use_background_workers=on"]);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn without_pg_cron_an_error_says_what_to_set_and_what_to_use_instead() {
 }
 
 #[test]
-fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_with_the_way_out() {
+fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_that_says_what_to_do() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client.batch_execute("CREATE DATABASE app; ").unwrap();
@@ -131,7 +131,7 @@ fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_with_the_way_out() {
         let line = error.hint().unwrap().split_once(": ").unwrap().1.split_once(". To end").unwrap().0;
         client.batch_execute(&format!("CREATE EXTENSION pg_cron; {line}")).unwrap();
         assert_eq!(count(&mut client, "cron.job WHERE database = 'app'"), 1);
-        // beside the job of another database, and without changing it
+        // the job of another database is still there, unchanged
         client.batch_execute("SELECT model_access_schedule()").unwrap();
         assert_eq!(count(&mut client, "cron.job"), 2);
         let end = error.hint().unwrap().split_once("To end it: ").unwrap().1.trim_end_matches('.');
@@ -145,7 +145,7 @@ fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_with_the_way_out() {
         }
         assert_eq!(count(&mut client, "cron.job"), 0);
     } else {
-        // the command, as a shell takes it
+        // the command, quoted for a shell
         assert!(
             error.hint().unwrap().contains("-c 'CALL \"My Models\".model_access_sync_job()'"),
             "{error:?}"
@@ -154,14 +154,14 @@ fn pg_cron_elsewhere_or_a_role_without_rights_is_an_error_with_the_way_out() {
 }
 
 #[test]
-fn a_schedule_says_how_often_a_sync_is_due() {
+fn a_schedule_sets_sync_interval() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     if count(&mut client, "pg_available_extensions WHERE name = 'pg_cron'") == 0 {
         return;
     }
     client.batch_execute("CREATE EXTENSION pg_cron").unwrap();
-    // the longest gap, and how old the last success may be at the most and is too old
+    // the longest gap, an age of the last success that is still allowed, and one that is too old
     for (schedule, gap, well, late) in [
         ("17 3 * * *", "1 day", "25 hours", "26 hours"),
         ("17 3 * * 1-5", "3 days", "73 hours", "74 hours"),
@@ -198,7 +198,7 @@ fn a_schedule_says_how_often_a_sync_is_due() {
             assert_eq!(client.query_one(check, &[]).unwrap().get::<_, bool>(0), ok, "{schedule}: {age}");
         }
     }
-    // what is not understood leaves the setting as it is
+    // a schedule that is not understood leaves the setting unchanged
     client
         .batch_execute(
             "SELECT model_access_set('sync_interval', '5 days'); SELECT model_access_schedule('@reboot')",
@@ -218,7 +218,7 @@ fn the_job_refuses_a_transaction_block_before_it_fetches() {
     client.batch_execute("ROLLBACK").unwrap();
     client.batch_execute("CALL model_access_sync_job()").unwrap();
     assert_eq!(cluster.upstream.requests(), 1);
-    // held is bad news too
+    // the outcome held is an error too
     let mut client = cluster.fetching("take=100");
     let error = client.batch_execute("CALL model_access_sync_job()").unwrap_err();
     assert_eq!(error.code().unwrap().code(), "55000");

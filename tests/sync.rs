@@ -1,4 +1,4 @@
-//! The sync beside other sessions: decisions made while it waits, locks, interrupts, crashes.
+//! The sync while other sessions work: decisions made while it waits, locks, interrupts, crashes.
 
 #![allow(clippy::unwrap_used)] // a test ends there
 
@@ -11,7 +11,7 @@ use tests::{Cluster, snapshot, sync, wait_until};
 const BACKENDS: &str =
     "SELECT pid FROM pg_stat_activity WHERE query LIKE '%model_access_sync()%' AND pid <> pg_backend_pid()";
 
-/// Far less than a stalled fetch lasts by itself: the upstream gives up after a minute, the fetch after ten.
+/// Much shorter than a stalled fetch takes by itself: the upstream gives up after a minute, the fetch after ten.
 const NOT_BY_ITSELF: Duration = Duration::from_secs(30);
 
 fn count(client: &mut Client, query: &str) -> i64 {
@@ -30,7 +30,7 @@ fn a_second_sync_writes_one_log_row_and_nothing_else() {
     assert!(heard.try_recv().is_err(), "nothing to warn of");
     drop(job);
 
-    // counters arrive with a delay; a fresh session flushes its own when it ends
+    // counters arrive with a delay; a new session flushes its own when it ends
     let written =
         "(SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE relname";
     drop(client);
@@ -61,14 +61,14 @@ fn a_decision_committed_while_the_fetch_waits_survives() {
     admin
         .batch_execute("UPDATE model_access SET status = 'active', is_pro = true WHERE provider = 'openai'")
         .unwrap();
-    // the models of openai vanish with this response, and something else changes with it
+    // the models of openai are missing from this response, and another model changes with it
     let mut job = cluster.fetching("gate=1&only=anthropic");
     let waiting = thread::spawn(move || {
         let run = job.query_one("SELECT (model_access_sync(1000)).outcome", &[]).unwrap();
         run.get::<_, String>(0)
     });
     assert!(cluster.upstream.wait_for_requests(2));
-    // no lock while the network is slow, and no run in the way
+    // no lock is held while the network is slow, and no run blocks a decision
     assert_eq!(
         count(&mut admin, "pg_locks WHERE relation = 'model_access'::regclass AND pid <> pg_backend_pid()"),
         0
@@ -98,7 +98,7 @@ fn of_two_syncs_at_once_one_is_skipped() {
     let mut second = cluster.connect();
     let skipped = sync(&mut second).unwrap();
     assert_eq!((skipped.outcome.as_str(), skipped.error_code.as_deref()), ("skipped", Some("55006")));
-    assert_eq!(cluster.upstream.requests(), 1, "the loser fetches nothing");
+    assert_eq!(cluster.upstream.requests(), 1, "the skipped run fetches nothing");
     cluster.upstream.release();
     assert_eq!(waiting.join().unwrap().outcome, "applied");
     assert_eq!(count(&mut second, "model_access_sync_log"), 2);
@@ -115,7 +115,7 @@ fn a_lock_held_elsewhere_fails_the_run_and_leaves_its_row() {
         other.batch_execute("COMMIT").unwrap();
     }
     assert_eq!(sync(&mut other).unwrap().added, 421);
-    // a row lock stops the write itself
+    // a row lock blocks the write itself
     other.batch_execute("BEGIN; SELECT FROM model_access WHERE model_id = 'openai/gpt-5' FOR SHARE").unwrap();
     let before = snapshot(&mut cluster.connect());
     let run = sync(&mut cluster.fetching("without=openai/gpt-5")).unwrap();
@@ -123,7 +123,7 @@ fn a_lock_held_elsewhere_fails_the_run_and_leaves_its_row() {
     assert_eq!(snapshot(&mut cluster.connect()), before);
     other.batch_execute("COMMIT").unwrap();
     assert_eq!(count(&mut other, "model_access_sync_log WHERE error_code = '55P03'"), 3);
-    // nothing to write: an open transaction of an admin is not in the way
+    // with nothing to write, the open transaction of an admin does not block the sync
     let mut admin = cluster.connect();
     admin.batch_execute("BEGIN; UPDATE model_access SET note = 'x'").unwrap();
     assert_eq!(sync(&mut other).unwrap().outcome, "unchanged");
@@ -131,7 +131,7 @@ fn a_lock_held_elsewhere_fails_the_run_and_leaves_its_row() {
 
 #[test]
 fn an_interrupt_ends_a_stalled_fetch() {
-    // the fetch itself would go on for much longer than this test waits
+    // the fetch itself would take much longer than this test waits
     let cluster = Cluster::start_with(&["model_access.timeout=600s"]);
     for scenario in ["stall=headers", "stall=body", "drip=1"] {
         let mut client = cluster.fetching(scenario);
@@ -140,7 +140,7 @@ fn an_interrupt_ends_a_stalled_fetch() {
         let error = sync(&mut client).unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{scenario}");
         assert!(start.elapsed() < NOT_BY_ITSELF, "{scenario}: an interrupt ended it");
-        // the session goes on
+        // the session still works
         client.batch_execute("SET statement_timeout = 0").unwrap();
         assert_eq!(count(&mut client, "model_access_sync_log"), 0);
     }
@@ -154,7 +154,7 @@ fn an_interrupt_ends_a_stalled_fetch() {
         admin.batch_execute(&format!("SELECT pg_{signal}_backend(pid) FROM ({BACKENDS}) AS b")).unwrap();
         let error = waiting.join().unwrap();
         assert!(start.elapsed() < NOT_BY_ITSELF, "{signal}: an interrupt ended it");
-        // the message of a server that hangs up may be lost with the connection
+        // the message of a server that closes the connection may be lost
         assert!(
             error.is_closed()
                 || error.code()
@@ -171,17 +171,17 @@ fn an_interrupt_ends_a_stalled_fetch() {
 }
 
 #[test]
-fn a_waiting_fetch_holds_up_no_other_session() {
+fn a_waiting_fetch_blocks_no_other_session() {
     let cluster = Cluster::start();
     let mut admin = cluster.connect();
     admin.batch_execute("CREATE DATABASE elsewhere").unwrap();
     let mut client = cluster.fetching("gate=1");
     let waiting = thread::spawn(move || sync(&mut client).unwrap().outcome);
     assert!(cluster.upstream.wait_for_requests(1));
-    // waits for every backend to serve a barrier
+    // this waits for every backend to process a barrier
     admin.batch_execute("SET statement_timeout = '10s'").unwrap();
     admin.batch_execute("DROP DATABASE elsewhere").unwrap();
-    // and the fetch goes on after it
+    // and the fetch continues afterwards
     cluster.upstream.release();
     assert_eq!(waiting.join().unwrap(), "applied");
 }
@@ -208,7 +208,7 @@ fn a_crash_leaves_the_rows_of_the_last_commit() {
 }
 
 #[test]
-fn a_run_is_a_run_though_the_log_was_emptied() {
+fn a_sync_is_not_taken_for_a_decision_after_the_log_was_emptied() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     sync(&mut client).unwrap();
@@ -227,7 +227,7 @@ fn a_run_is_a_run_though_the_log_was_emptied() {
 fn planning_a_hostile_document_can_be_cancelled() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
-    // some hundred thousand entries' worth of values within every limit
+    // as many values as some hundred thousand entries have, within every limit
     let document =
         "SELECT json_build_object('data', json_agg(json_build_object('id', 'a/' || i, 'name', 'x', 'x',
                         (SELECT json_agg(0) FROM generate_series(1, 4900)))))::text AS document

@@ -1,4 +1,4 @@
-//! Users, their overrides and the profiles they are looked up in: what needs a second session or a dump.
+//! Users, their overrides and the bound table: tests that need a second session or a dump.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
 
@@ -11,7 +11,7 @@ fn a_dump_carries_the_binding_and_the_overrides_and_dropping_the_extension_leave
     sync(&mut client).unwrap();
     for statement in [
         "CREATE ROLE app_owner",
-        // after model_access in every order that a dump may choose, and before
+        // after model_access, in every order that a dump may choose, and before it
         "CREATE SCHEMA zz CREATE TABLE profiles (id uuid PRIMARY KEY, subscription_tier text)",
         "INSERT INTO zz.profiles VALUES ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'pro')",
         "ALTER TABLE zz.profiles OWNER TO app_owner",
@@ -51,7 +51,7 @@ fn a_dump_carries_the_binding_and_the_overrides_and_dropping_the_extension_leave
 }
 
 #[test]
-fn listeners_hear_of_whatever_changes_an_answer() {
+fn listeners_are_notified_of_whatever_changes_an_answer() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     sync(&mut client).unwrap();
@@ -106,11 +106,11 @@ fn without_the_library_only_tables_of_the_owner_are_bound() {
     client.batch_execute(&format!("ALTER TABLE profiles OWNER TO keeper; {bind}")).unwrap();
     assert!(client.query_one(known, &[]).unwrap().get::<_, bool>(0));
     client.batch_execute("ALTER TABLE profiles OWNER TO other").unwrap();
-    assert!(!client.query_one(known, &[]).unwrap().get::<_, bool>(0), "of another owner's by now");
+    assert!(!client.query_one(known, &[]).unwrap().get::<_, bool>(0), "it belongs to another role");
 }
 
 #[test]
-fn a_dump_finds_the_bound_columns_whatever_they_are_called_by_now() {
+fn a_dump_finds_the_bound_columns_after_a_rename() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     client
@@ -124,7 +124,7 @@ fn a_dump_finds_the_bound_columns_whatever_they_are_called_by_now() {
         .unwrap();
     let tier = "SELECT tier FROM model_access_user('alice')";
     assert_eq!(client.query_one(tier, &[]).unwrap().get::<_, Option<&str>>(0), Some("pro"));
-    // by the trigger that watches them, or, without one, by the names that a sync keeps
+    // found by the trigger on the columns or, without a trigger, by the names that a sync keeps up to date
     for (database, rebind) in [
         ("watched", "SELECT 1"),
         ("unwatched", "SELECT model_access_bind_profiles('members', 'id', 'The Plan', notify => false);
@@ -141,7 +141,7 @@ fn a_dump_finds_the_bound_columns_whatever_they_are_called_by_now() {
 }
 
 #[test]
-fn a_key_that_several_spellings_equal_is_refused() {
+fn a_key_with_a_nondeterministic_collation_is_refused() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     let collation =
@@ -179,7 +179,7 @@ fn a_dump_of_another_schema_brings_back_every_override() {
 }
 
 #[test]
-fn binding_again_takes_the_answer_from_nobody_and_waits_its_turn() {
+fn binding_again_waits_for_locks_and_keeps_users_known() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
     let bind = "SELECT model_access_bind_profiles('profiles')";

@@ -1,5 +1,5 @@
 \set ECHO none
--- Everything that is to be the same after retire and restore: what the catalogue has, by name, and the rows.
+-- Everything that must be the same after retire and restore: the objects in pg_catalog, by name, and the rows.
 CREATE FUNCTION pg_temp.catalogue() RETURNS TABLE (object text, detail text) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $catalogue$
 BEGIN
     RETURN QUERY
@@ -28,7 +28,7 @@ BEGIN
     UNION ALL
     SELECT 'rule ' || r.rulename, concat_ws(' ', pg_get_ruledef(r.oid), r.ev_enabled) FROM pg_rewrite AS r JOIN relations AS c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN'
     UNION ALL
-    -- from PostgreSQL 18 on NOT NULL has a name, which a partition takes over from its parent
+    -- since PostgreSQL 18, NOT NULL has a name, which a partition takes from its parent
     SELECT 'constraint ' || CASE WHEN o.contype = 'n' AND NOT o.conislocal THEN 'NOT NULL' ELSE o.conname END, concat_ws(' ', o.conrelid::regclass, pg_get_constraintdef(o.oid), o.coninhcount, o.conislocal) FROM pg_constraint AS o JOIN relations AS c ON c.oid = o.conrelid
     UNION ALL
     SELECT 'index ' || i.indexrelid::regclass, concat_ws(' ', pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisclustered, i.indisreplident,

@@ -1,5 +1,5 @@
 \set ECHO none
--- An application as they are found: a list per user in profiles.allowed_models, and what grew around it. Its owner is no superuser.
+-- A typical application: a list per user in profiles.allowed_models, and objects that use it. Its owner is not a superuser.
 CREATE ROLE regress_app;
 CREATE ROLE regress_web;
 CREATE ROLE regress_analyst;
@@ -113,7 +113,7 @@ UPDATE public.profiles SET allowed_models = NULL WHERE email = 'null@example.org
 UPDATE public.profiles SET allowed_models = '{}' WHERE email = 'empty@example.org';
 UPDATE public.profiles SET allowed_models = ARRAY['quoted "x"', NULL, '', 'back\slash', '{}', 'é'] WHERE email = 'odd@example.org';
 ALTER TABLE public.profiles ENABLE TRIGGER update_profiles_updated_at, ENABLE TRIGGER fill_allowed_models, ENABLE ALWAYS TRIGGER normalise_allowed_models;
--- names that only look like it
+-- names that only look similar
 CREATE TEMP TABLE allowed_models (allowed_models text);
 CREATE TEMP TABLE profiles (id integer, allowed_models text);
 RESET SESSION AUTHORIZATION;

@@ -1,5 +1,5 @@
 \set ECHO none
--- A load without its warnings, and short entries.
+-- A load without its warnings, and functions that make short entries.
 CREATE FUNCTION pg_temp.load(document text, max_removals integer DEFAULT NULL) RETURNS model_access_sync_log
 LANGUAGE plpgsql SET search_path FROM CURRENT SET client_min_messages = error AS $$
 DECLARE
@@ -9,7 +9,7 @@ BEGIN
     RETURN run;
 END
 $$;
--- An entry of a list, as short as it can be, and lists of such.
+-- The shortest entry of a list, and lists of such entries.
 CREATE FUNCTION pg_temp.entry(id text, pricing jsonb, target text DEFAULT NULL) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object('id', id, 'name', id, 'pricing', pricing, 'architecture', '{"input_modalities": ["text"], "output_modalities": ["text"]}'::jsonb)
         || CASE WHEN target IS NULL THEN '{}' ELSE jsonb_build_object('alias_target', jsonb_build_object('slug', target)) END $$;

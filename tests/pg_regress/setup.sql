@@ -7,7 +7,7 @@
 \set schema public
 \endif
 \i :install
--- The newest recorded catalogue, and documents made of its entries.
+-- The newest recorded catalogue, and documents made from its entries.
 \set catalogue `zcat "$PG_ABS_SRCDIR/../catalogues/eras/2026-08-22.json.gz"`
 CREATE TEMP TABLE recorded AS
     SELECT entry ->> 'id' AS model_id, entry
@@ -18,7 +18,7 @@ CREATE FUNCTION pg_temp.all_but(VARIADIC ids text[]) RETURNS text LANGUAGE sql A
     $$ SELECT jsonb_build_object('data', jsonb_agg(entry ORDER BY model_id))::text FROM recorded WHERE model_id <> ALL (ids) $$;
 CREATE FUNCTION pg_temp.reprice(id text, prompt text, completion text) RETURNS void LANGUAGE sql AS
     $$ UPDATE recorded SET entry = jsonb_set(entry, '{pricing}', entry -> 'pricing' || jsonb_build_object('prompt', prompt, 'completion', completion)) WHERE model_id = id $$;
--- As if that many hours, or days with a complete list on each, had passed.
+-- Changes times as if so many hours had passed, or so many days with a complete list on each.
 CREATE FUNCTION pg_temp.hours_pass(hours integer) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     UPDATE model_access_sync_log SET started_at = started_at - hours * interval '1 hour';
     UPDATE model_access SET missing_since = missing_since - hours * interval '1 hour',

@@ -1,5 +1,5 @@
--- The install without the library, owned by a role that is no superuser. What the server cannot do there,
--- fetching and planning, model-access push does: model_access_load hands its document to it.
+-- The install without the library, owned by a role that is not a superuser. The server cannot fetch and plan there, so
+-- model_access_load passes its document to model-access push.
 SET SESSION AUTHORIZATION :"owner";
 SET client_min_messages = error;
 \getenv scripts MODEL_ACCESS_SCRIPTS
@@ -17,7 +17,7 @@ DECLARE
     command text := concat_ws(' ', current_setting('test.push'), '--max-removals ' || max_removals, '>/dev/null 2>&1 || true');
     run     record;
 BEGIN
-    -- CSV without a quote or a delimiter that JSON could hold is the plain text
+    -- CSV whose quote and delimiter cannot occur in JSON is the plain text
     EXECUTE format('COPY (SELECT %L) TO PROGRAM %L (FORMAT csv, DELIMITER E''\x01'', QUOTE E''\x02'')', document::jsonb::text, command);
     EXECUTE format('SELECT * FROM %I.model_access_sync_log ORDER BY run_id DESC LIMIT 1', split_part(current_setting('test.push'), '''', 2)) INTO run;
     RETURN run;

@@ -6,7 +6,7 @@ UPDATE model_access SET status = 'active', is_free = true WHERE model_id = 'open
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'openai/gpt-5-mini';
 UPDATE model_access SET status = 'active', is_enterprise = true WHERE model_id = 'openai/gpt-5';
 UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5-pro';
--- Tiers are cumulative; active without a tier is in none.
+-- Tiers are cumulative. An active model without a flag is in no tier.
 SELECT t.tier, m.model_id FROM (VALUES ('free'), ('pro'), ('enterprise')) AS t(tier), models_for_tier(t.tier) AS m ORDER BY 1, 2;
 SELECT model_id FROM model_access_visible ORDER BY 1;
 SELECT model_id, name, provider, context_length, max_completion_tokens, input_modalities, prompt_usd_per_million, completion_usd_per_million, expires_on
@@ -19,14 +19,14 @@ CROSS JOIN LATERAL (SELECT model_allowed(t.tier, m.model_id) AS allowed) AS a
 CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM models_for_tier(t.tier) AS v WHERE v.model_id = m.model_id) AS listed) AS l
 CROSS JOIN LATERAL model_access_explain(t.tier, m.model_id) AS e
 ORDER BY t.tier, m.model_id COLLATE "C";
--- Every other reason.
+-- Every other reason of explain.
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5';
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5-pro';
 SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-pro'));
 SELECT model_id, allowed, regexp_replace(reason, '\d{4}-\d\d-\d\d', 'DAY') AS reason
 FROM model_access, model_access_explain('enterprise', model_id) ORDER BY 1;
 SELECT count(*) FROM models_for_tier('enterprise');
--- A tier that does not exist is an error where it is spelt out, on an empty table too; NULL is no tier.
+-- An unknown tier is an error for the functions that take a tier, also on an empty table. NULL is no tier.
 SELECT * FROM models_for_tier('gold');
 SELECT model_allowed('Pro', 'openai/gpt-5');
 SELECT model_access_explain('', 'openai/gpt-5');
@@ -36,7 +36,7 @@ SET plan_cache_mode = force_generic_plan;
 EXECUTE listing('gold');
 EXECUTE listing(NULL);
 RESET plan_cache_mode;
--- A role that only reads gets the plan of the plain query: no Function Scan.
+-- For a role that may only read, models_for_tier has the plan of the plain query: no Function Scan.
 CREATE ROLE regress_reader;
 SELECT model_access_grant('regress_reader', 'reader');
 EXPLAIN (COSTS OFF) SELECT model_id FROM model_access WHERE status = 'active' AND missing_since IS NULL AND (is_free OR is_pro);
@@ -48,7 +48,7 @@ RESET enable_seqscan;
 RESET ROLE;
 SELECT model_access_revoke('regress_reader');
 DROP ROLE regress_reader;
--- An alias stays while it moves, and is not to be seen while the model that it stands for is banned, whoever moved.
+-- An alias that moves stays active. While the model that it stands for is banned, the alias is not visible, whichever of the two changed.
 \set cheap '\'{"prompt": "0.000001", "completion": "0.000002"}\''
 \set models 'pg_temp.entry(\'acme/big-4\', :cheap), pg_temp.entry(\'acme/big-5\', :cheap), pg_temp.entry(\'acme/big-6\', :cheap)'
 CREATE FUNCTION pg_temp.ask(id text) RETURNS TABLE (allowed boolean, listed boolean, visible boolean, for_user boolean, for_user_listed boolean, as_of boolean, reason text, user_reason text) LANGUAGE sql AS $$
@@ -68,7 +68,7 @@ UPDATE model_access SET status = 'disabled', note = 'legal says no' WHERE model_
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('alice', '~acme/big-latest', true);
 SELECT * FROM pg_temp.ask('~acme/big-latest');
 SELECT clock_timestamp() AS before \gset
--- It moves to a model that nobody has decided about: it stays, for review. Then to the banned one.
+-- The alias moves to a model without a decision: it stays active and waits for review. Then it moves to the banned one.
 SELECT outcome, changed FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-latest', :cheap, 'acme/big-6'), :models));
 SELECT reason, model_id, reaches FROM model_access_review WHERE reason <> 'new';
 SELECT * FROM pg_temp.ask('~acme/big-latest');
@@ -76,7 +76,7 @@ SELECT outcome, changed FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-
 SELECT reason, since = current_date AS today, model_id, reaches FROM model_access_review WHERE reason <> 'new';
 SELECT * FROM pg_temp.ask('~acme/big-latest');
 SELECT clock_timestamp() AS hidden \gset
--- Unbanned, it is there again; confirmed, it does not wait. Banned, it goes at once; what it was before is known.
+-- When the ban is lifted, the alias is visible again. Once confirmed, it does not wait. When the ban returns, it is hidden at once; models_for_tier_as_of knows when it was visible.
 UPDATE model_access SET status = 'new' WHERE model_id = 'acme/big-5';
 SELECT * FROM pg_temp.ask('~acme/big-latest');
 SELECT model_access_confirm('~acme/big-latest');
@@ -86,7 +86,7 @@ SELECT * FROM pg_temp.ask('~acme/big-latest');
 SELECT model_id, count(*) FILTER (WHERE at > :'hidden') AS now, count(*) FILTER (WHERE at < :'before') AS before FROM
     (SELECT 'now'::timestamptz AS at, model_id FROM models_for_tier('pro') UNION ALL SELECT :'before'::timestamptz - interval '1 second', model_id FROM models_for_tier_as_of('pro', :'before')
      UNION ALL SELECT :'hidden', model_id FROM models_for_tier_as_of('pro', :'hidden')) AS m GROUP BY 1 ORDER BY 1;
--- Approving an alias of a banned model does not show it, nor does one that comes active; the ban of the model undone does.
+-- Approving an alias of a banned model does not make it visible, nor does approving a new alias of it. Undoing the ban of the model does.
 UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/big-latest';
 UPDATE model_access SET status = 'active' WHERE model_id = '~acme/big-latest';
 SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/big-latest', :cheap, 'acme/big-5'), pg_temp.entry('~acme/other', :cheap, 'acme/big-5'), pg_temp.entry('~acme/nowhere', :cheap, 'acme/none'), :models));
@@ -95,7 +95,7 @@ UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('~ac
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
 SELECT model_id, new - 'reviewed_at' AS new FROM model_access_undo((SELECT max(at) FROM model_access_history WHERE model_id = 'acme/big-5'), dry_run => false, model_ids => '{acme/big-4,acme/big-5,~acme/big-latest}') ORDER BY model_id COLLATE "C";
 SELECT id, model_allowed('pro', id) FROM unnest('{~acme/big-latest,~acme/other,~acme/nowhere}'::text[]) AS id;
--- An alias of an alias goes with the model at the end, by whatever the chain is broken and closed; and a circle ends.
+-- An alias of an alias follows the model at the end of the chain, however the chain is broken and closed. A circle of aliases ends the search.
 \set chain 'pg_temp.entry(\'~acme/one\', :cheap, \'~acme/two\'), pg_temp.entry(\'~acme/two\', :cheap, \'~acme/three\'), :models'
 SELECT outcome FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/three', :cheap, 'acme/big-6'), :chain), 10);
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('~acme/one', '~acme/two', '~acme/three', 'acme/big-6');
@@ -119,10 +119,10 @@ UPDATE model_access SET status = 'disabled' WHERE model_id = '~acme/three';
 SELECT id, hidden, allowed FROM pg_temp.chain();
 UPDATE model_access SET status = 'active' WHERE model_id = '~acme/three';
 SELECT id, hidden, allowed FROM pg_temp.chain();
--- A new alias in the middle of a chain counts at once.
+-- A new alias in the middle of a chain takes effect at once.
 SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('~acme/three', :cheap, '~acme/four'), pg_temp.entry('~acme/four', :cheap, 'acme/big-5'), :chain));
 SELECT id, hidden, allowed FROM pg_temp.chain();
--- What is wrong all the same, the next run mends, and says so in the history; one that finds nothing wrong writes nothing.
+-- The next run corrects a wrong target_disabled and records it in the history. A run that finds nothing wrong writes nothing.
 \set same 'pg_temp.list(pg_temp.entry(\'~acme/three\', :cheap, \'~acme/four\'), pg_temp.entry(\'~acme/four\', :cheap, \'acme/big-5\'), :chain)'
 UPDATE model_access SET target_disabled = (model_id = 'acme/big-6'), last_run_id = last_run_id + 1 WHERE model_id IN ('~acme/one', 'acme/big-6');
 SELECT id, allowed FROM pg_temp.chain();

@@ -1,4 +1,4 @@
--- What else lives in the same database, where only the extension meets it: CREATE EXTENSION, a sync in the server, DROP EXTENSION.
+-- Other things in the same database that only the extension meets: CREATE EXTENSION, a sync in the server, DROP EXTENSION.
 CREATE TABLE ddl_log (tag text);
 CREATE FUNCTION log_ddl() RETURNS event_trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO ddl_log SELECT c.command_tag FROM pg_event_trigger_ddl_commands() AS c; END $$;
@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION log_ddl() RETURNS event_trigger LANGUAGE plpgsql AS
 \i :abs_srcdir/setup.sql
 DROP EVENT TRIGGER log_ddl;
 SELECT outcome, added FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini'));
--- An error of a trigger of one's own ends the sync, and leaves no run row.
+-- An error in a trigger of the application ends the sync, and no run row is written.
 CREATE TABLE events (model_id text);
 CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO events VALUES (NEW.model_id); RETURN NULL; END $$;
 CREATE TRIGGER note_change AFTER INSERT ON model_access FOR EACH ROW EXECUTE FUNCTION note_change();
@@ -20,7 +20,7 @@ SELECT outcome, added FROM model_access_sync_log;
 SELECT detail FROM model_access_health() WHERE "check" = 'privileges';
 DROP TRIGGER note_change ON model_access;
 SELECT outcome, added FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano'));
--- DROP EXTENSION takes every decision; a copy brings them back, with who took them and when, and records nothing twice.
+-- DROP EXTENSION deletes every decision. A copy brings the decisions back, with who made them and when, and nothing is recorded twice.
 UPDATE model_access SET status = 'active', is_pro = true, note = 'fine' WHERE model_id = 'openai/gpt-5';
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5-mini';
 INSERT INTO model_access_override (user_id, model_id, allowed, expires_at) VALUES ('u1', 'openai/gpt-5', true, '2100-01-01'), ('u2', 'openai/gpt-5', false, NULL);
@@ -53,11 +53,11 @@ SELECT t.name, (SELECT count(*) FROM jsonb_array_elements(t.is_now)) AS rows, t.
     ('setting', (SELECT jsonb_agg(to_jsonb(s) ORDER BY name) FROM model_access_setting AS s), (SELECT jsonb_agg(to_jsonb(s) ORDER BY name) FROM kept.setting AS s)),
     ('sync_log', (SELECT jsonb_agg(to_jsonb(l) ORDER BY run_id) FROM model_access_sync_log AS l), (SELECT jsonb_agg(to_jsonb(l) ORDER BY run_id) FROM kept.sync_log AS l)),
     ('history', (SELECT jsonb_agg(to_jsonb(h) ORDER BY history_id) FROM model_access_history AS h), (SELECT jsonb_agg(to_jsonb(h) ORDER BY history_id) FROM kept.history AS h))) AS t(name, is_now, was);
--- Life goes on.
+-- Decisions and syncs work again.
 SELECT outcome, added, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano'));
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5';
 SELECT count(*) = (SELECT count(*) + 1 FROM kept.history) AS one_more FROM model_access_history;
--- Why many functions carry no search_path: with one, models_for_tier is a function like any other, and not the plain query.
+-- Why many functions have no search_path: with one, models_for_tier is no longer inlined to the plain query.
 CREATE FUNCTION pg_temp.is_inlined() RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     plan json;
@@ -70,7 +70,7 @@ SELECT pg_temp.is_inlined();
 ALTER FUNCTION models_for_tier(text) SET search_path = '';
 SELECT pg_temp.is_inlined();
 ALTER FUNCTION models_for_tier(text) RESET ALL;
--- Such functions need none: their body is bound to what it names when it is created, or names all with its schema.
+-- Such functions need no search_path: their body was bound to its objects when it was created, or qualifies every name.
 SELECT p.oid::regprocedure FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'model_access'
 JOIN pg_proc AS p ON p.oid = d.objid JOIN pg_language AS l ON l.oid = p.prolang
 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND p.proconfig IS NULL AND p.prosqlbody IS NULL AND l.lanname <> 'c'

@@ -15,26 +15,26 @@ UPDATE model_access SET status = 'active', is_free = (model_id LIKE '%:free'), i
 SELECT * FROM pg_temp.show();
 SELECT outcome, changed, free_revoked FROM pg_temp.load(pg_temp.list(pg_temp.entry('acme/f:free', '{"prompt": "0.000003", "completion": "0.000003"}'), pg_temp.entry('acme/p', :dear), pg_temp.entry('acme/q', :cheap)));
 SELECT * FROM pg_temp.waits;
--- A program that writes every column back decides nothing, and hears of it; nor does a note.
+-- A program that writes every column back unchanged decides nothing, and gets a NOTICE. A note is not a decision either.
 UPDATE model_access SET status = status, is_free = is_free, is_pro = is_pro, is_enterprise = is_enterprise, note = 'ask finance before we keep this';
 UPDATE model_access SET status = 'active' WHERE model_id = 'acme/p';
 UPDATE model_access SET note = 'asked' WHERE model_id = 'acme/p';
 SELECT * FROM pg_temp.waits;
 SELECT * FROM pg_temp.show();
--- Rows that change are decided, the others not; what waits for nothing is not counted.
+-- An UPDATE decides about the rows that it changes, not about the others. Rows that do not wait for review are not counted.
 UPDATE model_access SET is_enterprise = true WHERE model_id IN ('acme/p', 'acme/q');
 UPDATE model_access SET is_enterprise = true WHERE model_id IN ('acme/p', 'acme/q');
 SELECT * FROM pg_temp.waits;
 SELECT * FROM pg_temp.show();
--- Keeping things as they are is model_access_confirm.
+-- model_access_confirm keeps a model as it is.
 SELECT model_access_confirm('acme/f:free', 'acme/q');
 SELECT * FROM pg_temp.waits;
 SELECT model_id, reviewed_is_free_of_charge, reviewed_highest_prices, reviewed_highest_prices = highest_prices AS at_these, reviewed_rule FROM model_access ORDER BY 1;
--- A decision that is no status.
+-- Invalid values of status and flags.
 UPDATE model_access SET status = NULL WHERE model_id = 'acme/p';
 UPDATE model_access SET is_pro = NULL WHERE model_id = 'acme/p';
 UPDATE model_access SET status = 'activ' WHERE model_id = 'acme/p';
--- Models that left. Flags, confirming, a note and a program that writes all back do not end the wait; a status does, changed or kept.
+-- Models that left. Flags, confirming, a note and a program that writes all columns back do not end the wait. A status does, changed or the same.
 UPDATE model_access SET status = 'active', is_pro = true;
 SELECT outcome, added, changed FROM pg_temp.load(pg_temp.list(VARIADIC ARRAY(SELECT pg_temp.entry('acme/' || x, :cheap) FROM unnest('{a,b,c,d,e,f,g}'::text[]) AS x)
     || ARRAY(SELECT pg_temp.entry(id, :cheap) FROM unnest('{acme/f:free,acme/p,acme/q}'::text[]) AS id)));
@@ -53,7 +53,7 @@ SELECT model_id, reason FROM pg_temp.waits;
 SELECT outcome, returned FROM pg_temp.load(pg_temp.list(VARIADIC ARRAY(SELECT pg_temp.entry('acme/' || x, :cheap) FROM unnest('{a,b,c,d,e,f,g}'::text[]) AS x)
     || ARRAY(SELECT pg_temp.entry(id, :cheap) FROM unnest('{acme/f:free,acme/p,acme/q}'::text[]) AS id)));
 SELECT * FROM pg_temp.show() WHERE length(model_id) = 6;
--- A trigger of the application comes after the stamp. What it puts back was not decided, what it changes was; a change writes a row once.
+-- A trigger of the application runs after the stamp. A change that it reverts was not decided; a change that it makes was. Each change writes a row once.
 SELECT outcome, changed FROM pg_temp.load(pg_temp.list(VARIADIC ARRAY(SELECT pg_temp.entry('acme/' || x, :dear) FROM unnest('{a,b,c,d,e,f,g}'::text[]) AS x)
     || ARRAY(SELECT pg_temp.entry(id, :cheap) FROM unnest('{acme/f:free,acme/p,acme/q}'::text[]) AS id)));
 CREATE FUNCTION pg_temp.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -76,17 +76,17 @@ SELECT model_id, array(SELECT key FROM jsonb_object_keys(new) AS key WHERE key !
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/a';
 SELECT model_access_confirm('acme/a');
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/a';
--- What was is found by the history, through all of this.
+-- The history has the old values, through all of this.
 SELECT model_id, status FROM _model_access_as_of((SELECT at FROM model_access_history WHERE history_id = :before)) AS m WHERE model_id IN ('acme/a', 'acme/b', 'acme/c') ORDER BY 1;
 DROP TRIGGER zz_meddle ON model_access;
--- One that comes before it is seen by it.
+-- The stamp takes into account what a trigger that runs before it changed.
 CREATE TRIGGER aa_meddle BEFORE UPDATE ON model_access FOR EACH ROW EXECUTE FUNCTION pg_temp.meddle();
 UPDATE model_access SET note = 'frozen', status = 'inactive' WHERE model_id = 'acme/g';
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/g';
 UPDATE model_access SET note = 'banned' WHERE model_id = 'acme/g';
 SELECT * FROM pg_temp.show() WHERE model_id = 'acme/g';
 DROP TRIGGER aa_meddle ON model_access;
--- Acceptance, undo and a sync change what they change, and say nothing; a rule is named where it was accepted.
+-- Accept, undo and a sync raise no NOTICE. reviewed_rule names the rule of a model that was accepted.
 UPDATE model_access SET status = 'new' WHERE model_id IN ('acme/p', 'acme/q');
 INSERT INTO model_access_rule (position, provider, is_pro) VALUES (10, 'acme', true);
 SELECT * FROM model_access_accept('acme/p', 'acme/q');
@@ -95,7 +95,7 @@ SELECT reviewed_at AS accepted FROM model_access WHERE model_id = 'acme/p' \gset
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'acme/p';
 SELECT model_id, new FROM model_access_undo((SELECT max(at) FROM model_access_history), dry_run => false);
 SELECT model_id, status, reviewed_rule, reviewed_at = :'accepted' AS as_it_was FROM model_access WHERE model_id = 'acme/p';
--- An admin who is not the owner: the same, and whatever the note of the extension is set to.
+-- An admin who is not the owner: the same, whatever the session sets the extension's own note to.
 CREATE ROLE regress_decider;
 SELECT model_access_grant('regress_decider', 'admin');
 UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
@@ -112,7 +112,7 @@ UPDATE model_access SET reviewed_at = now() WHERE model_id = 'acme/p';
 RESET ROLE;
 SELECT model_access_revoke('regress_decider');
 DROP ROLE regress_decider;
--- A program of the owner that writes every column back, the stamp too: the same. A stamp that the owner gives stays.
+-- A program of the owner that writes every column back, including the stamp: the same. A stamp that the owner sets is kept.
 UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
 SELECT reviewed_at AS stamped FROM model_access WHERE model_id = 'acme/p' \gset
 \set whole 'is_free = is_free, is_pro = is_pro, is_enterprise = is_enterprise, reviewed_at = reviewed_at, reviewed_by = reviewed_by, reviewed_rule = reviewed_rule'
@@ -125,7 +125,7 @@ UPDATE model_access SET status = status, reviewed_at = '2026-01-01', reviewed_by
 SELECT status, reviewed_at = '2026-01-01' AS as_given, reviewed_by, reviewed_rule FROM model_access WHERE model_id = 'acme/p';
 UPDATE model_access SET status = 'active', note = 'decided', :whole WHERE model_id = 'acme/p';
 SELECT * FROM pg_temp.show() WHERE model_id = 'acme/p';
--- To undo what was confirmed leaves a model that waits as it is, and says nothing; what comes later in that transaction does.
+-- Undoing a confirm leaves the model waiting as it was, and raises no NOTICE. A later statement in that transaction raises one.
 UPDATE model_access SET status = 'new' WHERE model_id = 'acme/p';
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/p';
 BEGIN;
@@ -135,7 +135,7 @@ UPDATE model_access SET note = 'later' WHERE model_id = 'acme/p';
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/p';
 UPDATE model_access SET status = status WHERE model_id = 'acme/p';
 COMMIT;
--- A ban that was turned down stays so when flags change, and not when the status does.
+-- A proposed ban that an admin turned down is not proposed again when flags change, but is when the status changes.
 INSERT INTO model_access_rule (position, pattern, status) VALUES (5, 'acme/q', 'disabled');
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/q';
 SELECT model_access_confirm('acme/q');

@@ -11,7 +11,7 @@ SELECT model_access_bind_profiles('profiles');
 CREATE TABLE messages (message_id integer GENERATED ALWAYS AS IDENTITY, "User" bigint, model varchar(100), body text);
 CREATE TRIGGER model_access_enforce BEFORE INSERT OR UPDATE ON messages
     FOR EACH ROW EXECUTE FUNCTION model_access_enforce('User', 'model');
--- An end-user role writes its messages, and holds nothing of the extension.
+-- An end-user role writes its messages, and has no privileges on the extension.
 CREATE ROLE regress_web;
 GRANT SELECT, INSERT, UPDATE ON messages TO regress_web;
 SET ROLE regress_web;
@@ -20,15 +20,15 @@ INSERT INTO messages ("User", model) VALUES (1, 'openai/gpt-5-mini');
 INSERT INTO messages ("User", model) VALUES (2, 'openai/gpt-5');
 INSERT INTO messages ("User", model) VALUES (2, 'openai/gpt-5-mini:nitro');
 INSERT INTO messages ("User", model) VALUES (3, 'openai/gpt-5-nano');
--- One bad row refuses the statement.
+-- One row that is not allowed refuses the whole statement.
 INSERT INTO messages ("User", model) SELECT 1, m FROM unnest('{openai/gpt-5-nano,openai/gpt-5-nano,openai/gpt-5-mini}'::text[]) AS m;
 INSERT INTO messages ("User", model, body) SELECT 1 + n % 2, 'openai/gpt-5-nano', repeat('x', 1000) FROM generate_series(1, 1000) AS n;
 SELECT count(*) FROM messages;
--- NULL: a row without a model uses none; a model without a user is nobody's.
+-- NULL: a row without a model passes. A row with a model and no user is refused.
 INSERT INTO messages ("User", model) VALUES (1, NULL), (NULL, NULL);
 INSERT INTO messages ("User", model) VALUES (NULL, 'openai/gpt-5-nano');
 RESET ROLE;
--- What was let in stays editable after a revocation, until it changes its user or model.
+-- After a revocation, an existing row can still be edited, until its user or model changes.
 UPDATE model_access SET is_pro = false WHERE model_id = 'openai/gpt-5-mini';
 SET ROLE regress_web;
 UPDATE messages SET body = 'edited' WHERE model = 'openai/gpt-5-mini';
@@ -36,12 +36,12 @@ UPDATE messages SET "User" = 1 WHERE model = 'openai/gpt-5-mini';
 UPDATE messages SET model = 'openai/gpt-5-mini' WHERE message_id = 1;
 UPDATE messages SET model = NULL WHERE message_id = 1;
 RESET ROLE;
--- Overrides count here too, at once.
+-- Overrides apply here too, at once.
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('1', 'openai/gpt-5-nano', false);
 INSERT INTO messages ("User", model) VALUES (1, 'openai/gpt-5-nano');
 DELETE FROM model_access_override;
 INSERT INTO messages ("User", model) VALUES (1, 'openai/gpt-5-nano');
--- Partitions, COPY and MERGE pass through it.
+-- The trigger also runs for partitions, COPY and MERGE.
 CREATE TABLE parted (u text, m text, region text) PARTITION BY LIST (region);
 CREATE TABLE parted_eu PARTITION OF parted FOR VALUES IN ('eu');
 CREATE TRIGGER model_access_enforce BEFORE INSERT OR UPDATE OF u, m ON parted FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
@@ -51,7 +51,7 @@ COPY parted FROM STDIN (DELIMITER ' ');
 \.
 MERGE INTO parted_eu AS p USING (VALUES ('1', 'openai/gpt-5')) AS v(u, m) ON p.u = v.u WHEN NOT MATCHED THEN INSERT VALUES (v.u, v.m, 'eu');
 INSERT INTO parted VALUES ('2', 'openai/gpt-5-nano', 'eu');
--- A generated column is there after BEFORE triggers only.
+-- A generated column has its value only after BEFORE triggers.
 CREATE TABLE generated (u bigint, body jsonb, m text GENERATED ALWAYS AS (body ->> 'model') STORED);
 CREATE TRIGGER model_access_enforce BEFORE INSERT ON generated FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
 INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5-nano"}');
@@ -59,7 +59,7 @@ DROP TRIGGER model_access_enforce ON generated;
 CREATE TRIGGER model_access_enforce AFTER INSERT ON generated FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
 INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5-nano"}');
 INSERT INTO generated VALUES (1, '{"model": "openai/gpt-5"}');
--- An upsert is an INSERT to a BEFORE trigger, whatever becomes of it; an AFTER trigger sees what it became.
+-- To a BEFORE trigger an upsert is an INSERT, even if it becomes an UPDATE. An AFTER trigger sees what it became.
 CREATE TABLE upserted (message_id integer PRIMARY KEY, u text, m text, body text);
 CREATE TRIGGER model_access_enforce BEFORE INSERT OR UPDATE OF u, m ON upserted FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
 INSERT INTO upserted VALUES (1, '1', 'openai/gpt-5-nano', 'hello');
@@ -76,7 +76,7 @@ ON CONFLICT (message_id) DO UPDATE SET u = excluded.u, m = excluded.m, body = ex
 INSERT INTO upserted VALUES (2, '1', 'openai/gpt-5-nano', 'new');
 SELECT * FROM upserted;
 UPDATE model_access SET is_free = true WHERE model_id = 'openai/gpt-5-nano';
--- Wrong calls.
+-- Invalid triggers.
 CREATE TYPE mood AS ENUM ('openai/gpt-5-nano');
 CREATE TABLE wrong (u bigint, m mood, j jsonb);
 CREATE TRIGGER a BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u');
@@ -85,7 +85,7 @@ DROP TRIGGER a ON wrong;
 CREATE TRIGGER a BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'model');
 INSERT INTO wrong VALUES (1);
 DROP TRIGGER a ON wrong;
--- No cast of anybody's is called, which would run with the owner's rights.
+-- No user-defined cast is called, because it would run with the owner's rights.
 CREATE FUNCTION caught(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a cast ran as %', current_user; END $$;
 CREATE CAST (mood AS text) WITH FUNCTION caught(mood) AS ASSIGNMENT;
 CREATE TRIGGER a BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');

@@ -1,6 +1,6 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
--- Nothing has run yet.
+-- No sync has run yet.
 SELECT "check", ok FROM model_access_health();
 SELECT outcome FROM model_access_load(:'catalogue');
 UPDATE model_access SET status = 'inactive';

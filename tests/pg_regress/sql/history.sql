@@ -2,9 +2,9 @@
 \i :abs_srcdir/setup.sql
 \set all '\'openai/gpt-5\', \'openai/gpt-5-mini\', \'openai/gpt-4o\''
 SELECT outcome, added FROM model_access_load(pg_temp.listing(:all));
--- Inserts leave no row: a model starts new, in no tier, at first_seen_at.
+-- Inserts write no history: a model starts as new, in no tier, at first_seen_at.
 SELECT count(*) FROM model_access_history;
--- An admin's decision, in the role that took it.
+-- A decision by an admin, with the role that made it.
 CREATE ROLE regress_admin;
 SELECT model_access_grant('regress_admin', 'admin');
 SET ROLE regress_admin;
@@ -12,9 +12,9 @@ UPDATE model_access SET status = 'active', is_pro = true WHERE model_id IN ('ope
 UPDATE model_access SET note = 'ask legal' WHERE model_id = 'openai/gpt-4o';
 RESET ROLE;
 SELECT clock_timestamp() AS before_oops \gset
--- What changes nothing records nothing.
+-- An UPDATE that changes nothing records nothing.
 UPDATE model_access SET note = note;
--- A sync, and an UPDATE that forgot its WHERE.
+-- A sync, and an UPDATE without WHERE by mistake.
 SELECT pg_temp.reprice('openai/gpt-5', '0.000002', '0.00001');
 SELECT outcome, changed, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini'));
 SELECT clock_timestamp() AS after_sync \gset
@@ -29,17 +29,17 @@ SELECT model_id, prompt_usd_per_million FROM models_for_tier_as_of('pro', :'afte
 SELECT model_id FROM models_for_tier('pro');
 SELECT model_id FROM models_for_tier_as_of('pro', '2020-01-01');
 SELECT models_for_tier_as_of('gold', now());
--- Undo says first what it would do; then it does, and is a change like any other.
+-- The dry run of undo shows what it would do. Then undo does it, and is recorded like any other change.
 SELECT * FROM model_access_undo(:'after_sync');
 SELECT count(*) FROM models_for_tier('pro');
 SELECT * FROM model_access_undo(:'after_sync', dry_run => false, model_ids => '{openai/gpt-5}');
 SELECT model_id, status, is_pro, reviewed_by FROM model_access ORDER BY model_id COLLATE "C";
--- All the way back; a model that left meanwhile waits for its return.
+-- Everything is undone. A model that left in the meantime waits for its return.
 SELECT * FROM model_access_undo(:'before_oops', dry_run => false);
 SELECT model_id, status, status_before_missing, is_pro, note FROM model_access ORDER BY model_id COLLATE "C";
 SELECT * FROM model_access_undo(:'before_oops');
 SELECT count(*) > 6 AS recorded FROM model_access_history;
--- A model that stopped being free does not become free again by an undo, which says why.
+-- Undo does not make a model free again that stopped being free, and says why.
 SELECT pg_temp.reprice('openai/gpt-5-mini', '0', '0');
 UPDATE recorded SET entry = entry #- '{pricing,input_cache_read}' #- '{pricing,web_search}' WHERE model_id = 'openai/gpt-5-mini';
 SELECT outcome FROM model_access_load(pg_temp.listing(:all));
@@ -49,7 +49,7 @@ SELECT pg_temp.reprice('openai/gpt-5-mini', '0.000001', '0');
 SELECT outcome, free_revoked FROM model_access_load(pg_temp.listing(:all));
 UPDATE model_access SET is_pro = true WHERE model_id = 'openai/gpt-5-mini';
 SELECT model_id, new, regexp_replace(refused::text, '\d+', 'N') AS refused FROM model_access_undo(:'while_free', dry_run => false);
--- A mistake, named by its moment in the history; meanwhile one model left and another came back.
+-- A mistake, named by its moment in the history. In the meantime one model left and another came back.
 SELECT model_access_set('price_alert', 'off'), model_access_set('return_window', '7 days');
 UPDATE model_access SET status = 'active', is_free = false, is_pro = true;
 SELECT outcome, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini'));
@@ -58,7 +58,7 @@ SELECT outcome, missing, returned FROM model_access_load(pg_temp.listing('openai
 SELECT max(at) AS oops FROM model_access_history WHERE run_id IS NULL \gset
 SELECT model_id, new, refused FROM model_access_undo(:'oops', dry_run => false);
 SELECT model_id, status, status_before_missing, missing_since IS NOT NULL AS missing, returned_at IS NOT NULL AS returned FROM model_access ORDER BY model_id COLLATE "C";
--- Arguments.
+-- Invalid arguments.
 SELECT model_access_undo(now(), true, '{no/such,NULL}');
 SELECT model_access_undo(NULL);
 SELECT model_access_undo('2100-01-01');
@@ -72,7 +72,7 @@ TRUNCATE model_access_history;
 RESET ROLE;
 SELECT model_access_revoke('regress_admin');
 DROP ROLE regress_admin;
--- A service says for whom it acts; that is a claim of the role that acts.
+-- A service names the person for whom it acts. This is a claim by the role that acts.
 BEGIN;
 SET LOCAL model_access.on_behalf_of = 'anna@example.com';
 UPDATE model_access SET note = 'for Anna' WHERE model_id = 'openai/gpt-5-mini';

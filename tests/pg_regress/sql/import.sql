@@ -19,20 +19,20 @@ INSERT INTO profiles VALUES
     (7, 'free', NULL), (8, 'free', '[]'), (9, 'free', 'null'), (10, 'free', '{"model": "openai/gpt-5"}'), (11, 'free', '[7, "openai/gpt-5-nano"]');
 SELECT model_access_bind_profiles('profiles');
 INSERT INTO model_access_override (user_id, model_id, allowed, note) VALUES ('2', 'openai/gpt-5-mini', false, 'not for him');
--- The report writes nothing: per model what it is today, its lowest tier, who had it, who would lose it.
+-- The report writes nothing. For each model it shows its status now, its lowest tier, who had it, and who would lose it.
 SELECT * FROM model_access_import_allowed_models('profiles');
 SELECT count(*) FROM model_access_override;
--- A time for those who would lose one; not for what was turned down, and not against a word that there is already.
+-- Overrides for those who would lose a model, but not for a model that was turned down, and not for a user who already has an override.
 SELECT model_id, overrides FROM model_access_import_allowed_models('profiles', until => now() + interval '1 day', dry_run => false) WHERE overrides > 0;
 SELECT user_id, model_id, allowed, expires_at IS NOT NULL AS ends, note FROM model_access_override ORDER BY user_id::integer, model_id;
 SELECT u.id, string_agg(m.model_id, ', ' ORDER BY m.model_id) FROM profiles AS u, models_for_user(u.id::text) AS m GROUP BY u.id ORDER BY u.id;
 SELECT model_allowed_for_user('2', 'openai/gpt-5-mini') AS denied_stays_denied;
--- A second run finds nothing more to give.
+-- A second run adds nothing.
 SELECT sum(overrides) FROM model_access_import_allowed_models('profiles', dry_run => false);
--- What an override was given for may come later: a model that waited, or was gone.
+-- An override also applies to a model that becomes active later: one that waited for review, or was missing.
 UPDATE model_access SET status = 'active', is_enterprise = true WHERE model_id = 'openai/gpt-4o-mini';
 SELECT model_allowed_for_user('1', 'openai/gpt-4o-mini'), model_allowed_for_user('3', 'openai/gpt-4o-mini');
--- The other form, other names.
+-- A JSON array, with other column names.
 SELECT model_access_unbind_profiles();
 DELETE FROM model_access_override;
 CREATE TABLE "Users" ("Id" uuid PRIMARY KEY, "Plan" varchar(10), "Models" varchar(100)[]);
@@ -40,10 +40,10 @@ ALTER TABLE "Users" OWNER TO :"owner";
 INSERT INTO "Users" VALUES (gen_random_uuid(), 'free', '{openai/gpt-5,openai/gpt-5}'), (gen_random_uuid(), 'free', '{}'), (gen_random_uuid(), 'free', NULL), (gen_random_uuid(), 'pro', '{NULL,""}');
 SELECT * FROM model_access_import_allowed_models('"Users"', 'Models', 'Id', 'Plan', NULL, false);
 SELECT u."Plan", o.model_id, o.expires_at FROM model_access_override AS o JOIN "Users" AS u ON u."Id"::text = o.user_id;
--- Then the column may go.
+-- Then the column can be dropped.
 SELECT object, action FROM model_access_retire_allowed_models('"Users"', 'Models', dry_run => false);
 SELECT model_access_import_allowed_models('"Users"', 'Models', 'Id', 'Plan');
--- Who has no id is no user: the others get what is theirs.
+-- A row without an id is no user. The other users get their overrides.
 CREATE TABLE nobody (id text UNIQUE, subscription_tier text, allowed_models text[]);
 ALTER TABLE nobody OWNER TO :"owner";
 INSERT INTO nobody VALUES (NULL, 'free', '{openai/gpt-5}'), ('', 'free', '{openai/gpt-5}'), ('somebody', 'free', '{openai/gpt-5}');
@@ -51,7 +51,7 @@ SELECT * FROM model_access_import_allowed_models('nobody');
 SELECT * FROM model_access_import_allowed_models('nobody', dry_run => false);
 SELECT user_id, model_id FROM model_access_override WHERE note LIKE '%nobody%';
 DROP TABLE nobody;
--- Arguments.
+-- Invalid arguments.
 SELECT model_access_import_allowed_models(NULL);
 SELECT model_access_import_allowed_models('profiles', 'subscription_tier');
 SELECT model_access_import_allowed_models('profiles', until => now());

@@ -6,10 +6,10 @@ UPDATE model_access SET status = 'active', is_pro = true WHERE model_id = 'opena
 UPDATE model_access SET status = 'active', is_enterprise = true WHERE model_id = 'openai/gpt-5';
 CREATE FUNCTION pg_temp.who(VARIADIC ids text[]) RETURNS TABLE (id text, known boolean, tier text, models bigint) LANGUAGE sql AS
     $$ SELECT i, u.known, u.tier, (SELECT count(*) FROM models_for_user(i)) FROM unnest(ids) WITH ORDINALITY AS x(i, n), model_access_user(i) AS u ORDER BY n $$;
--- Nothing is bound: nobody is known.
+-- Nothing is bound: no user is known.
 SELECT * FROM pg_temp.who('alice', NULL);
 SELECT * FROM model_access_explain_for_user('alice', 'openai/gpt-5');
--- A key may be a uuid, a text or an integer; what cannot be one is an unknown user, not an error.
+-- A key may be a uuid, a text or an integer. A value of another form is an unknown user, not an error.
 CREATE TABLE by_uuid (id uuid PRIMARY KEY, subscription_tier text);
 INSERT INTO by_uuid VALUES ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'free'), ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12', 'enterprise'),
     ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a13', 'gold'), ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a14', NULL);
@@ -32,14 +32,14 @@ ALTER TABLE by_number OWNER TO :"owner";
 ALTER TABLE by_number_eu OWNER TO :"owner";
 ALTER TABLE by_number_us OWNER TO :"owner";
 SELECT model_access_bind_profiles('by_number', tier_column => 'tier');
--- The id 9 is two rows', and so nobody's.
+-- Two rows have the id 9, so that user is unknown.
 SELECT * FROM pg_temp.who('7', '007', '8', '9', '-1', '9223372036854775807', '9223372036854775808', '99999999999999999999', '7.0', ' 7', '7; DROP TABLE by_number');
 CREATE TABLE by_small_number (id smallint PRIMARY KEY, subscription_tier text);
 INSERT INTO by_small_number VALUES (7, 'pro');
 ALTER TABLE by_small_number OWNER TO :"owner";
 SELECT model_access_bind_profiles('by_small_number');
 SELECT * FROM pg_temp.who('7', '70000');
--- A type's own cast to text is not called: it would run as the owner of the table.
+-- A user-defined cast to text is not called: it would run as the owner of the table.
 CREATE TYPE gift AS ENUM ('free', 'pro', 'enterprise');
 CREATE FUNCTION more(gift) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'enterprise' $$;
 CREATE CAST (gift AS text) WITH FUNCTION more(gift);
@@ -48,7 +48,7 @@ INSERT INTO by_gift VALUES (1, 'free'), (2, NULL);
 ALTER TABLE by_gift OWNER TO :"owner";
 SELECT model_access_bind_profiles('by_gift');
 SELECT * FROM pg_temp.who('1', '2');
--- Plans by names of one's own: with a map only its names count.
+-- Plans with names of their own: with a tier_map only its names count.
 CREATE TYPE own_plan AS ENUM ('BASIC', 'MAX', 'pro');
 CREATE TABLE by_plan (id text PRIMARY KEY, subscription_tier own_plan);
 INSERT INTO by_plan VALUES ('alice', 'BASIC'), ('bob', 'MAX'), ('carol', 'pro'), ('dora', NULL);

@@ -1,31 +1,31 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
--- A whole catalogue, then the same again: nothing changed, nothing written.
+-- A whole catalogue, then the same again: nothing changes and nothing is written.
 SELECT run_id, outcome, url, http_status, listed, added, changed, missing, withheld, unusable, error, max_removals, run_by
 FROM model_access_load(:'catalogue');
 SELECT run_id, outcome, listed, added, changed FROM model_access_load(:'catalogue');
 SELECT count(*), count(DISTINCT provider) AS providers, bool_and(status = 'new') AS all_new,
        bool_or(is_free OR is_pro OR is_enterprise) AS any_flag FROM model_access;
--- Prices are exact, variable ones are unknown.
+-- Prices are exact; a variable price is NULL.
 SELECT model_id, provider, pricing ->> 'prompt' AS given, prompt_usd_per_million, context_length
 FROM model_access
 WHERE model_id IN ('openrouter/auto', '~anthropic/claude-opus-latest', 'openai/gpt-5-nano') OR length(pricing ->> 'prompt') > 20
 ORDER BY model_id COLLATE "C";
--- What is volatile is not kept, everything else is.
+-- Volatile keys are not kept; all others are.
 SELECT bool_or(upstream ? 'benchmarks') AS benchmarks, count(upstream -> 'reasoning') AS reasoning FROM model_access;
 SET client_min_messages = warning;
--- A bad document is a failed run that touches no row.
+-- A bad document is a failed run, and no row changes.
 SELECT outcome, error_code, error FROM model_access_load('<!DOCTYPE html><title>524</title>');
 SELECT outcome, error_code, error FROM model_access_load('{"data": []}');
 SELECT outcome, error_code, error FROM model_access_load('{"error": {"message": "No auth", "code": 401}}');
 SELECT max(last_run_id) FROM model_access;
--- An entry that cannot be read counts as seen, and costs no other.
+-- An entry that cannot be read counts as listed, and affects no other entry.
 UPDATE recorded SET entry = entry - 'name' WHERE model_id = 'openai/gpt-5';
 SELECT outcome, listed, missing, withheld, unusable, error FROM model_access_load(pg_temp.all_but(''));
--- One without an id could be any of those that are missing.
+-- An entry without an id could be any of the models that are missing.
 UPDATE recorded SET entry = entry - 'id' WHERE model_id = 'openai/gpt-5';
 SELECT outcome, listed, missing, withheld, unusable, error FROM model_access_load(pg_temp.all_but(''));
--- Read as it is meant: a mark before the document, times where dates are, numbers with a point, a null in a list.
+-- Small deviations are accepted: a byte order mark before the document, times in place of dates, numbers with a point, a null in a list.
 TRUNCATE model_access;
 SELECT outcome, listed, unusable FROM model_access_load(U&'\FEFF' || '{"total_count": "2", "links": {"next": ""}, "has_more": false, "data": [
     {"id": "a/one", "name": "One", "expiration_date": "2026-12-06T00:00:00.000Z", "context_length": 131072.0,
@@ -33,9 +33,9 @@ SELECT outcome, listed, unusable FROM model_access_load(U&'\FEFF' || '{"total_co
     {"id": "a/two", "name": "Two", "expiration_date": "2026-12-06T23:00:00-08:00", "context_length": "131072",
      "top_provider": {"max_completion_tokens": 16384.5}}]}');
 SELECT model_id, expires_on, context_length, max_completion_tokens, supported_parameters FROM model_access ORDER BY model_id;
--- More to come: nothing is taken away.
+-- The list says that there are more pages: nothing is removed.
 SELECT outcome, missing, withheld, error FROM model_access_load('{"has_more": true, "data": [{"id": "a/three", "name": "Three"}]}');
--- What an entry may hold is a setting of the fetch; ignored keys do not count.
+-- A parameter limits the size of an entry; ignored keys do not count.
 CREATE FUNCTION pg_temp.wide(key text, number integer) RETURNS text LANGUAGE sql AS $$
     SELECT jsonb_build_array(jsonb_build_object('id', 'a/three', 'name', 'Three', key, (SELECT jsonb_agg(i) FROM generate_series(1, number) AS i)),
                              '{"id": "a/one", "name": "One"}'::jsonb, '{"id": "a/two", "name": "Two"}'::jsonb)::text $$;
@@ -47,13 +47,13 @@ SELECT unusable FROM model_access_load(pg_temp.wide('list', 1000));
 SELECT unusable FROM model_access_load(pg_temp.wide('benchmarks', 10000));
 RESET model_access.max_entry;
 RESET model_access.max_entry_values;
--- Noise is named once, where it is heard.
+-- A run names the key that changed in most models.
 SELECT outcome, missing FROM model_access_load(pg_temp.all_but('openai/gpt-5'), 10);
 UPDATE recorded SET entry = entry || '{"endpoints": {"uptime": 99.5}}';
 SELECT outcome, changed, changed_key FROM model_access_load(pg_temp.all_but('openai/gpt-5'));
 UPDATE recorded SET entry = jsonb_set(entry, '{name}', to_jsonb(model_id));
 SELECT outcome, changed, changed_key FROM model_access_load(pg_temp.all_but('openai/gpt-5'));
--- Arguments.
+-- Invalid arguments.
 SELECT model_access_load(NULL);
 SELECT model_access_load('[]', -1);
 BEGIN READ ONLY;

@@ -1,6 +1,6 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
--- The settings that steer the fetch are configuration parameters, known once the library is loaded, and checked.
+-- The parameters of the fetch are known once the library is loaded, and are validated.
 LOAD 'model_access';
 SELECT name, setting, unit, context FROM pg_settings WHERE name LIKE 'model\_access.%' ORDER BY name;
 SET model_access.url = 'http://openrouter.ai/api/v1/models';
@@ -15,13 +15,13 @@ SET model_access.max_entry_values = '64kB';
 SET model_access.proxy = 'proxy:3128';
 SET model_access.proxy = 'http://user:secret@proxy.example:3128';
 SET model_access.tiemout = '10s';
--- Only a superuser sets them, loaded or not.
+-- Only a superuser sets them, before and after the library is loaded.
 CREATE ROLE regress_nobody;
 SET ROLE regress_nobody;
 SET model_access.url = 'https://example.com/';
 SELECT name FROM pg_settings WHERE name LIKE 'model\_access.%' ORDER BY name;
 RESET ROLE;
--- A role that runs the sync for others: nothing but that.
+-- A role that runs the sync for others can do nothing else.
 SELECT model_access_grant('regress_nobody', 'job');
 SET ROLE regress_nobody;
 SELECT models_for_tier('free');

@@ -1,4 +1,4 @@
--- Installed into a schema whose default privileges give everything away, nobody but the owner holds anything.
+-- Installed into a schema whose default privileges grant everything, nobody but the owner has any privilege.
 CREATE ROLE regress_web;
 \getenv owner MODEL_ACCESS_OWNER
 CREATE SCHEMA "Given Away";
@@ -8,7 +8,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :owner IN SCHEMA "Given Away" GRANT ALL ON TAB
 ALTER DEFAULT PRIVILEGES FOR ROLE :owner IN SCHEMA "Given Away" GRANT ALL ON TABLES TO regress_web WITH GRANT OPTION;
 ALTER DEFAULT PRIVILEGES FOR ROLE :owner IN SCHEMA "Given Away" GRANT ALL ON SEQUENCES TO PUBLIC, regress_web;
 ALTER DEFAULT PRIVILEGES FOR ROLE :owner IN SCHEMA "Given Away" GRANT ALL ON FUNCTIONS TO PUBLIC, regress_web;
--- Whoever may create in it waits there with better fitting functions, to be called with the owner's rights.
+-- A role that may create in the schema plants functions that match calls better, to be called with the owner's rights.
 GRANT CREATE ON SCHEMA "Given Away" TO regress_web;
 SET ROLE regress_web;
 CREATE FUNCTION "Given Away".caught() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a planted function ran as %', current_user; END $$;
@@ -46,7 +46,7 @@ SELECT * FROM models_for_tier('free');
 SELECT model_allowed('free', 'a/b');
 SELECT * FROM model_access;
 RESET ROLE;
--- user: one call.
+-- user: only models_for_me.
 CREATE ROLE regress_user;
 SELECT model_access_grant('regress_user', 'user');
 SELECT object, privileges FROM held WHERE grantee = 'regress_user'::regrole;
@@ -64,7 +64,7 @@ SELECT count(*) FROM model_access_visible;
 SELECT * FROM model_access;
 UPDATE model_access SET status = 'active';
 RESET ROLE;
--- admin: decides, reads the log, runs the sync; changes no upstream column, forges no catalogue, hands out no rights.
+-- admin: decides, reads the log, runs the sync; changes no upstream column, passes no document, grants no rights.
 CREATE ROLE regress_admin;
 SELECT model_access_grant('regress_admin', 'admin');
 SELECT object, privileges FROM held WHERE grantee = 'regress_admin'::regrole AND object NOT IN ('model_access_sync', 'model_access_preview', '_model_access_preview_fetched') ORDER BY object COLLATE "C";
@@ -99,18 +99,18 @@ SELECT model_access_apply('{}');
 SELECT model_access_set('free_guard', 'off');
 SELECT model_access_grant('regress_admin', 'reader');
 RESET ROLE;
--- Nothing planted runs with the owner's rights.
+-- No planted function ran with the owner's rights.
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'c/d';
 SET ROLE regress_reader;
 SELECT m.model_id, e.allowed FROM (VALUES ('a/b'), ('c/d')) AS m(model_id), model_access_explain('free', m.model_id) AS e;
 RESET ROLE;
--- A role that stopped holding rights holds none, however it came by them.
+-- After a revoke, a role holds nothing, however it got its privileges.
 GRANT SELECT ON model_access_setting TO regress_admin;
 GRANT UPDATE (name) ON model_access TO regress_admin;
 GRANT USAGE ON SEQUENCE model_access_sync_log_run_id_seq TO regress_admin;
 SELECT model_access_revoke('regress_admin'), model_access_revoke('regress_reader');
 SELECT * FROM held WHERE grantee <> ALL ('{regress_web,-}'::regrole[]);
--- Arguments.
+-- Invalid arguments.
 SELECT model_access_grant('regress_reader', 'superuser');
 SELECT model_access_grant('regress_reader', NULL);
 SELECT model_access_grant(NULL, 'reader');

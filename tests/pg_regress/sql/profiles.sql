@@ -29,7 +29,7 @@ SELECT pg_stat_reset_single_table_counters('many'::regclass);
 SELECT count(*) FROM models_for_user(md5('77')::uuid::text);
 SELECT pg_stat_force_next_flush();
 SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'many';
--- What it cannot be.
+-- Tables and columns that cannot be bound.
 CREATE VIEW profiles_view AS SELECT * FROM by_uuid;
 CREATE TABLE no_index (id uuid, other integer, subscription_tier text, times timestamptz);
 CREATE INDEX ON no_index (id) WHERE other > 0;
@@ -50,9 +50,9 @@ SELECT model_access_bind_profiles('by_letters');
 CREATE TABLE parent (id text PRIMARY KEY, subscription_tier text);
 CREATE TABLE child () INHERITS (parent);
 SELECT model_access_bind_profiles('parent');
--- Nothing of that undid the binding.
+-- None of those calls changed the binding.
 SELECT known FROM model_access_user(md5('77')::uuid::text);
--- The lookup follows renaming, and the notifying trigger keeps its columns from being dropped.
+-- Lookups still work after a rename, and the triggers of the binding keep the columns from being dropped.
 SELECT model_access_bind_profiles('by_uuid');
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'many'::regclass;
 ALTER TABLE by_uuid RENAME COLUMN subscription_tier TO plan;
@@ -60,7 +60,7 @@ ALTER TABLE by_uuid RENAME TO members;
 SELECT * FROM pg_temp.who('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11');
 SELECT detail FROM model_access_health() WHERE "check" = 'profiles';
 ALTER TABLE members DROP COLUMN plan;
--- Row security does not hide users from it, and is not asked.
+-- Row security does not apply to lookups.
 ALTER TABLE members ENABLE ROW LEVEL SECURITY;
 SELECT known FROM model_access_user('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11');
 ALTER TABLE members FORCE ROW LEVEL SECURITY;
@@ -68,7 +68,7 @@ SET client_min_messages = warning;
 SELECT model_access_bind_profiles('members', tier_column => 'plan');
 SELECT known FROM model_access_user('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11');
 ALTER TABLE members NO FORCE ROW LEVEL SECURITY;
--- It warns of roles that may change a tier, by a grant on the table, the column or a partition, to them or to PUBLIC.
+-- Binding warns of roles that may change a tier, by a grant on the table, the column or a partition, to them or to PUBLIC.
 CREATE ROLE regress_web;
 CREATE ROLE regress_clerk;
 CREATE ROLE regress_groups NOINHERIT IN ROLE regress_clerk;
@@ -86,7 +86,7 @@ SELECT model_access_bind_profiles('by_number', tier_column => 'tier');
 GRANT UPDATE ON by_number_us TO PUBLIC;
 SELECT ok, detail ~ 'regress_groups.*regress_web' AS everyone FROM model_access_health() WHERE "check" = 'tier_column';
 REVOKE UPDATE ON by_number_us FROM PUBLIC;
--- Whoever owns the table answers for tiers; a table that can be asked no more gives none, and health says so.
+-- The owner of the table is trusted about tiers. A table that can no longer be read gives no tier, and health says why.
 SELECT model_access_bind_profiles('members', tier_column => 'plan');
 ALTER TABLE members OWNER TO regress_web;
 SELECT known FROM model_access_user('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11');
@@ -111,7 +111,7 @@ DROP TABLE gone;
 SELECT known FROM model_access_user('alice');
 SELECT ok, detail FROM model_access_health() WHERE "check" = 'profiles';
 SELECT * FROM model_access_explain_for_user('alice', 'openai/gpt-5');
--- An error of the lookup is health's news, and not the end of it.
+-- If the lookup raises an error, health reports it and does not fail.
 SELECT model_access_bind_profiles('members', tier_column => 'plan');
 REVOKE SELECT ON members FROM regress_app;
 SELECT ok, detail FROM model_access_health() WHERE "check" IN ('profiles', 'tier_column');

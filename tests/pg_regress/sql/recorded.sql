@@ -1,6 +1,6 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
--- Every recorded era, read a second time in SQL, equals what the table holds of it, row by row.
+-- For every recorded era, a second reading in SQL equals the table, row by row.
 CREATE FUNCTION pg_temp.document(catalogue jsonb) RETURNS jsonb LANGUAGE sql AS
     $$ SELECT CASE jsonb_typeof(catalogue) WHEN 'array' THEN catalogue ELSE catalogue -> 'data' END $$;
 CREATE FUNCTION pg_temp.per_million(price text) RETURNS numeric LANGUAGE sql AS
@@ -19,7 +19,7 @@ CREATE FUNCTION pg_temp.compare(catalogue text) RETURNS TABLE (models bigint, ro
         OR m.upstream IS DISTINCT FROM e - 'benchmarks' OR m.missing_since IS NOT NULL)
     FROM jsonb_array_elements(pg_temp.document(catalogue::jsonb)) AS e
     FULL JOIN (SELECT * FROM model_access WHERE missing_since IS NULL) AS m ON m.model_id = e ->> 'id' $$;
--- In order, each on top of the one before. Between eras lie months, so removals are let through.
+-- The eras are loaded in order. They are months apart, so max_removals lets removals through.
 \set era 2024-09-18
 \i :abs_srcdir/era.sql
 \set era 2024-11-11
@@ -38,7 +38,7 @@ CREATE FUNCTION pg_temp.compare(catalogue text) RETURNS TABLE (models bigint, ro
 \i :abs_srcdir/era.sql
 \set era 2026-08-22
 \i :abs_srcdir/era.sql
--- Odd rows on record, too: prices exact to the last of 23 digits.
+-- Unusual recorded rows: prices are exact to the last of 23 digits.
 \set peculiar `cat "$PG_ABS_SRCDIR/../catalogues/peculiar_rows.json"`
 CREATE TEMP TABLE peculiar AS
     SELECT DISTINCT ON (p #>> '{row,id}') p ->> 'why' AS why, p -> 'row' AS entry FROM jsonb_array_elements(:'peculiar'::jsonb) AS p ORDER BY p #>> '{row,id}';

@@ -5,13 +5,13 @@
 -- The dry run lists everything that touches the column, and the steps. It changes nothing.
 SELECT step, object, action, why FROM model_access_retire_allowed_models('public.profiles');
 TABLE pg_temp.changed;
--- What needs an eye comes with the lines that mention the column; the script stops there.
+-- A manual row has the lines that mention the column, and the script stops there.
 \pset format unaligned
 SELECT ddl FROM model_access_retire_allowed_models('public.profiles') WHERE object ~ 'user_allowed_models|complete_profile|trigger fill' ORDER BY step;
 \pset format aligned
 SELECT model_access_retire_allowed_models('public.profiles', dry_run => false);
 TABLE pg_temp.changed;
--- One is changed, the others are accepted: triggers are switched off, functions and views left as they are.
+-- One object is changed, the others are accepted: triggers are switched off, functions and views stay as they are.
 CREATE OR REPLACE FUNCTION public.update_user_preferences(user_uuid uuid, preference_type varchar, preferences jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE public.profiles SET default_model = coalesce(preferences ->> 'default_model', default_model) WHERE id = user_uuid;
@@ -24,18 +24,18 @@ SELECT pg_temp.remember();
 SELECT step, object, action FROM model_access_retire_allowed_models('public.profiles', accept => pg_temp.accepted(), dry_run => false) WHERE action <> 'keep';
 -- A second run has nothing to do.
 SELECT step, action, why ~ '^retired at .* by postgres; it is called allowed_models_retired$' AS why FROM model_access_retire_allowed_models('public.profiles', dry_run => false);
--- What reaches the column through the catalogue goes on; what names it does not.
+-- Objects that PostgreSQL knows to use the column still work; code that names the column fails.
 SELECT "E-Mail", models, subscription_tier FROM reports."Users by Model" ORDER BY 1;
 SELECT * FROM reports.users_by_tier ORDER BY 1;
 SELECT email, allowed_models FROM list_users() ORDER BY 1;
 REFRESH MATERIALIZED VIEW reports.nightly;
 SELECT reports.user_allowed_models(NULL);
--- The application goes on: users come, tiers change.
+-- The application still works: users are added, tiers change.
 INSERT INTO public.profiles (email) VALUES ('later@example.org');
 UPDATE public.profiles SET subscription_tier = 'pro' WHERE email = 'free@example.org' RETURNING subscription_tier, updated_at > now() AS touched;
 SELECT update_user_preferences(id, 'model', '{"default_model": "x/y"}') FROM public.profiles WHERE email = 'later@example.org';
 SELECT profiles, column_name, retired_name, retired_by, defaults, relations, triggers, states FROM model_access_retired;
--- And back: a dry run, then for good. It says how many rows were written since, and how the triggers catch up.
+-- Restore: a dry run, then the restore itself. It says how many rows were written since, and which UPDATE lets the triggers fill them.
 SELECT step, object, action, why, regexp_replace(ddl, '''\d+''', '''XID''') AS ddl FROM model_access_restore_allowed_models('public.profiles');
 SELECT step, action FROM model_access_restore_allowed_models('public.profiles', dry_run => false);
 SELECT action FROM model_access_restore_allowed_models('public.profiles', dry_run => false);
@@ -43,9 +43,9 @@ DELETE FROM public.profiles WHERE email = 'later@example.org';
 SELECT what, object, detail FROM pg_temp.changed WHERE object !~ '^row of' ORDER BY 1, 2, 3;
 SELECT what, detail::jsonb ->> 'email' AS email, detail::jsonb ->> 'subscription_tier' AS tier FROM pg_temp.changed WHERE object = 'row of profiles' ORDER BY 1 DESC;
 SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'public.profiles'::regclass AND attnum > 0 AND NOT attisdropped;
--- Its triggers fire again.
+-- The triggers fire again.
 UPDATE public.profiles SET allowed_models = '{b/Pro,a/free,A/Free}' WHERE email = 'free@example.org' RETURNING allowed_models;
--- The text of the dry run is the script: run by itself it does the same.
+-- The ddl of the dry run is the script: run by itself, it does the same.
 SELECT pg_temp.remember();
 BEGIN;
 SELECT ddl FROM model_access_retire_allowed_models('public.profiles', accept => pg_temp.accepted()) ORDER BY step
@@ -56,7 +56,7 @@ SELECT ddl FROM model_access_retire_allowed_models('public.profiles', accept => 
 \set ECHO all
 COMMIT;
 SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'public.profiles'::regclass AND attnum > 0 AND NOT attisdropped;
--- When the team is sure: what uses the column is replaced or must be accepted.
+-- Drop: what uses the column is replaced or must be accepted.
 SELECT step, object, action, why FROM model_access_drop_retired_column('public.profiles');
 SELECT model_access_drop_retired_column('public.profiles', dry_run => false);
 \pset format unaligned
@@ -64,7 +64,7 @@ SELECT ddl FROM model_access_drop_retired_column('public.profiles') WHERE object
 \pset format aligned
 SELECT object, action FROM model_access_drop_retired_column('public.profiles',
     accept => '{function public.fill_allowed_models(),materialized view reports.nightly}', dry_run => false);
--- The trigger that was to go is gone; views keep their columns, options and grants; the values are kept for the owner.
+-- The accepted trigger is gone. Views keep their columns, options and grants. The values are kept for the owner.
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'public.profiles'::regclass AND NOT tgisinternal ORDER BY 1;
 SELECT what, object FROM pg_temp.changed WHERE object !~ '^row of|^comment' ORDER BY object COLLATE "C", what;
 SELECT "E-Mail", models, subscription_tier FROM reports."Users by Model" ORDER BY 1 LIMIT 2;

@@ -1,6 +1,6 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
--- Which bodies are about the column: those that name it in code, or as a key, beside the table or what stands on it.
+-- Which function bodies use the column: those that name it in code, or as a key, together with the table or an object that depends on it.
 CREATE TABLE profiles (id integer PRIMARY KEY, allowed_models text[], tier text);
 CREATE VIEW listed AS SELECT id, allowed_models AS models FROM profiles;
 CREATE TABLE teams (id integer, allowed_models text[]);
@@ -41,14 +41,14 @@ $$;
 SELECT pg_temp.make();
 SELECT n, source, u.action, u.why FROM body LEFT JOIN model_access_retire_allowed_models('profiles') AS u
     ON u.object = format('function public.f%s()', lpad(n::text, 2, '0')) ORDER BY n;
--- Parameters, results, rows, other languages; bodies that PostgreSQL follows are kept.
+-- Parameters, results, rows, other languages. Bodies whose dependencies PostgreSQL records are kept.
 CREATE FUNCTION takes(allowed_models text[]) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM profiles';
 CREATE FUNCTION gives() RETURNS TABLE (allowed_models text[]) LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT ''{}''::text[] FROM profiles; END';
 CREATE FUNCTION of_row(profiles) RETURNS text LANGUAGE sql AS 'SELECT $1.allowed_models[1]';
 CREATE FUNCTION follows() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(allowed_models) FROM profiles; END;
 CREATE FUNCTION far() RETURNS text LANGUAGE sql AS 'SELECT NULL::text AS allowed_models';
 SELECT object, action, why FROM model_access_retire_allowed_models('profiles') WHERE object !~ 'function public.f\d\d' ORDER BY step;
--- Lines are those of the source.
+-- The lines are those of the source.
 CREATE FUNCTION lines() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     /* one

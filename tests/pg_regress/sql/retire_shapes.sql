@@ -1,7 +1,7 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
 SET client_min_messages = error;
--- A partitioned table, names that must be quoted, a domain over jsonb, states and defaults that differ from partition to partition.
+-- A partitioned table, names that must be quoted, a domain over jsonb, and trigger states and defaults that differ between partitions.
 CREATE ROLE "regress App";
 CREATE ROLE regress_web;
 CREATE SCHEMA "My App" AUTHORIZATION "regress App";
@@ -72,7 +72,7 @@ RESET search_path;
 SELECT step, object, action FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels');
 SELECT object, why FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'manual';
 TABLE pg_temp.changed;
--- With all of that accepted: triggers are switched off, by partition; the rest stays as it is.
+-- With all of that accepted: triggers are switched off, in each partition; the rest stays as it is.
 SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'manual' \gset
 SELECT step, object, action FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels', :'accepted', dry_run => false);
 SELECT * FROM "My App".v ORDER BY 1;
@@ -82,7 +82,7 @@ SELECT action, object FROM model_access_restore_allowed_models('"My App"."Profil
 SELECT "User", "AllowedModels", touched FROM "My App"."Profiles" WHERE "User" > 7 ORDER BY 1;
 DELETE FROM "My App"."Profiles" WHERE "User" > 7;
 TABLE pg_temp.changed;
--- A table that others inherit from: a key may be there in parent and child, defaults differ.
+-- A table that others inherit from: parent and child may have the same key, and their defaults differ.
 CREATE TABLE base (id integer PRIMARY KEY, allowed_models varchar(40)[] DEFAULT '{base}', x integer);
 CREATE TABLE child (y integer) INHERITS (base);
 CREATE TABLE grandchild () INHERITS (child);
@@ -99,7 +99,7 @@ SELECT step, object, action FROM model_access_restore_allowed_models('base', dry
 SELECT tableoid::regclass, allowed_models FROM base WHERE id = 4 ORDER BY 1;
 DELETE FROM base WHERE id = 4;
 TABLE pg_temp.changed;
--- Generated columns, keys that others refer to, publications.
+-- Generated columns, keys that other tables reference, publications.
 CREATE TABLE lists (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, allowed_models text[] NOT NULL, n integer GENERATED ALWAYS AS (cardinality(allowed_models)) STORED);
 COMMENT ON COLUMN lists.n IS 'How many';
 CREATE INDEX lists_n_idx ON lists (n);
@@ -115,7 +115,7 @@ SELECT step, object, action FROM model_access_retire_allowed_models('lists', acc
 SELECT attnames, rowfilter FROM pg_publication_tables WHERE pubname = 'regress_lists';
 SELECT step, object, action FROM model_access_restore_allowed_models('lists', dry_run => false);
 TABLE pg_temp.changed;
--- What fills a column that is NOT NULL is switched off: new users get an empty list, and the default goes with the way back.
+-- The trigger that fills a NOT NULL column is switched off: new users get an empty list, and a restore drops that default.
 CREATE TABLE filled (id integer PRIMARY KEY, tier text, allowed_models jsonb NOT NULL);
 CREATE FUNCTION fill_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.allowed_models := jsonb_build_array(NEW.tier); RETURN NEW; END $$;
 CREATE TRIGGER fill BEFORE INSERT OR UPDATE OF tier ON filled FOR EACH ROW EXECUTE FUNCTION fill_list();
@@ -130,7 +130,7 @@ SELECT ltrim(ddl, '- ') AS mend FROM model_access_restore_allowed_models('filled
 SELECT * FROM filled ORDER BY id;
 DELETE FROM filled WHERE id = 2;
 SELECT what, object FROM pg_temp.changed WHERE object <> 'row of filled';
--- Domains with a default and a CHECK, names that only a search_path finds, a grant by a third party, an index that is not valid, a role that goes.
+-- Domains with a default and a CHECK, names that only a search_path finds, a grant by a third role, an invalid index, a role that is dropped.
 SET ROLE "regress App";
 SET search_path = "My App";
 CREATE FUNCTION ok(text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT cardinality($1) < 5';

@@ -2,7 +2,7 @@
 \i :abs_srcdir/setup.sql
 \i :abs_srcdir/prices.sql
 SELECT outcome, added FROM pg_temp.load(:'catalogue');
--- Your first morning: 421 models wait. A ban, three rules, one acceptance, one word for the rest.
+-- The first morning: 421 models wait. One rule for a ban, three for tiers, one call of accept, one UPDATE for the rest.
 SELECT reason, count(*) FROM model_access_review GROUP BY reason;
 INSERT INTO model_access_rule (position, provider, status, note) VALUES (40, 'deepseek', 'disabled', 'legal says no');
 INSERT INTO model_access_rule (position, pattern, provider, max_usd_per_million, is_free, is_pro, is_enterprise) VALUES
@@ -17,14 +17,14 @@ SELECT count(*) FROM model_access_review;
 SELECT status, count(*), bool_or(is_free OR is_pro OR is_enterprise) AS tiers FROM model_access WHERE provider = 'deepseek' GROUP BY status;
 SELECT status, count(*), count(reviewed_rule) AS by_rule, count(reviewed_at) AS reviewed FROM model_access GROUP BY status ORDER BY status;
 SELECT model_id, reviewed_rule FROM model_access WHERE model_id IN ('anthropic/claude-opus-5', 'openai/gpt-5', 'openai/gpt-5-nano', 'z-ai/glm-5.2:free', 'deepseek/deepseek-chat') ORDER BY 1;
--- Most models that are cheap by the token also charge for a search; a rule says whether it takes them.
+-- Most models with a low price per token also charge for a search; a rule says whether it matches them.
 UPDATE model_access SET status = 'new' WHERE provider = 'openai';
 SELECT proposed, count(*), count(*) FILTER (WHERE charges_per_use) AS per_use FROM model_access_review JOIN model_access USING (model_id) GROUP BY 1 ORDER BY 1;
 UPDATE model_access_rule SET per_use = true WHERE position = 20;
 SELECT proposed, count(*), count(*) FILTER (WHERE charges_per_use) AS per_use FROM model_access_review JOIN model_access USING (model_id) GROUP BY 1 ORDER BY 1;
 SELECT * FROM model_access_accept('openai/gpt-5-nano');
 SELECT model_id, usd, also FROM model_access_review WHERE model_id IN ('openai/gpt-5', 'openai/gpt-4', 'openai/gpt-audio', 'openai/gpt-5-image') ORDER BY 1;
--- A router or an alias is never proposed, whatever the rules say.
+-- Tiers are never proposed for a router or an alias, whatever the rules say.
 INSERT INTO model_access_rule (position, is_enterprise) VALUES (1, true);
 DELETE FROM model_access_rule WHERE status = 'disabled';
 UPDATE model_access SET status = 'new';
@@ -37,7 +37,7 @@ SELECT model_access_confirm('nobody/nothing');
 SELECT count(*) FROM model_access WHERE status <> 'new';
 DELETE FROM model_access_rule;
 UPDATE model_access SET status = 'disabled';
--- One row of each reason. A price up, one gone variable, one that was free, one that expires, one in no tier.
+-- One row for each reason: a price increased, a price became variable, a model stopped being free, one expires, one is in no tier.
 UPDATE recorded SET entry = jsonb_set(entry, '{expiration_date}', to_jsonb(current_date + 30)) WHERE model_id = 'openai/gpt-5-pro';
 UPDATE recorded SET entry = jsonb_set(entry, '{expiration_date}', to_jsonb(current_date + 31)) WHERE model_id = 'openai/gpt-4o';
 SELECT outcome, changed FROM pg_temp.load(pg_temp.all_but(''));
@@ -52,19 +52,19 @@ SELECT outcome, free_revoked FROM pg_temp.load(pg_temp.all_but('openai/gpt-5.2')
 SELECT pg_temp.days_pass(8);
 SELECT outcome, returned FROM pg_temp.load(pg_temp.all_but(''));
 SELECT reason, model_id, usd, was, factor FROM model_access_review ORDER BY model_id COLLATE "C";
--- The order is that of urgency.
+-- The most urgent reason comes first.
 SELECT string_agg(reason, ', ') FROM (SELECT reason FROM model_access_review) AS r;
 -- Confirming keeps a model as it is, at its present price.
 SELECT model_access_confirm('openai/gpt-5', 'openai/gpt-5-mini', 'z-ai/glm-5.2:free');
 SELECT reason, model_id FROM model_access_review ORDER BY model_id COLLATE "C";
 SELECT model_id, status, is_free, is_pro, reviewed_by, reviewed_pricing = pricing AS at_this_price FROM model_access
 WHERE model_id IN ('openai/gpt-5', 'z-ai/glm-5.2:free') ORDER BY 1;
--- Settings move the lines.
+-- Settings change the limits.
 SELECT model_access_set('price_alert', '1.5'), model_access_set('expiry_notice', '31 days');
 SELECT reason, model_id FROM model_access_review WHERE reason IN ('price_up', 'expiring') ORDER BY model_id COLLATE "C";
 SELECT model_access_set('price_alert', 'off');
 SELECT count(*) FROM model_access_review WHERE reason = 'price_up';
--- A rule that can match nothing, or propose nothing or two things, is refused.
+-- A rule that can match nothing, or proposes nothing or two things, is refused.
 INSERT INTO model_access_rule (position, status, is_pro) VALUES (1, 'disabled', true);
 INSERT INTO model_access_rule (position, status, provider, max_usd_per_million) VALUES (1, 'disabled', 'openai', 5);
 INSERT INTO model_access_rule (position, status, is_pro) VALUES (1, 'inactive', true);
@@ -82,7 +82,7 @@ UPDATE model_access AS m SET status = w.status FROM wanted AS w WHERE w.model_id
 MERGE INTO model_access AS m USING (VALUES ('openai/gpt-5-pro')) AS w(model_id) ON m.model_id = w.model_id
 WHEN MATCHED THEN UPDATE SET status = 'inactive', note = 'merged';
 SELECT model_id, status, reviewed_by FROM model_access WHERE reviewed_at IS NOT NULL ORDER BY 1;
--- The price is all of it: models that charge by image, call or search are not free of charge.
+-- Every price counts: models that charge by image, request or search are not free of charge.
 TRUNCATE model_access, model_access_rule;
 SELECT model_access_set('price_alert', NULL), model_access_set('expiry_notice', NULL);
 \set free '\'{"prompt": "0", "completion": "0"}\''
@@ -99,7 +99,7 @@ SELECT model_id, usd, also, proposed FROM model_access_review WHERE model_id LIK
 UPDATE model_access_rule SET per_use = true;
 SELECT model_id, proposed FROM model_access_review WHERE proposed IS NOT NULL ORDER BY 1;
 SELECT * FROM model_access_accept('studio/picture-1');
--- A component that cost nothing, one a hundred times as high, one that appears, one that was unknown, one that is.
+-- Prices of one component: 0 before, a hundred times as high, new, unknown before, unknown now.
 UPDATE model_access SET status = 'active', is_pro = true WHERE provider = 'studio';
 SELECT outcome, changed FROM pg_temp.load(pg_temp.list(
     pg_temp.entry('studio/picture-1', '{"prompt": "0", "completion": "0", "image": "4"}'), pg_temp.entry('studio/per-call', '{"prompt": "0", "completion": "0", "request": "0.1"}'),
@@ -110,12 +110,12 @@ SELECT outcome, changed FROM pg_temp.load(pg_temp.list(
 SELECT reason, model_id, usd, was, factor, also FROM model_access_review WHERE model_id LIKE 'studio/%';
 SELECT n, r, _model_access_is_above(n::jsonb, r::jsonb, 2) AS above FROM (VALUES ('{"a": 2}', '{"a": 1}'), ('{"a": 2.01}', '{"a": 1}'), ('{"a": 0.1}', '{"a": 0}'), ('{"a": 0.1}', '{}'), ('{"a": 0}', '{}'), ('{}', '{"a": 1}'),
     ('{"a": null}', '{"a": 1}'), ('{"a": null}', '{}'), ('{"a": null}', '{"a": null}'), ('{"a": 1}', '{"a": null}'), ('{"a": 0}', '{"a": null}'), ('{"a": 1}', NULL), ('{"a": 0}', NULL), ('{"a": null}', NULL), (NULL, '{"a": null}'), (NULL, '{}'), (NULL, NULL), ('{}', NULL)) AS v(n, r);
--- A guard sent it back, by a factor below price_alert: the price is why it waits.
+-- price_guard sent the model back, by a factor below price_alert: it waits because of its price.
 UPDATE model_access SET status = 'new', price_guarded_at = now(), last_run_id = 0 WHERE model_id = 'studio/really-free';
 SELECT reason, proposed FROM model_access_review WHERE model_id = 'studio/really-free';
 UPDATE model_access SET status = 'active' WHERE model_id = 'studio/really-free';
 SELECT price_guarded_at FROM model_access WHERE model_id = 'studio/really-free';
--- Nothing from this provider: a ban comes before all other rules, and bulk acceptance obeys it.
+-- A ban of a whole provider comes before all other rules, and accepting many proposals applies it.
 TRUNCATE model_access, model_access_rule;
 SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('deepsea/chat', :cheap), pg_temp.entry('deepsea/coder', :cheap), :fillers));
 INSERT INTO model_access_rule (position, pattern, max_usd_per_million, is_free, is_pro) VALUES (10, '%:free', 0, true, false), (20, NULL, 5, false, true);
@@ -128,7 +128,7 @@ SELECT model_id, reason, proposed, reaches FROM model_access_review ORDER BY mod
 SELECT * FROM model_access_accept(VARIADIC ARRAY(SELECT model_id FROM model_access_review WHERE proposed IS NOT NULL)) ORDER BY model_id COLLATE "C";
 SELECT model_id FROM models_for_tier('enterprise') ORDER BY 1;
 SELECT model_id, status, is_pro, reviewed_by, reviewed_rule FROM model_access WHERE status = 'disabled' ORDER BY model_id COLLATE "C";
--- A ban of what is active: aliases and routers too, by pattern and modality; the tiers stay. What is turned down already is left alone.
+-- A ban of active models: aliases and routers too, by pattern and modality; the tiers stay. Models that were turned down already are not proposed.
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id ~ 'chat|cruise';
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'deepsea/coder';
 DELETE FROM model_access_rule;
@@ -139,7 +139,7 @@ SELECT reason, since = current_date AS today, model_id, proposed FROM model_acce
 SELECT "check", ok, regexp_replace(detail, '\d{4}-\d\d-\d\d', 'DAY') AS detail FROM model_access_health() WHERE "check" = 'review';
 SELECT * FROM model_access_accept('deepsea/chat', '~author/chat-latest') ORDER BY 1;
 SELECT model_id, status, is_pro FROM model_access WHERE model_id IN ('deepsea/chat', '~author/chat-latest') ORDER BY 1;
--- Confirming keeps a model in spite of that rule, whatever else it waits for later; another rule asks again.
+-- Confirming keeps a model in spite of that rule, whatever else it waits for later. Another rule proposes the ban again.
 SELECT model_access_confirm('deepsea/chat-v2');
 SELECT model_id, reviewed_rule FROM model_access WHERE model_id = 'deepsea/chat-v2';
 UPDATE model_access SET expires_on = current_date, last_run_id = 0 WHERE model_id = 'deepsea/chat-v2';
@@ -149,7 +149,7 @@ SELECT changed_at AS before FROM model_access_rule WHERE position = 5 \gset
 UPDATE model_access_rule SET pattern = 'deepsea/%' WHERE position = 5;
 SELECT reason, model_id, proposed FROM model_access_review ORDER BY model_id COLLATE "C";
 SELECT changed_at > :'before' AS later FROM model_access_rule WHERE position = 5;
--- Left: an approved model, until it returns, is confirmed after it left, or decided; with the users who have an override for it.
+-- left: an approved model waits until it returns, is confirmed after it left, or is decided. overrides counts its users with an override.
 TRUNCATE model_access, model_access_rule;
 SELECT outcome, added FROM pg_temp.load(pg_temp.list(VARIADIC ARRAY(SELECT pg_temp.entry('gone/' || x, :cheap) FROM unnest('{a,b,c,d,e,f}'::text[]) AS x) || ARRAY[pg_temp.entry('~gone/latest', :cheap, 'gone/a'), :fillers]));
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id <> 'gone/f';

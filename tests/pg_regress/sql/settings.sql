@@ -7,13 +7,13 @@ FROM model_access_settings WHERE _model_access_setting_value(unit, "default") IS
 SELECT _model_access_setting_value('furlong', '1');
 \echo :SQLSTATE
 SELECT s.key, s.value AS as_planned FROM json_each(_model_access_state() -> 'settings') AS s ORDER BY s.key;
--- Only what differs from a default is stored, in its usual form.
+-- Only values that differ from the default are stored, in a normal form.
 SELECT model_access_set('return_window', '2 weeks'), model_access_set('free_guard', 'false'), model_access_set('price_guard', '3.0'),
        model_access_set('price_alert', 'OFF'), model_access_set('max_removal_percent', '12.5');
 SELECT * FROM model_access_setting ORDER BY name;
 SELECT model_access_set('return_window', NULL);
 SELECT name, value FROM model_access_settings WHERE value <> "default" ORDER BY name;
--- Errors say what would do.
+-- Errors say which values are valid.
 SELECT model_access_set('retrun_window', '2 weeks');
 SELECT model_access_set('return_window', 'a fortnight');
 SELECT model_access_set('return_window', '-1 day');
@@ -21,7 +21,7 @@ SELECT model_access_set('max_removal_percent', '101');
 SELECT model_access_set('max_removal_percent', 'NaN');
 SELECT model_access_set('price_guard', '0.5');
 SELECT model_access_set('free_guard', 'maybe');
--- A list of keys in its usual form, each once; an empty one ignores nothing.
+-- A list of keys is stored in a normal form, each key once. An empty list ignores nothing.
 SELECT model_access_set('ignored_keys', ' endpoints,benchmarks , endpoints,' || E'\n' || 'uptime 30 days ');
 SELECT model_access_set('ignored_keys', ' ');
 SELECT _model_access_state() #> '{settings,ignored_keys}' AS as_planned;

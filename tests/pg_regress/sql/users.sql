@@ -11,12 +11,12 @@ INSERT INTO profiles VALUES ('00000000-0000-0000-0000-00000000000f', 'free'), ('
 \set free '00000000-0000-0000-0000-00000000000f'
 \set pro '00000000-0000-0000-0000-0000000000aa'
 \set enterprise '00000000-0000-0000-0000-0000000000ee'
--- Overrides may be there before the binding, in any spelling.
+-- Overrides may exist before the binding, in any spelling of the user id.
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES (upper(:'pro'), 'openai/gpt-5-nano', false);
 SELECT model_access_bind_profiles('profiles');
 SELECT user_id FROM model_access_override;
 SELECT u.user_id, m.model_id FROM (VALUES (:'free'), (:'pro'), (:'enterprise'), ('nobody')) AS u(user_id), models_for_user(u.user_id) AS m ORDER BY 1, 2;
--- deny beats allow beats tier; a provider counts for each of its models; nothing shows what is not active.
+-- Deny beats allow beats tier. A provider stands for each of its models. No override shows a model that is not active.
 INSERT INTO model_access_override (user_id, provider, allowed, note) VALUES (:'free', 'anthropic', true, 'a trial');
 INSERT INTO model_access_override (user_id, model_id, allowed, expires_at) VALUES (:'free', 'anthropic/claude-opus-4', false, '2100-01-01');
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES (:'free', 'openai/gpt-5', true), (:'free', 'google/gemini-2.5-pro', true);
@@ -31,7 +31,7 @@ CROSS JOIN LATERAL (SELECT model_allowed_for_user(u.user_id, m.model_id) AS allo
 CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM models_for_user(u.user_id) AS v WHERE v.model_id = m.model_id) AS listed) AS l
 CROSS JOIN LATERAL model_access_explain_for_user(u.user_id, m.model_id) AS e
 ORDER BY u.who, m.model_id COLLATE "C";
--- Those outside their time do not count; when the answer changes by itself is told.
+-- Overrides outside their time do not apply. valid_until says when the answer changes by itself.
 DELETE FROM model_access_override;
 SELECT known, tier, valid_until FROM model_access_user(:'free');
 INSERT INTO model_access_override (user_id, model_id, allowed, starts_at, expires_at) VALUES
@@ -45,7 +45,7 @@ SELECT model_id FROM models_for_user(:'free') ORDER BY 1;
 SELECT valid_until > now() + interval '1 hour' AS ends FROM model_access_user(:'free');
 UPDATE model_access_override SET expires_at = 'infinity' WHERE model_id = 'anthropic/claude-opus-4';
 SELECT u.valid_until, e.reason FROM model_access_user(:'free') AS u, model_access_explain_for_user(:'free', 'anthropic/claude-opus-4') AS e;
--- What cannot be meant is refused.
+-- Invalid overrides are refused.
 INSERT INTO model_access_override (user_id, allowed) VALUES (:'free', true);
 INSERT INTO model_access_override (user_id, model_id, provider, allowed) VALUES (:'free', 'openai/gpt-5', 'openai', true);
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES (:'free', 'openai/gpt-6', true);
@@ -55,14 +55,14 @@ INSERT INTO model_access_override (user_id, model_id, allowed) VALUES (NULL, 'op
 INSERT INTO model_access_override (user_id, model_id) VALUES (:'free', 'openai/gpt-5');
 INSERT INTO model_access_override (user_id, model_id, allowed, starts_at, expires_at) VALUES (:'free', 'openai/gpt-5', true, '2026-02-02', '2026-02-01');
 UPDATE model_access_override SET user_id = 'alice' WHERE model_id = 'openai/gpt-5-mini';
--- In the history, as they were and became.
+-- The history has overrides before and after each change.
 SELECT model_id, right(user_id, 2) AS "user", actor, old #>> '{override,allowed}' AS was, new #>> '{override,allowed}' AS became, coalesce(new, old) #>> '{override,provider}' AS provider
 FROM model_access_history WHERE user_id IS NOT NULL ORDER BY history_id LIMIT 10;
 UPDATE model_access_override SET allowed = allowed;
 SELECT model_id, old #> '{override,starts_at}' <> 'null' AS started, new #> '{override,starts_at}' = 'null' AS at_once FROM model_access_history WHERE old ? 'override' AND new ? 'override' ORDER BY history_id;
--- A change of an override is none of the model.
+-- A change of an override is not a change of the model.
 SELECT count(*) FROM models_for_tier_as_of('enterprise', now() + interval '1 minute');
--- The request of a gateway: a role that holds rights user, and nothing else.
+-- A request through a gateway: a role with rights user and nothing else.
 CREATE ROLE regress_anon;
 CREATE ROLE regress_authenticated;
 SELECT model_access_grant('regress_anon', 'user'), model_access_grant('regress_authenticated', 'user');
@@ -70,7 +70,7 @@ SET ROLE regress_authenticated;
 SELECT model_id FROM models_for_me();
 SET request.jwt.claims = '{"sub": "00000000-0000-0000-0000-0000000000AA", "role": "regress_authenticated"}';
 SELECT model_id FROM models_for_me() ORDER BY 1;
--- Only the verified whole counts where it is there.
+-- If request.jwt.claims is set, only that counts.
 SET request.jwt.claim.sub = '00000000-0000-0000-0000-0000000000ee';
 SELECT count(*) FROM models_for_me();
 SET request.jwt.claims = '{"role": "regress_anon"}';
@@ -92,7 +92,7 @@ SELECT count(*) FROM model_access_override;
 SET ROLE regress_anon;
 SELECT count(*) FROM models_for_me();
 RESET ROLE;
--- admin: overrides, and nobody else's name under them.
+-- admin: writes overrides, but not under the name of another role.
 CREATE ROLE regress_admin;
 SELECT model_access_grant('regress_admin', 'admin');
 SET ROLE regress_admin;
