@@ -6,7 +6,7 @@ CREATE FUNCTION pg_temp.show() RETURNS TABLE (model_id text, status text, before
     SELECT model_id, status, status_before_missing, concat_ws(',', CASE WHEN is_free THEN 'free' END, CASE WHEN is_pro THEN 'pro' END, CASE WHEN is_enterprise THEN 'enterprise' END),
            reviewed_by, reviewed_pricing ->> 'prompt'
     FROM model_access ORDER BY model_id COLLATE "C" $$;
-CREATE VIEW pg_temp.waits AS SELECT reason, model_id, usd, was FROM model_access_review;
+CREATE VIEW pg_temp.waits AS SELECT reason, model_id, usd, old_usd FROM model_access_review;
 \set cheap '\'{"prompt": "0.000001", "completion": "0.000002"}\''
 \set dear '\'{"prompt": "0.00005", "completion": "0.0001"}\''
 \set free '\'{"prompt": "0", "completion": "0"}\''

@@ -1,5 +1,11 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \i :abs_srcdir/setup.sql
+-- Something writes each column of model_access: a plan, a decision, its stamp, or the lifecycle of a model.
+SELECT attname AS "column" FROM pg_attribute WHERE attrelid = 'model_access'::regclass AND attnum > 0
+EXCEPT SELECT jsonb_object_keys(_model_access_plan(convert_to(:'catalogue', 'UTF8'), _model_access_state()::text, NULL)::jsonb #> '{insert,0}')
+EXCEPT SELECT unnest(_model_access_decided_columns() || _model_access_stamp_columns())
+EXCEPT SELECT unnest('{first_seen_at,changed_at,last_run_id,target_disabled,missing_since,status_before_missing,absent_since,absence_confirmed,
+    price_unreadable_since,price_withheld_since}'::text[]);
 -- A whole catalogue, then the same again: nothing changes and nothing is written.
 SELECT run_id, outcome, url, http_status, listed, added, changed, missing, withheld, unusable, error, max_removals, run_by
 FROM model_access_load(:'catalogue');

@@ -51,7 +51,7 @@ SELECT pg_temp.reprice('openai/gpt-5', '0.00000251', '0.00001'), pg_temp.reprice
 SELECT outcome, free_revoked FROM pg_temp.load(pg_temp.all_but('openai/gpt-5.2'));
 SELECT pg_temp.days_pass(8);
 SELECT outcome, returned FROM pg_temp.load(pg_temp.all_but(''));
-SELECT reason, model_id, usd, was, factor FROM model_access_review ORDER BY model_id COLLATE "C";
+SELECT reason, model_id, usd, old_usd, factor FROM model_access_review ORDER BY model_id COLLATE "C";
 -- The most urgent reason comes first.
 SELECT string_agg(reason, ', ') FROM (SELECT reason FROM model_access_review) AS r;
 -- Confirming keeps a model as it is, at its present price.
@@ -107,7 +107,7 @@ SELECT outcome, changed FROM pg_temp.load(pg_temp.list(
     pg_temp.entry('studio/varies', '{"prompt": "0", "completion": "0", "request": "0.01"}'), pg_temp.entry('studio/unpriced', '{"prompt": "0.000075", "completion": "0.00015"}'), pg_temp.entry('studio/really-free', :free),
     pg_temp.entry('studio/by-size', '{"prompt": "0", "completion": "0", "overrides": [{"min_prompt_tokens": 128000, "prompt": "0.000003"}]}'),
     pg_temp.entry('studio/much', '{"prompt": "0.00001", "completion": "0.00002"}'), :fillers));
-SELECT reason, model_id, usd, was, factor, also FROM model_access_review WHERE model_id LIKE 'studio/%';
+SELECT reason, model_id, usd, old_usd, factor, also FROM model_access_review WHERE model_id LIKE 'studio/%';
 SELECT n, r, _model_access_is_above(n::jsonb, r::jsonb, 2) AS above FROM (VALUES ('{"a": 2}', '{"a": 1}'), ('{"a": 2.01}', '{"a": 1}'), ('{"a": 0.1}', '{"a": 0}'), ('{"a": 0.1}', '{}'), ('{"a": 0}', '{}'), ('{}', '{"a": 1}'),
     ('{"a": null}', '{"a": 1}'), ('{"a": null}', '{}'), ('{"a": null}', '{"a": null}'), ('{"a": 1}', '{"a": null}'), ('{"a": 0}', '{"a": null}'), ('{"a": 1}', NULL), ('{"a": 0}', NULL), ('{"a": null}', NULL), (NULL, '{"a": null}'), (NULL, '{}'), (NULL, NULL), ('{}', NULL)) AS v(n, r);
 -- price_guard sent the model back, by a factor below price_alert: it waits because of its price.
@@ -156,7 +156,7 @@ UPDATE model_access SET status = 'active', is_pro = true WHERE model_id <> 'gone
 INSERT INTO model_access_override (user_id, model_id, provider, allowed, expires_at) VALUES ('alice', 'gone/a', NULL, true, NULL), ('alice', 'gone/a', NULL, true, now() + interval '1 day'), ('bob', 'gone/a', NULL, false, NULL), ('carol', NULL, 'gone', true, NULL);
 INSERT INTO model_access_override (user_id, model_id, allowed, starts_at, expires_at) VALUES ('dave', 'gone/a', true, now() - interval '2 days', now() - interval '1 day');
 SELECT outcome, missing FROM pg_temp.load(pg_temp.list(:fillers), 10);
-SELECT reason, since = current_date AS today, model_id, usd, was, reaches, overrides FROM model_access_review ORDER BY model_id COLLATE "C";
+SELECT reason, since = current_date AS today, model_id, usd, old_usd, reaches, overrides FROM model_access_review ORDER BY model_id COLLATE "C";
 SELECT "check", ok, regexp_replace(detail, '\d{4}-\d\d-\d\d', 'DAY') AS detail FROM model_access_health() WHERE "check" = 'review';
 SELECT model_access_confirm('gone/b');
 UPDATE model_access SET status = 'disabled' WHERE model_id = 'gone/c';
