@@ -142,6 +142,19 @@ fn the_blocks_of_operations_run_as_printed() {
     run(&mut client, "docs/operations.md", skip, ("", ""));
 }
 
+/// What a DBA meets in a table of operations.md: every reason for a review, setting, outcome of a run and check of health.
+#[test]
+fn operations_explains_every_word_that_a_view_shows() {
+    let mut client = Cluster::start().connect();
+    let operations = std::fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let query = "SELECT unnest(_model_access_reasons()) UNION ALL SELECT name FROM model_access_settings
+        UNION ALL SELECT \"check\" FROM model_access_health()";
+    for row in client.query(query, &[]).unwrap() {
+        let word: &str = row.get(0);
+        assert!(operations.contains(&format!("`{word}`")), "docs/operations.md does not explain `{word}`");
+    }
+}
+
 #[test]
 fn the_blocks_of_security_run_as_printed() {
     let cluster = Cluster::start();
