@@ -295,8 +295,11 @@ fn withhold_last_of_a_tier<'a>(
     let active = standing().filter(|standing| standing.is_active()).count();
     let gone = standing().filter(|standing| standing.has_left(state.now)).count();
     let removed = case.removals.iter().filter(|row| row.status == Status::Active && row.is_in(tier)).count();
-    let taken =
-        case.takings.iter().filter(|(row, taking)| row.is_in(tier) && (taking.approval || tier == FREE)).count();
+    let taken = case
+        .takings
+        .iter()
+        .filter(|(row, taking)| row.is_in(tier) && (taking.approval || tier == FREE))
+        .count();
     let going: Vec<&Row> = open.iter().copied().filter(|row| row.is_in(tier)).collect();
     if going.is_empty() || removed + gone < 2 || active > removed + taken {
         return false;

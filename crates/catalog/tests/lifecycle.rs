@@ -243,10 +243,7 @@ fn sync(
             (None, None) => assert!(!matches!(listing, Listing::At(_)), "a listed model has a row"),
             (None, Some(row)) => {
                 assert!(matches!(listing, Listing::At(_)));
-                assert_eq!(
-                    (row.status, !row.tiers.is_empty()),
-                    (Status::New, false)
-                );
+                assert_eq!((row.status, !row.tiers.is_empty()), (Status::New, false));
             }
             (Some(_), None) => panic!("a row disappeared"),
             (Some(before), Some(after)) => {
