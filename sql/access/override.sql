@@ -18,7 +18,7 @@ CREATE TABLE @extschema@.model_access_override (
     CHECK (expires_at > starts_at)
 );
 ALTER SEQUENCE @extschema@.model_access_override_override_id_seq OWNED BY @extschema@.model_access_override.override_id;
--- with allowed, so that it gives the denials of a user first
+-- allowed comes second, so that a scan gives the denials of a user first
 CREATE INDEX model_access_override_user_id_idx ON @extschema@.model_access_override (user_id, allowed);
 
 COMMENT ON TABLE @extschema@.model_access_override IS
@@ -46,7 +46,7 @@ BEGIN
         RETURN user_id;
     END IF;
     BEGIN
-        -- statements, since a CASE would have both casts evaluated while it is planned
+        -- IF and not CASE: the planner would evaluate both casts of a CASE
         IF kind = 'uuid' THEN
             RETURN user_id::uuid::text;
         END IF;

@@ -257,7 +257,7 @@ BEGIN
             item.name, item.event, profiles, item.detail, '@extschema@');
         EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L',
             item.name, profiles, 'Notifies listeners of channel model_access ' || item.what || '.');
-        -- as members of the extension, a restored dump would have them as they were at first; so they only go when it goes
+        -- not as members of the extension, since a dump would not carry them then; but DROP EXTENSION drops them
         IF extension IS NOT NULL THEN
             EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION %I', item.name, profiles, extension);
         END IF;
@@ -350,7 +350,7 @@ BEGIN
         RAISE WARNING 'users of % are in unknown tiers: %', bound.profiles, unknown
             USING DETAIL = 'An unknown tier grants nothing; overrides still apply.',
                   HINT = 'Correct the tiers, or map these values to tiers with tier_map.';
-    -- a table without users has nobody to count
+    -- a table without users would otherwise pass without a warning
     ELSIF labels IS NOT NULL THEN
         RAISE WARNING 'no value of column "%" of % is a tier', bound.tier_column, bound.profiles
             USING DETAIL = format('Its type is an enum of %s. An unknown tier grants nothing.', labels),
@@ -405,7 +405,7 @@ BEGIN
     VALUES (profiles, id_column, tier_column, tier_map, notify,
         @extschema@._model_access_key_kind(@extschema@._model_access_column_type(profiles::oid, id)), profiles::oid, id, tier);
     PERFORM @extschema@._model_access_respell_overrides();
-    -- what locks the table comes last
+    -- last, since it locks the table
     IF notify THEN
         PERFORM @extschema@._model_access_watch(profiles, id_column, tier_column);
     END IF;

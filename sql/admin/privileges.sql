@@ -187,23 +187,25 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_strangers() IS
     'Internal. Lists owners, memberships, triggers, rules and policies that differ from the install.';
 
-CREATE FUNCTION @extschema@._model_access_privilege_findings() RETURNS TABLE (rank integer, what text)
+CREATE FUNCTION @extschema@._model_access_privilege_findings() RETURNS TABLE (rank integer, what text, repair text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT 1, s.what FROM @extschema@._model_access_strangers() AS s
+    SELECT 1, s.what, NULL FROM @extschema@._model_access_strangers() AS s
     UNION ALL
     SELECT 2, format('%s holds %s on %s',
-        CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE h.grantee::regrole::text END, h.privilege, h.object)
+        CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE h.grantee::regrole::text END, h.privilege, h.object),
+        CASE h.grantee WHEN 0 THEN 'revokes what PUBLIC holds' END
     FROM @extschema@._model_access_held AS h WHERE NOT EXISTS (
         SELECT FROM @extschema@._model_access_due AS u
         WHERE u.id = h.id AND u.grantee = h.grantee AND u.privilege = h.privilege)
     UNION ALL
-    SELECT 3, format('%s lacks %s on %s', l.grantee_name, l.privilege, l.object) FROM @extschema@._model_access_lacking AS l
+    SELECT 3, format('%s lacks %s on %s', l.grantee_name, l.privilege, l.object), 'grants what roles lack'
+    FROM @extschema@._model_access_lacking AS l
     UNION ALL
-    SELECT 4, format('%s may create objects in schema %s', c.roles, '@extschema@')
+    SELECT 4, format('%s may create objects in schema %s', c.roles, '@extschema@'), NULL
     FROM @extschema@._model_access_creators() AS c(roles) WHERE c.roles IS NOT NULL
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_privilege_findings() IS
-    'Internal. Lists what differs from the rights that were granted.';
+    'Internal. Lists what differs from the rights that were granted, and how model_access_repair_privileges mends it.';
 
 CREATE FUNCTION @extschema@._model_access_health_of_privileges() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -211,12 +213,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         SELECT f.*, row_number() OVER (ORDER BY f.rank, f.what) AS n FROM @extschema@._model_access_privilege_findings() AS f),
     summary AS (
         SELECT count(*) AS total, string_agg(f.what, '; ' ORDER BY f.n) FILTER (WHERE f.n <= 5) AS first_five,
-            concat_ws(' and ', CASE WHEN bool_or(f.what LIKE 'PUBLIC holds %') THEN 'revokes what PUBLIC holds' END,
-                               CASE WHEN bool_or(f.rank = 3) THEN 'grants what roles lack' END) AS repair
+            string_agg(DISTINCT f.repair, ' and ' ORDER BY f.repair DESC) AS repair
         FROM finding AS f)
     SELECT 'privileges', s.total = 0, CASE WHEN s.total = 0 THEN 'roles hold what model_access_grant gave, and nothing else'
         ELSE concat_ws('; ', s.first_five, CASE WHEN s.total > 5 THEN format('and %s more', s.total - 5) END,
-            'model_access_repair_privileges() ' || nullif(s.repair, '')) END
+            'model_access_repair_privileges() ' || s.repair) END
     FROM summary AS s
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_health_of_privileges() IS

@@ -42,8 +42,7 @@ BEGIN
         ORDER BY p.action, p.model_id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_preview_document(bytea, integer) IS
-    'Internal. Previews a run with a document.';
+COMMENT ON FUNCTION @extschema@._model_access_preview_document(bytea, integer) IS 'Internal. Previews a run with a document.';
 
 CREATE FUNCTION @extschema@._model_access_preview_fetched(max_removals integer)
 RETURNS TABLE (action text, model_id text, detail jsonb)

@@ -158,8 +158,7 @@ BEGIN
                 lpad(daily[2], 2, '0'), lpad(daily[1], 2, '0'), replace(command, '%', '%%')) END);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_crontab_line(text, text) IS
-    'Internal. Says how cron or systemd can run the job.';
+COMMENT ON FUNCTION @extschema@._model_access_crontab_line(text, text) IS 'Internal. Says how cron or systemd can run the job.';
 
 CREATE FUNCTION @extschema@._model_access_require_pg_cron(schedule text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

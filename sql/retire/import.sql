@@ -1,14 +1,14 @@
--- What users had in such a column, as decisions, before it goes: who would lose which model, and overrides for a time.
+-- Before such a column goes: which users would lose which model, and overrides that keep those models for a time.
 
 CREATE FUNCTION @extschema@._model_access_import_lists(profiles regclass, column_name name, id_column name, tier_column name)
 RETURNS TABLE (user_id text, tier text, list jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- output functions, no casts of keys and tiers: a cast may be somebody's own; a row a user, since lists are long
+    -- keys and tiers by their output functions, since a cast may be anybody's; one row a user, since lists are long
     SELECT @extschema@._model_access_user_key(r[1]), coalesce(b.tier_map ->> r[2], r[2]), r[3]::jsonb
     FROM @extschema@._model_access_read(profiles::oid,
         ARRAY[format('concat(p.%I)', id_column), format('CASE WHEN p.%1$I IS NOT NULL THEN concat(p.%1$I) END', tier_column),
             format('to_jsonb(p.%I)', column_name)]::text[],
-        -- a row without a key is nobody's
+        -- a row without a key belongs to no user
         format('FROM %s AS p WHERE concat(p.%I) <> ''''', profiles, id_column)) AS r
     LEFT JOIN @extschema@.model_access_binding AS b ON b.profiles = _model_access_import_lists.profiles
 $$;
@@ -45,13 +45,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         CASE WHEN h.list IS NOT NULL THEN h.list IN ('everything', 'not a model id')
              ELSE a.model_id IS NULL OR NOT coalesce(least(o.allowed, p.allowed),
                  @extschema@._model_access_in_tier(h.tier, a.is_free, a.is_pro, a.is_enterprise), false) END,
-        -- not where an admin has turned the model down, nor where an override for it counts
+        -- no override where an admin has turned the model down, or where another override counts already
         h.list IS NULL AND h.id IS NOT NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL)
             AND o.allowed IS NULL AND p.allowed IS NULL
     FROM had AS h
     LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
     LEFT JOIN @extschema@._model_access_active AS a ON a.model_id = h.model_id
-    -- joins of sets: statistics of a table just filled are poor
+    -- as joins: a table that was just filled has poor statistics, and a subquery would run for each row
     LEFT JOIN in_force AS o ON o.user_id = h.id AND o.model_id = m.model_id
     LEFT JOIN in_force AS p ON p.user_id = h.id AND p.provider = m.provider
 $$;

@@ -102,8 +102,7 @@ BEGIN
     RETURN @extschema@._model_access_refusal(user_id, model_id);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_as_committed(regprocedure, text, text) IS
-    'Internal. Calls _model_access_refusal.';
+COMMENT ON FUNCTION @extschema@._model_access_as_committed(regprocedure, text, text) IS 'Internal. Calls _model_access_refusal.';
 
 CREATE FUNCTION @extschema@._model_access_primary() RETURNS text
 LANGUAGE sql STABLE
