@@ -114,4 +114,4 @@ BEGIN ATOMIC
     WHERE (SELECT s.present = s.installed FROM schema AS s);
 END;
 COMMENT ON FUNCTION @extschema@.model_access_health() IS
-    'Checks runs, review, the bound table and privileges, one row a check, for an alert on rows that are not ok.';
+    'Gives one row (check, ok, detail) for each check of the runs, the review, the bound table, the privileges and the size.';

@@ -24,7 +24,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE @extschema@.model_access_sync_job() IS
-    'Runs model_access_sync for a scheduler, commits each part, and raises an error if the outcome was bad.';
+    'Runs model_access_sync for a scheduler, commits its log row, and raises an error if the outcome was bad.';
 
 CREATE FUNCTION @extschema@._model_access_bad(run @extschema@.model_access_sync_log) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -106,11 +106,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHERE NOT EXISTS (
             SELECT FROM pg_depend AS d WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = o.tgfoid
               AND NOT (d.classid = 'pg_trigger'::regclass AND d.objid IN (SELECT t.oid FROM own AS t))))
-    SELECT f.object, 'drop', format(E'DROP FUNCTION %s;\n', f.tgfoid::regprocedure)
-    FROM unused AS f WHERE f.object = ANY (accept)
-    UNION ALL
-    SELECT f.object, 'keep', @extschema@._model_access_ddl_note('stays'::text, NULL::text)
-    FROM unused AS f WHERE f.object <> ALL (accept)
+    SELECT f.object, j.action, CASE j.action
+        WHEN 'drop' THEN format(E'DROP FUNCTION %s;\n', f.tgfoid::regprocedure)
+        ELSE @extschema@._model_access_ddl_note('stays'::text, NULL::text) END
+    FROM unused AS f
+    CROSS JOIN LATERAL (SELECT CASE WHEN f.object = ANY (accept) THEN 'drop' ELSE 'keep' END) AS j(action)
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_drop_functions(text[], oid[]) IS
     'Internal. Lists the functions that only the disabled triggers use, and whether they are dropped.';
