@@ -110,7 +110,8 @@ COMMENT ON FUNCTION @extschema@._model_access_with_views(oid) IS
 
 CREATE FUNCTION @extschema@._model_access_bodies(relation oid)
 RETURNS TABLE (id oid, source text, code text, parameters text[], gives_rows boolean, is_near boolean)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+-- ROWS: with the default of 1,000, JIT would compile what reads this
+LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
     WITH standing AS (
         SELECT c.oid, ARRAY[c.reltype, y.typarray] AS types FROM @extschema@._model_access_with_views(relation) AS v
         JOIN pg_class AS c ON c.oid = v.id JOIN pg_type AS y ON y.oid = c.reltype)

@@ -214,7 +214,8 @@ COMMENT ON FUNCTION @extschema@._model_access_fingerprint(oid, name) IS
     'Internal. Gives a hash that differs as soon as anything that uses a column has changed.';
 
 CREATE FUNCTION @extschema@._model_access_check_unchanged(profiles regclass, column_name name, fingerprint text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- the table is locked while this runs: JIT would take longer than it saves
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION 'cannot change % in a % transaction', profiles, upper(current_setting('transaction_isolation'))

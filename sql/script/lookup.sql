@@ -45,20 +45,6 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_printed(oid, smallint) IS
     'Internal. Gives the expression for a column of p as its type prints it.';
 
-CREATE FUNCTION @extschema@._model_access_key_literal(kind text, user_id text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE
-        WHEN kind = 'text' THEN quote_literal(user_id)
-        WHEN kind = 'uuid' AND user_id ~ '^([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}$' THEN quote_literal(user_id) || '::uuid'
-        -- in two steps: what has too many digits must not be read as a number
-        WHEN kind = 'integer' AND user_id ~ '^-?[0-9]{1,19}$' THEN
-            CASE WHEN user_id::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
-                 THEN quote_literal(user_id) || '::bigint' END
-    END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_key_literal(text, text) IS
-    'Internal. Gives a user id as an SQL literal of a kind of key; NULL where it cannot be a key of that kind.';
-
 CREATE FUNCTION @extschema@._model_access_lookup(profiles oid, id_column smallint, tier_column smallint, user_id text)
 RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -66,8 +52,15 @@ DECLARE
     id    text := (SELECT quote_ident(a.attname) FROM pg_attribute AS a
                    WHERE a.attrelid = profiles AND a.attnum = id_column AND NOT a.attisdropped);
     tier  text := @extschema@._model_access_printed(profiles, tier_column);
-    key   text := @extschema@._model_access_key_literal(
-        @extschema@._model_access_key_kind(@extschema@._model_access_column_type(profiles, id_column)), user_id);
+    kind  text := @extschema@._model_access_key_kind(@extschema@._model_access_column_type(profiles, id_column));
+    key   text := CASE
+        WHEN kind = 'text' THEN quote_literal(user_id)
+        WHEN kind = 'uuid' AND user_id ~ '^([0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}$' THEN quote_literal(user_id) || '::uuid'
+        -- in two steps: what has too many digits must not be read as a number
+        WHEN kind = 'integer' AND user_id ~ '^-?[0-9]{1,19}$' THEN
+            CASE WHEN user_id::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
+                 THEN quote_literal(user_id) || '::bigint' END
+    END;
     found text[];
 BEGIN
     IF key IS NOT NULL AND tier IS NOT NULL THEN
