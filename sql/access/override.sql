@@ -1,4 +1,4 @@
--- Exceptions for one user: a model or a whole provider, allowed or denied, for a time. Plain DML.
+-- Exceptions for one user, written by plain DML: a model or a whole provider, allowed or denied, for a time.
 
 CREATE SEQUENCE @extschema@.model_access_override_override_id_seq;
 COMMENT ON SEQUENCE @extschema@.model_access_override_override_id_seq IS 'Numbers the overrides.';
@@ -18,32 +18,35 @@ CREATE TABLE @extschema@.model_access_override (
     CHECK (expires_at > starts_at)
 );
 ALTER SEQUENCE @extschema@.model_access_override_override_id_seq OWNED BY @extschema@.model_access_override.override_id;
--- with allowed, so that it gives the denials of a user first
+-- allowed comes second, so that a scan gives the denials of a user first
 CREATE INDEX model_access_override_user_id_idx ON @extschema@.model_access_override (user_id, allowed);
 
-COMMENT ON TABLE @extschema@.model_access_override IS 'Exceptions for one user: deny beats allow beats tier, and nothing shows a model that is not active and listed. Plain DML; one outside its time does not count.';
-COMMENT ON COLUMN @extschema@.model_access_override.user_id IS 'The user, as in the key of the bound table; kept in its spelling.';
-COMMENT ON COLUMN @extschema@.model_access_override.model_id IS 'The model; NULL where provider says which.';
-COMMENT ON COLUMN @extschema@.model_access_override.allowed IS 'true allows what the tier does not, false denies what the tier allows.';
-COMMENT ON COLUMN @extschema@.model_access_override.expires_at IS 'From when it does not count any more; NULL = never ends.';
-COMMENT ON COLUMN @extschema@.model_access_override.note IS 'The admin''s own words.';
-COMMENT ON COLUMN @extschema@.model_access_override.provider IS 'Every model of this provider, those to come as well; NULL where model_id says which.';
-COMMENT ON COLUMN @extschema@.model_access_override.starts_at IS 'From when it counts; NULL = at once.';
-COMMENT ON COLUMN @extschema@.model_access_override.override_id IS 'Number of the override.';
-COMMENT ON COLUMN @extschema@.model_access_override.created_at IS 'When it was made.';
-COMMENT ON COLUMN @extschema@.model_access_override.created_by IS 'By which role.';
+COMMENT ON TABLE @extschema@.model_access_override IS
+    'Exceptions for one user, written by plain DML: they allow or deny a model or a provider, for a time.';
+COMMENT ON COLUMN @extschema@.model_access_override.user_id IS 'The user, spelled as in the key of the bound table.';
+COMMENT ON COLUMN @extschema@.model_access_override.model_id IS 'The model; NULL for an override of a provider.';
+COMMENT ON COLUMN @extschema@.model_access_override.allowed IS
+    'true allows what the tier does not, false denies what the tier allows.';
+COMMENT ON COLUMN @extschema@.model_access_override.expires_at IS 'When it ends; NULL = never.';
+COMMENT ON COLUMN @extschema@.model_access_override.note IS 'A remark of the admin.';
+COMMENT ON COLUMN @extschema@.model_access_override.provider IS
+    'The provider, for all its present and future models; NULL for an override of a model.';
+COMMENT ON COLUMN @extschema@.model_access_override.starts_at IS 'When it starts; NULL = at once.';
+COMMENT ON COLUMN @extschema@.model_access_override.override_id IS 'The number of the override.';
+COMMENT ON COLUMN @extschema@.model_access_override.created_at IS 'When it was created.';
+COMMENT ON COLUMN @extschema@.model_access_override.created_by IS 'The role that created it.';
 
 CREATE FUNCTION @extschema@._model_access_user_key(user_id text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     kind text := (SELECT b.key FROM @extschema@.model_access_binding AS b);
 BEGIN
-    -- no lookup: a uuid and an integer have one spelling, and a text has no other that is equal, since collations are deterministic
+    -- no lookup: a uuid or an integer has one spelling, and under a deterministic collation no other text equals a text
     IF kind IS NULL OR kind = 'text' THEN
         RETURN user_id;
     END IF;
     BEGIN
-        -- statements, since a CASE would have both casts evaluated while it is planned
+        -- IF and not CASE: the planner would evaluate both casts of a CASE
         IF kind = 'uuid' THEN
             RETURN user_id::uuid::text;
         END IF;
@@ -53,29 +56,30 @@ BEGIN
     END;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS 'Internal. A user id as the bound table spells it; NULL where it cannot be one of its keys.';
+COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS
+    'Internal. Gives a user id as the bound table spells it; NULL where it cannot be a key of that table.';
 
 CREATE FUNCTION @extschema@._model_access_check_override() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- rows of a restored dump are older than its transaction, and have passed all this; rows of an import say when they were made, too
+    -- rows of a restored dump are older than its transaction and were checked before; an import sets created_at likewise
     restored boolean := TG_OP = 'INSERT' AND NEW.created_at <> now();
     spelling text;
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_override'::regclass);
     spelling := CASE WHEN restored THEN NEW.user_id ELSE @extschema@._model_access_user_key(NEW.user_id) END;
     IF num_nonnulls(NEW.model_id, NEW.provider) <> 1 THEN
-        RAISE EXCEPTION 'an override names either a model or a provider'
+        RAISE EXCEPTION 'an override must name either a model or a provider'
             USING ERRCODE = 'check_violation', HINT = 'Set model_id or provider, not both.';
     ELSIF NEW.user_id IS NULL OR NEW.user_id = '' OR NEW.allowed IS NULL THEN
-        RAISE EXCEPTION 'an override names a user, and whether the model is allowed'
-            USING ERRCODE = 'not_null_violation', HINT = 'Set user_id and allowed.';
+        RAISE EXCEPTION 'an override must have values for user_id and allowed'
+            USING ERRCODE = 'not_null_violation', HINT = 'Set user_id to the key of a user, and allowed to true or false.';
     ELSIF NEW.expires_at <= NEW.starts_at THEN
         RAISE EXCEPTION 'an override must not expire before it starts'
-            USING ERRCODE = 'check_violation', HINT = 'Leave starts_at NULL for at once, expires_at NULL for ever.';
+            USING ERRCODE = 'check_violation', HINT = 'Set starts_at to NULL for at once, or expires_at to NULL for ever.';
     ELSIF spelling IS NULL THEN
-        RAISE EXCEPTION 'user "%" cannot be in the bound profiles', NEW.user_id
-            USING ERRCODE = 'invalid_text_representation', HINT = 'Write user_id as the id of a user is written there.';
+        RAISE EXCEPTION 'invalid user_id for the bound table: "%"', NEW.user_id
+            USING ERRCODE = 'invalid_text_representation', HINT = 'Write user_id as the key of a user in that table.';
     END IF;
     NEW.user_id := spelling;
     IF restored THEN
@@ -86,26 +90,30 @@ BEGIN
         PERFORM FROM @extschema@.model_access AS m WHERE m.provider = NEW.provider LIMIT 1;
     END IF;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no % "%"', CASE WHEN NEW.model_id IS NULL THEN 'provider' ELSE 'model' END, coalesce(NEW.model_id, NEW.provider)
-            USING ERRCODE = 'foreign_key_violation', HINT = 'Names are exact; look in model_access.';
+        RAISE EXCEPTION '% "%" does not exist',
+            CASE WHEN NEW.model_id IS NULL THEN 'provider' ELSE 'model' END, coalesce(NEW.model_id, NEW.provider)
+            USING ERRCODE = 'foreign_key_violation', HINT = 'Names must match exactly; look them up in model_access.';
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_override() IS 'Internal. Trigger function: refuses an override that could match nothing, and spells its user as the bound table does.';
+COMMENT ON FUNCTION @extschema@._model_access_check_override() IS
+    'Internal. Trigger function: refuses an override that matches nothing, and spells its user as the bound table does.';
 
 CREATE TRIGGER model_access_check_override BEFORE INSERT OR UPDATE ON @extschema@.model_access_override
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_override();
-COMMENT ON TRIGGER model_access_check_override ON @extschema@.model_access_override IS 'Refuses an override that could match nothing, and spells its user as the bound table does.';
+COMMENT ON TRIGGER model_access_check_override ON @extschema@.model_access_override IS
+    'Refuses an override that matches nothing, and spells its user as the bound table does.';
 
 CREATE FUNCTION @extschema@._model_access_respell_overrides() RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    -- the trigger spells them; what can be no key there stays, and matches nobody
+    -- the trigger spells them; a user_id that cannot be a key of that table stays, and matches nobody
     UPDATE @extschema@.model_access_override AS o SET user_id = o.user_id
     WHERE @extschema@._model_access_user_key(o.user_id) <> o.user_id;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_respell_overrides() IS 'Internal. Spells the users of overrides as a newly bound table does.';
+COMMENT ON FUNCTION @extschema@._model_access_respell_overrides() IS
+    'Internal. Spells the users of overrides as a newly bound table does.';
 
 CREATE FUNCTION @extschema@._model_access_record_override() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -114,7 +122,7 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_override'::regclass);
     IF TG_OP = 'INSERT' THEN
-        -- not those of a restored dump or of an import, which are in the history already
+        -- the history already has those of a restored dump or of an import
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT n.model_id, n.user_id, at, '{}', jsonb_build_object('override', to_jsonb(n))
         FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.override_id;
@@ -123,14 +131,16 @@ BEGIN
         SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM old_rows AS o ORDER BY o.override_id;
     ELSIF TG_OP = 'TRUNCATE' THEN
-        -- before it, while the rows are there
+        -- this trigger runs before the TRUNCATE, while the rows exist
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM @extschema@.model_access_override AS o ORDER BY o.override_id;
     ELSE
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
-        SELECT n.model_id, n.user_id, at, jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n))
-        FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id WHERE o IS DISTINCT FROM n ORDER BY n.override_id;
+        SELECT n.model_id, n.user_id, at,
+            jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n))
+        FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id WHERE o IS DISTINCT FROM n
+        ORDER BY n.override_id;
     END IF;
     IF FOUND THEN
         PERFORM @extschema@._model_access_notify();
@@ -138,22 +148,28 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_record_override() IS 'Internal. Trigger function: records what became of overrides in model_access_history, and notifies.';
+COMMENT ON FUNCTION @extschema@._model_access_record_override() IS
+    'Internal. Trigger function: records changes of overrides in model_access_history, and notifies.';
 
 CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_override
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
 CREATE TRIGGER model_access_record_update AFTER UPDATE ON @extschema@.model_access_override
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
 CREATE TRIGGER model_access_record_delete AFTER DELETE ON @extschema@.model_access_override
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
 CREATE TRIGGER model_access_record_truncate BEFORE TRUNCATE ON @extschema@.model_access_override
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
-COMMENT ON TRIGGER model_access_record_insert ON @extschema@.model_access_override IS 'Records new overrides in model_access_history, and notifies.';
-COMMENT ON TRIGGER model_access_record_update ON @extschema@.model_access_override IS 'Records changed overrides in model_access_history, and notifies.';
-COMMENT ON TRIGGER model_access_record_delete ON @extschema@.model_access_override IS 'Records removed overrides in model_access_history, and notifies.';
-COMMENT ON TRIGGER model_access_record_truncate ON @extschema@.model_access_override IS 'Records overrides that a TRUNCATE removes in model_access_history, and notifies.';
+COMMENT ON TRIGGER model_access_record_insert ON @extschema@.model_access_override IS
+    'Records new overrides in model_access_history, and notifies.';
+COMMENT ON TRIGGER model_access_record_update ON @extschema@.model_access_override IS
+    'Records changed overrides in model_access_history, and notifies.';
+COMMENT ON TRIGGER model_access_record_delete ON @extschema@.model_access_override IS
+    'Records deleted overrides in model_access_history, and notifies.';
+COMMENT ON TRIGGER model_access_record_truncate ON @extschema@.model_access_override IS
+    'Records truncated overrides in model_access_history, and notifies.';
 
 CREATE VIEW @extschema@._model_access_override_in_force AS
 SELECT user_id, model_id, provider, allowed, expires_at FROM @extschema@.model_access_override
 WHERE (starts_at IS NULL OR starts_at <= clock_timestamp()) AND (expires_at IS NULL OR expires_at > clock_timestamp());
-COMMENT ON VIEW @extschema@._model_access_override_in_force IS 'Internal. The overrides that count now.';
+COMMENT ON VIEW @extschema@._model_access_override_in_force IS 'Internal. The overrides that have started and not ended.';

@@ -12,19 +12,22 @@ CREATE TABLE @extschema@.model_access_binding (
     tier_number smallint NOT NULL
 );
 CREATE UNIQUE INDEX model_access_binding_one_idx ON @extschema@.model_access_binding ((true));
-COMMENT ON TABLE @extschema@.model_access_binding IS 'The table that knows the users and their tiers, if any; written by model_access_bind_profiles.';
-COMMENT ON COLUMN @extschema@.model_access_binding.profiles IS 'That table. Whoever owns it answers for tiers.';
-COMMENT ON COLUMN @extschema@.model_access_binding.id_column IS 'Its column with the key of a user; the next sync writes a new name here.';
-COMMENT ON COLUMN @extschema@.model_access_binding.tier_column IS 'Its column with the tier.';
-COMMENT ON COLUMN @extschema@.model_access_binding.tier_map IS 'What the tier column calls the tiers, such as {"MAX": "pro"}; NULL = by their own names.';
-COMMENT ON COLUMN @extschema@.model_access_binding.notify IS 'Whether triggers on that table notify of a changed tier.';
-COMMENT ON COLUMN @extschema@.model_access_binding.key IS 'What a key of a user is there: text, uuid or integer (of any size).';
-COMMENT ON COLUMN @extschema@.model_access_binding.table_id IS 'profiles as it was bound. After a restore that is another number; then names tell the columns, and not numbers.';
-COMMENT ON COLUMN @extschema@.model_access_binding.id_number IS 'pg_attribute.attnum of id_column, which a new name does not change.';
+COMMENT ON TABLE @extschema@.model_access_binding IS
+    'The table that knows the users and their tiers: at most one row, written by model_access_bind_profiles.';
+COMMENT ON COLUMN @extschema@.model_access_binding.profiles IS 'The bound table.';
+COMMENT ON COLUMN @extschema@.model_access_binding.id_column IS 'The column of that table with the key of a user.';
+COMMENT ON COLUMN @extschema@.model_access_binding.tier_column IS 'The column of that table with the tier of a user.';
+COMMENT ON COLUMN @extschema@.model_access_binding.tier_map IS
+    'The tier for each value of tier_column, such as {"MAX": "pro"}; NULL where the column holds the names of the tiers.';
+COMMENT ON COLUMN @extschema@.model_access_binding.notify IS 'Whether triggers on the bound table notify of a changed tier.';
+COMMENT ON COLUMN @extschema@.model_access_binding.key IS 'The kind of the key of a user: text, uuid or integer (of any size).';
+COMMENT ON COLUMN @extschema@.model_access_binding.table_id IS
+    'The oid of profiles when it was bound; where it differs, after a restore, the columns are found by name.';
+COMMENT ON COLUMN @extschema@.model_access_binding.id_number IS 'pg_attribute.attnum of id_column.';
 COMMENT ON COLUMN @extschema@.model_access_binding.tier_number IS 'pg_attribute.attnum of tier_column.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_binding
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_binding IS 'Only the owner binds.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_binding IS 'Lets only the owner bind a table.';
 
 CREATE FUNCTION @extschema@._model_access_tree(relation oid) RETURNS TABLE (id oid)
 LANGUAGE sql STABLE
@@ -35,42 +38,50 @@ BEGIN ATOMIC
         SELECT i.inhrelid FROM tree AS t JOIN pg_inherits AS i ON i.inhparent = t.id)
     SELECT t.id FROM tree AS t;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_tree(oid) IS 'Internal. A table with its partitions, or with what inherits from it.';
+COMMENT ON FUNCTION @extschema@._model_access_tree(oid) IS
+    'Internal. Lists a table with its partitions, or with what inherits from it.';
 
 CREATE FUNCTION @extschema@._model_access_column_number(relation oid, column_name name) RETURNS smallint
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT a.attnum FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped;
+    SELECT a.attnum FROM pg_attribute AS a
+    WHERE a.attrelid = relation AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_column_number(oid, name) IS 'Internal. The number of a column; NULL where there is no such column.';
+COMMENT ON FUNCTION @extschema@._model_access_column_number(oid, name) IS
+    'Internal. Gives pg_attribute.attnum of a column; NULL where the column does not exist.';
 
 CREATE FUNCTION @extschema@._model_access_column_type(relation oid, column_number smallint) RETURNS regtype
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH RECURSIVE base AS (
-        SELECT a.atttypid AS type FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attnum = column_number AND NOT a.attisdropped
+        SELECT a.atttypid AS type FROM pg_attribute AS a
+        WHERE a.attrelid = relation AND a.attnum = column_number AND NOT a.attisdropped
         UNION ALL
         SELECT t.typbasetype FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype = 'd')
     SELECT b.type::regtype FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype <> 'd';
 END;
-COMMENT ON FUNCTION @extschema@._model_access_column_type(oid, smallint) IS 'Internal. The type of a column, of a domain its base type; NULL where there is no such column.';
+COMMENT ON FUNCTION @extschema@._model_access_column_type(oid, smallint) IS
+    'Internal. Gives the type of a column, or the base type of its domain; NULL where the column does not exist.';
 
 CREATE FUNCTION @extschema@._model_access_key_kind(type regtype) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN type = 'uuid'::regtype THEN 'uuid'
             WHEN type IN ('text'::regtype, 'varchar'::regtype) THEN 'text'
             WHEN type IN ('int8'::regtype, 'int4'::regtype, 'int2'::regtype) THEN 'integer' END;
-COMMENT ON FUNCTION @extschema@._model_access_key_kind(regtype) IS 'Internal. text, uuid or integer; NULL for a type that is no key of a user.';
+COMMENT ON FUNCTION @extschema@._model_access_key_kind(regtype) IS
+    'Internal. Gives text, uuid or integer; NULL for a type that cannot be the key of a user.';
 
 CREATE FUNCTION @extschema@._model_access_watched_column(relation oid, nth integer) RETURNS name
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- the condition of the trigger that binding puts there names the id first, then the tier, by what they are called now
+    -- the condition of the trigger names the id first, then the tier, and follows a rename
     SELECT (parse_ident(c.name[1]))[1]::name FROM pg_trigger AS t
-    CROSS JOIN LATERAL regexp_matches(pg_get_triggerdef(t.oid), '[(]old[.]("(?:[^"]|"")+"|[^ )]+)', 'g') WITH ORDINALITY AS c(name, n)
+    CROSS JOIN LATERAL regexp_matches(pg_get_triggerdef(t.oid), '[(]old[.]("(?:[^"]|"")+"|[^ )]+)', 'g')
+        WITH ORDINALITY AS c(name, n)
     WHERE t.tgrelid = relation AND t.tgname = 'model_access_announce_change' AND c.n = nth;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_watched_column(oid, integer) IS 'Internal. The id (1) or the tier (2) column of a bound table, as its notifying trigger knows it; NULL without that trigger.';
+COMMENT ON FUNCTION @extschema@._model_access_watched_column(oid, integer) IS
+    'Internal. Gives the id (1) or the tier (2) column that the trigger on a bound table names; NULL without that trigger.';
 
 CREATE VIEW @extschema@._model_access_bound AS
 SELECT b.profiles, b.key, b.tier_map, b.notify,
@@ -79,55 +90,79 @@ SELECT b.profiles, b.key, b.tier_map, b.notify,
     CASE WHEN b.profiles::oid = b.table_id THEN b.tier_number ELSE @extschema@._model_access_column_number(
         b.profiles::oid, coalesce(@extschema@._model_access_watched_column(b.profiles::oid, 2), b.tier_column)) END AS tier_number
 FROM @extschema@.model_access_binding AS b;
-COMMENT ON VIEW @extschema@._model_access_bound IS 'Internal. The bound table and its columns as they are now, by number.';
+COMMENT ON VIEW @extschema@._model_access_bound IS 'Internal. The bound table and the present numbers of its columns.';
 
-CREATE FUNCTION @extschema@._model_access_check_profiles(profiles regclass, id_column name, tier_column name) RETURNS void
+CREATE FUNCTION @extschema@._model_access_check_bindable(profiles regclass) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    t         pg_class := (SELECT c FROM pg_class AS c WHERE c.oid = profiles);
-    id_type   regtype  := @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, id_column));
-    tier_type regtype  := @extschema@._model_access_column_type(profiles::oid, @extschema@._model_access_column_number(profiles::oid, tier_column));
-    missing   name     := CASE WHEN id_type IS NULL THEN id_column WHEN tier_type IS NULL THEN tier_column END;
+    t pg_class := (SELECT c FROM pg_class AS c WHERE c.oid = profiles);
 BEGIN
-    IF t.oid IS NULL OR id_column IS NULL OR tier_column IS NULL THEN
-        RAISE EXCEPTION 'profiles, id_column and tier_column must name a table and two of its columns'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'As in model_access_bind_profiles(''public.profiles'', ''id'', ''subscription_tier'').';
+    IF t.oid IS NULL THEN
+        RAISE EXCEPTION 'relation with OID % does not exist', profiles USING ERRCODE = 'undefined_table';
     ELSIF t.relkind NOT IN ('r', 'p') OR t.relpersistence = 't'
         OR (t.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = t.oid)) THEN
         RAISE EXCEPTION '% cannot be bound', profiles
             USING ERRCODE = 'wrong_object_type',
-                  DETAIL = 'Users and tiers are looked up in an ordinary table that no other inherits from, or in a partitioned one.',
-                  HINT = 'Name the table behind it.';
-    ELSIF EXISTS (SELECT FROM @extschema@._model_access_tree(t.oid) AS p JOIN pg_class AS c ON c.oid = p.id WHERE c.relowner <> t.relowner) THEN
+                  DETAIL = 'The table of the users must be partitioned, or an ordinary table from which no other inherits.',
+                  HINT = 'Name the table that holds the users.';
+    ELSIF EXISTS (SELECT FROM @extschema@._model_access_tree(t.oid) AS p JOIN pg_class AS c ON c.oid = p.id
+                  WHERE c.relowner <> t.relowner) THEN
         RAISE EXCEPTION 'a partition of % belongs to another role', profiles
-            USING ERRCODE = 'wrong_object_type', DETAIL = 'Code of its owner would run with the rights of the owner of the table.',
+            USING ERRCODE = 'wrong_object_type',
+                  DETAIL = 'Code of the owner of a partition would run with the rights of the owner of the table.',
                   HINT = 'Give the partitions to the owner of the table: ALTER TABLE … OWNER TO.';
-    ELSIF missing IS NOT NULL OR id_column = tier_column THEN
-        RAISE EXCEPTION 'column "%" of % %', coalesce(missing, id_column), profiles,
-            CASE WHEN missing IS NULL THEN 'cannot be both id and tier' ELSE 'does not exist' END
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_bindable(regclass) IS
+    'Internal. Raises an error where a relation cannot be the table of the users.';
+
+CREATE FUNCTION @extschema@._model_access_check_profiles(profiles regclass, id_column name, tier_column name) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id_type   regtype := @extschema@._model_access_column_type(
+        profiles::oid, @extschema@._model_access_column_number(profiles::oid, id_column));
+    tier_type regtype := @extschema@._model_access_column_type(
+        profiles::oid, @extschema@._model_access_column_number(profiles::oid, tier_column));
+BEGIN
+    IF num_nulls(profiles, id_column, tier_column) > 0 THEN
+        RAISE EXCEPTION 'profiles, id_column and tier_column must not be null'
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'Name a table and two of its columns, as in '
+                         'model_access_bind_profiles(''public.profiles'', ''id'', ''subscription_tier'').';
+    END IF;
+    PERFORM @extschema@._model_access_check_bindable(profiles);
+    IF id_type IS NULL OR tier_type IS NULL THEN
+        RAISE EXCEPTION 'column "%" of % does not exist', CASE WHEN id_type IS NULL THEN id_column ELSE tier_column END, profiles
             USING ERRCODE = 'undefined_column', HINT = 'Name the columns as id_column and tier_column.';
+    ELSIF id_column = tier_column THEN
+        RAISE EXCEPTION 'column "%" of % cannot be both id and tier', id_column, profiles
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name two columns as id_column and tier_column.';
     ELSIF @extschema@._model_access_key_kind(id_type) IS NULL THEN
-        RAISE EXCEPTION 'column "%" of % has type %, which is no key of a user', id_column, profiles, id_type
+        RAISE EXCEPTION 'column "%" of % has type %, which cannot be the key of a user', id_column, profiles, id_type
             USING ERRCODE = 'datatype_mismatch', HINT = 'A key is a uuid, a text, a varchar or an integer.';
     ELSIF EXISTS (SELECT FROM pg_attribute AS a JOIN pg_collation AS l ON l.oid = a.attcollation
-                  WHERE a.attrelid = t.oid AND a.attname = id_column AND NOT l.collisdeterministic) THEN
+                  WHERE a.attrelid = profiles AND a.attname = id_column AND NOT l.collisdeterministic) THEN
         RAISE EXCEPTION 'column "%" of % has a nondeterministic collation', id_column, profiles
-            USING ERRCODE = 'feature_not_supported', DETAIL = 'An override for one spelling of a user would miss the others.',
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'An override for one spelling of a user would not apply to the others.',
                   HINT = 'Give the column a deterministic collation.';
-    ELSIF tier_type <> ALL ('{text,character varying,character}'::regtype[]) AND (SELECT y.typtype <> 'e' FROM pg_type AS y WHERE y.oid = tier_type) THEN
-        RAISE EXCEPTION 'column "%" of % has type %, which holds no tier', tier_column, profiles, tier_type
+    ELSIF tier_type <> ALL ('{text,character varying,character}'::regtype[])
+        AND (SELECT y.typtype <> 'e' FROM pg_type AS y WHERE y.oid = tier_type) THEN
+        RAISE EXCEPTION 'column "%" of % has type %, which cannot be a tier', tier_column, profiles, tier_type
             USING ERRCODE = 'datatype_mismatch', HINT = 'A tier is a text or an enum.';
     ELSIF NOT EXISTS (
         SELECT FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
         JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam AND m.amname IN ('btree', 'hash')
-        WHERE i.indrelid = t.oid AND a.attname = id_column AND i.indisvalid AND i.indpred IS NULL) THEN
+        WHERE i.indrelid = profiles AND a.attname = id_column AND i.indisvalid AND i.indpred IS NULL) THEN
         RAISE EXCEPTION 'no index of % begins with column "%"', profiles, id_column
             USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Every lookup of a user would read the whole table.',
-                  HINT = format('CREATE UNIQUE INDEX ON %s (%I)', profiles, id_column);
+                  HINT = format('Create one: CREATE UNIQUE INDEX ON %s (%I)', profiles, id_column);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_profiles(regclass, name, name) IS 'Internal. Raises an error where a table cannot be bound.';
+COMMENT ON FUNCTION @extschema@._model_access_check_profiles(regclass, name, name) IS
+    'Internal. Raises an error where a table cannot be bound.';
 
 CREATE FUNCTION @extschema@._model_access_binding_error() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -139,7 +174,7 @@ BEGIN
     LEFT JOIN pg_attribute AS i ON i.attrelid = o.profiles AND i.attnum = o.id_number AND NOT i.attisdropped
     LEFT JOIN pg_attribute AS t ON t.attrelid = o.profiles AND t.attnum = o.tier_number AND NOT t.attisdropped;
     IF NOT FOUND THEN
-        RETURN 'no profiles are bound';
+        RETURN 'no table is bound';
     ELSIF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = b.profiles) THEN
         RETURN 'the bound table was dropped';
     ELSIF b.id_column IS NULL OR b.tier_column IS NULL THEN
@@ -151,7 +186,8 @@ EXCEPTION WHEN wrong_object_type OR datatype_mismatch OR feature_not_supported O
     RETURN SQLERRM;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_binding_error() IS 'Internal. Why the bound profiles cannot be asked, or should not be; NULL where all is well.';
+COMMENT ON FUNCTION @extschema@._model_access_binding_error() IS
+    'Internal. Says why users cannot be looked up; NULL where they can.';
 
 CREATE FUNCTION @extschema@._model_access_refresh_binding() RETURNS void
 LANGUAGE sql VOLATILE
@@ -164,7 +200,8 @@ BEGIN ATOMIC
     JOIN pg_attribute AS t ON t.attrelid = o.profiles AND t.attnum = o.tier_number AND NOT t.attisdropped
     WHERE (b.id_column, b.tier_column, b.table_id) IS DISTINCT FROM (i.attname, t.attname, b.profiles::oid);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_refresh_binding() IS 'Internal. Keeps the names of the bound columns as they are by now.';
+COMMENT ON FUNCTION @extschema@._model_access_refresh_binding() IS
+    'Internal. Records the present names and numbers of the bound table and its columns.';
 
 CREATE FUNCTION @extschema@._model_access_tier_writers() RETURNS text
 LANGUAGE sql STABLE
@@ -183,45 +220,52 @@ BEGIN ATOMIC
           AND NOT has_column_privilege(r.oid, '@extschema@.model_access', 'status', 'UPDATE'))
     SELECT string_agg(quote_ident(rolname), ', ' ORDER BY rolname) FROM writers;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_tier_writers() IS 'Internal. The roles, other than the owner of the bound table and admins, that may UPDATE its tier column; NULL where there are none.';
+COMMENT ON FUNCTION @extschema@._model_access_tier_writers() IS
+    'Internal. Names the roles that may UPDATE the bound tier column without being its owner or admins; NULL without such roles.';
 
 CREATE FUNCTION @extschema@._model_access_users_without_tier() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     counted text[] := (
         SELECT @extschema@._model_access_unknown_tiers(b.profiles::oid, b.tier_number,
-            coalesce(ARRAY(SELECT jsonb_object_keys(b.tier_map)), '{}') || CASE WHEN b.tier_map IS NULL THEN '{free,pro,enterprise}'::text[] END)
+            coalesce(ARRAY(SELECT jsonb_object_keys(b.tier_map)), '{}')
+                || CASE WHEN b.tier_map IS NULL THEN '{free,pro,enterprise}'::text[] END)
         FROM @extschema@._model_access_bound AS b);
 BEGIN
     RETURN CASE WHEN counted[1] <> '0' THEN format('%s, such as %L', counted[1], counted[2]) END;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_users_without_tier() IS 'Internal. How many users of the bound table are in tiers that do not exist, with an example; NULL where there are none.';
+COMMENT ON FUNCTION @extschema@._model_access_users_without_tier() IS
+    'Internal. Counts the users of the bound table in unknown tiers, with an example; NULL without such users.';
 
 CREATE FUNCTION @extschema@._model_access_watch(profiles regclass, id_column name, tier_column name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     extension text := (SELECT e.extname FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-                       WHERE d.classid = 'pg_class'::regclass AND d.objid = '@extschema@.model_access'::regclass AND d.deptype = 'e');
+                       WHERE d.classid = 'pg_class'::regclass AND d.objid = '@extschema@.model_access'::regclass
+                         AND d.deptype = 'e');
+    changed   text := format('FOR EACH ROW WHEN (OLD.%1$I IS DISTINCT FROM NEW.%1$I OR OLD.%2$I IS DISTINCT FROM NEW.%2$I)',
+        id_column, tier_column);
     item      record;
 BEGIN
     FOR item IN SELECT * FROM (VALUES
-        ('model_access_announce_change', 'UPDATE', format('FOR EACH ROW WHEN (OLD.%1$I IS DISTINCT FROM NEW.%1$I OR OLD.%2$I IS DISTINCT FROM NEW.%2$I)',
-            id_column, tier_column), 'of a changed tier'),
-        ('model_access_announce_delete', 'DELETE', 'FOR EACH ROW', 'of a user that went'),
-        ('model_access_announce_truncate', 'TRUNCATE', '', 'of users that went')) AS t(name, event, detail, what)
+        ('model_access_announce_change', 'UPDATE', changed, 'of a changed tier'),
+        ('model_access_announce_delete', 'DELETE', 'FOR EACH ROW', 'of a deleted user'),
+        ('model_access_announce_truncate', 'TRUNCATE', '', 'of deleted users')) AS t(name, event, detail, what)
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION %s._model_access_announce_always()',
             item.name, item.event, profiles, item.detail, '@extschema@');
-        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L', item.name, profiles, 'Notifies listeners of channel model_access ' || item.what || '.');
-        -- they are no members, which a dump would restore as they were at first; but they go when it goes
+        EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L',
+            item.name, profiles, 'Notifies listeners of channel model_access ' || item.what || '.');
+        -- not as members of the extension, since a dump would not carry them then; but DROP EXTENSION drops them
         IF extension IS NOT NULL THEN
             EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION %I', item.name, profiles, extension);
         END IF;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_watch(regclass, name, name) IS 'Internal. Puts the triggers on a bound table that notify of changed tiers.';
+COMMENT ON FUNCTION @extschema@._model_access_watch(regclass, name, name) IS
+    'Internal. Creates the triggers on a bound table that notify of changed tiers.';
 
 CREATE FUNCTION @extschema@._model_access_unwatch() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -229,14 +273,15 @@ DECLARE
     item record;
 BEGIN
     FOR item IN
-        SELECT t.tgname AS name, t.tgrelid::regclass AS profiles FROM @extschema@.model_access_binding AS b JOIN pg_trigger AS t ON t.tgrelid = b.profiles
+        SELECT t.tgname AS name, t.tgrelid::regclass AS profiles
+        FROM @extschema@.model_access_binding AS b JOIN pg_trigger AS t ON t.tgrelid = b.profiles
         WHERE t.tgfoid = '@extschema@._model_access_announce_always()'::regprocedure AND t.tgparentid = 0
     LOOP
         EXECUTE format('DROP TRIGGER %I ON %s', item.name, item.profiles);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_unwatch() IS 'Internal. Takes those triggers off.';
+COMMENT ON FUNCTION @extschema@._model_access_unwatch() IS 'Internal. Drops the triggers of _model_access_watch.';
 
 CREATE FUNCTION @extschema@.model_access_unbind_profiles() RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -251,7 +296,8 @@ BEGIN
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_unbind_profiles() IS 'Forgets the bound table: from then on no user is known, and none may use any model. False where none was bound. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_unbind_profiles() IS
+    'Unbinds the table of the users, so that every user is unknown and may use no model; false where no table was bound.';
 
 CREATE FUNCTION @extschema@._model_access_check_tier_map(tier_map jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -260,16 +306,20 @@ DECLARE
 BEGIN
     wrong := CASE WHEN jsonb_typeof(tier_map) <> 'object' THEN tier_map::text WHEN tier_map = '{}' THEN '{}'
         ELSE (SELECT format('%s: %s', to_jsonb(e.key), e.value) FROM jsonb_each(tier_map) AS e
-              WHERE e.value <> ALL (SELECT to_jsonb(t) FROM unnest(@extschema@._model_access_tiers()) AS t) ORDER BY e.key LIMIT 1) END;
+              WHERE e.value <> ALL (SELECT to_jsonb(t) FROM unnest(@extschema@._model_access_tiers()) AS t)
+              ORDER BY e.key LIMIT 1) END;
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'invalid tier_map: %', wrong
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is a JSON object; each key is a name in the tier column, each value one of the tiers: %s.',
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = format('It must be a JSON object whose keys are values of the tier column, and whose values are tiers (%s).',
                       array_to_string(@extschema@._model_access_tiers(), ', ')),
-                  HINT = 'As in tier_map => ''{"BASIC": "free", "MAX": "pro"}''; NULL where the column holds the names of the tiers.';
+                  HINT = 'Write it as in tier_map => ''{"BASIC": "free", "MAX": "pro"}'', or pass NULL where the column holds '
+                         'the names of the tiers.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_tier_map(jsonb) IS 'Internal. Error 22023 for what maps no names to tiers; NULL passes.';
+COMMENT ON FUNCTION @extschema@._model_access_check_tier_map(jsonb) IS
+    'Internal. Raises error 22023 for a tier_map that does not map values to tiers.';
 
 CREATE FUNCTION @extschema@._model_access_enum_without_tier() RETURNS text
 LANGUAGE sql STABLE
@@ -277,9 +327,11 @@ BEGIN ATOMIC
     SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
     FROM @extschema@._model_access_bound AS b
     JOIN pg_enum AS e ON e.enumtypid = @extschema@._model_access_column_type(b.profiles::oid, b.tier_number)
-    HAVING NOT bool_or(CASE WHEN b.tier_map IS NULL THEN e.enumlabel = ANY (@extschema@._model_access_tiers()) ELSE b.tier_map ? e.enumlabel::text END);
+    HAVING NOT bool_or(CASE WHEN b.tier_map IS NULL THEN e.enumlabel = ANY (@extschema@._model_access_tiers())
+                            ELSE b.tier_map ? e.enumlabel::text END);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_enum_without_tier() IS 'Internal. The labels of the enum in the bound tier column where none of them is a tier; NULL where one is, or the column is no enum.';
+COMMENT ON FUNCTION @extschema@._model_access_enum_without_tier() IS
+    'Internal. Lists the labels of the enum in the bound tier column if none of them is a tier; NULL otherwise.';
 
 CREATE FUNCTION @extschema@._model_access_warn_of_profiles() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -293,21 +345,23 @@ BEGIN
     FROM @extschema@._model_access_bound AS b JOIN pg_attribute AS a ON a.attrelid = b.profiles AND a.attnum = b.tier_number;
     IF writers IS NOT NULL THEN
         RAISE WARNING 'column "%" of % can be updated by %', bound.tier_column, bound.profiles, writers
-            USING DETAIL = 'Whoever may change a tier decides who may use which model; row security chooses rows, not columns.',
-                  HINT = format('REVOKE UPDATE ON %s FROM them, and GRANT UPDATE of the other columns.', bound.profiles);
+            USING DETAIL = 'Whoever may change a tier decides who may use which model. Row security restricts rows, not columns.',
+                  HINT = format('REVOKE UPDATE ON %s from these roles, and GRANT UPDATE of the other columns.', bound.profiles);
     END IF;
     IF unknown IS NOT NULL THEN
-        RAISE WARNING 'users of % in a tier that does not exist: %', bound.profiles, unknown
-            USING DETAIL = 'An unknown tier grants nothing.', HINT = 'Correct the tiers, or say what they mean with tier_map.';
-    -- with users the count says it; a table without users would pass unheard
+        RAISE WARNING 'users of % are in unknown tiers: %', bound.profiles, unknown
+            USING DETAIL = 'An unknown tier grants nothing; overrides still apply.',
+                  HINT = 'Correct the tiers, or map these values to tiers with tier_map.';
+    -- a table without users would otherwise pass without a warning
     ELSIF labels IS NOT NULL THEN
         RAISE WARNING 'no value of column "%" of % is a tier', bound.tier_column, bound.profiles
             USING DETAIL = format('Its type is an enum of %s. An unknown tier grants nothing.', labels),
-                  HINT = 'Say what they mean with tier_map, as in tier_map => ''{"MAX": "pro"}''.';
+                  HINT = 'Map these values to tiers with tier_map, as in tier_map => ''{"MAX": "pro"}''.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_warn_of_profiles() IS 'Internal. Warns of roles that may change tiers, of users in tiers that do not exist, and of an enum none of whose labels is a tier.';
+COMMENT ON FUNCTION @extschema@._model_access_warn_of_profiles() IS
+    'Internal. Warns of roles that may change tiers, of users in unknown tiers, and of an enum without a tier.';
 
 CREATE FUNCTION @extschema@._model_access_check_reader(profiles regclass) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -317,11 +371,12 @@ BEGIN
     IF NOT @extschema@._model_access_may_bind(owner) THEN
         RAISE EXCEPTION 'permission denied to read %', profiles
             USING ERRCODE = 'insufficient_privilege', DETAIL = format('It is read as its owner, %s.', owner::regrole),
-                  HINT = 'Do this as a superuser. Without the library, only tables of the role that owns model_access are read.';
+                  HINT = 'Call this as a superuser. Without the library, only tables of the owner of model_access can be read.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_reader(regclass) IS 'Internal. Error 42501 where the caller may not have a table read as its owner.';
+COMMENT ON FUNCTION @extschema@._model_access_check_reader(regclass) IS
+    'Internal. Raises error 42501 where the caller may not have a table read as its owner.';
 
 CREATE FUNCTION @extschema@.model_access_bind_profiles(
     profiles regclass, id_column name DEFAULT 'id', tier_column name DEFAULT 'subscription_tier',
@@ -335,21 +390,24 @@ BEGIN
     PERFORM @extschema@._model_access_check_tier_map(tier_map);
     IF notify IS NULL THEN
         RAISE EXCEPTION 'notify must not be null'
-            USING ERRCODE = 'null_value_not_allowed', HINT = 'true has changed tiers notified, false leaves the table without triggers.';
+            USING ERRCODE = 'null_value_not_allowed',
+                  HINT = 'Pass true to be notified of changed tiers, or false to leave the table without triggers.';
     END IF;
     PERFORM @extschema@._model_access_check_reader(profiles);
     LOCK TABLE @extschema@.model_access_binding IN SHARE ROW EXCLUSIVE MODE;
-    IF NOT notify OR NOT EXISTS (SELECT FROM @extschema@.model_access_binding AS b WHERE b.profiles = model_access_bind_profiles.profiles) THEN
+    IF NOT notify OR NOT EXISTS (
+        SELECT FROM @extschema@.model_access_binding AS b WHERE b.profiles = model_access_bind_profiles.profiles) THEN
         PERFORM @extschema@._model_access_unwatch();
     END IF;
     DELETE FROM @extschema@.model_access_binding;
     id := @extschema@._model_access_column_number(profiles::oid, id_column);
     tier := @extschema@._model_access_column_number(profiles::oid, tier_column);
-    INSERT INTO @extschema@.model_access_binding (profiles, id_column, tier_column, tier_map, notify, key, table_id, id_number, tier_number)
+    INSERT INTO @extschema@.model_access_binding (
+        profiles, id_column, tier_column, tier_map, notify, key, table_id, id_number, tier_number)
     VALUES (profiles, id_column, tier_column, tier_map, notify,
         @extschema@._model_access_key_kind(@extschema@._model_access_column_type(profiles::oid, id)), profiles::oid, id, tier);
     PERFORM @extschema@._model_access_respell_overrides();
-    -- what locks the table comes last
+    -- last, since it locks the table
     IF notify THEN
         PERFORM @extschema@._model_access_watch(profiles, id_column, tier_column);
     END IF;
@@ -357,4 +415,5 @@ BEGIN
     PERFORM @extschema@._model_access_warn_of_profiles();
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS 'Names the table that knows the users; a second call replaces the first. id_column: uuid, text, varchar or integer, with an index; tier_column: text, varchar, char or enum. tier_map: what the tier column calls the tiers, such as {"MAX": "pro"}; with it only its names count. notify: whether triggers on the table tell listeners of channel model_access of changed tiers. Warns when others than its owner and admins may UPDATE the tier, of users in tiers that do not exist, and of an enum none of whose labels is a tier. Errors: 42809 not a table, 42703 no such column, 42804 a type that is no key or tier, 55000 no index, 22023 a tier_map that is none, 42501 not the owner. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS
+    'Binds the table that knows the users and their tiers, in place of the table bound before.';

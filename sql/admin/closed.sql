@@ -1,4 +1,4 @@
--- After the install only the owner holds anything: PUBLIC loses its EXECUTE, and so does whoever the default privileges named.
+-- After the install only the owner holds privileges: PUBLIC loses EXECUTE, and roles lose what default privileges gave them.
 
 DO $$
 DECLARE
@@ -6,9 +6,10 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_close();
     IF creators IS NOT NULL THEN
-        RAISE WARNING 'schema % is open to others', '@extschema@'
-            USING DETAIL = format('These roles may create objects in it: %s.', creators),
-                  HINT = 'Install into a schema of its own, or revoke CREATE: a function of theirs could be taken for one of the extension''s.';
+        RAISE WARNING 'other roles may create objects in schema %', '@extschema@'
+            USING DETAIL = format('The roles are: %s. A caller could run a function of theirs in place of one of the extension.',
+                      creators),
+                  HINT = 'Install into a schema of its own, or revoke CREATE from these roles.';
     END IF;
 END
 $$;

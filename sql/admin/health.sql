@@ -1,32 +1,42 @@
--- One query for an alert: what is wrong, or would be soon.
+-- One query for an alert: what is wrong, and what will be soon.
 
 CREATE FUNCTION @extschema@._model_access_health_of_runs() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
-    -- a run may start late and take a while, and an hour more goes by when daylight saving time ends
-    WITH allowed AS (SELECT value::interval + interval '90 minutes' AS age FROM @extschema@.model_access_settings WHERE name = 'sync_interval'),
+    -- a run may start late and take a while, and a day has 25 hours when daylight saving time ends
+    WITH allowed AS (
+        SELECT value::interval + interval '90 minutes' AS age
+        FROM @extschema@.model_access_settings WHERE name = 'sync_interval'),
     last_run AS (SELECT * FROM @extschema@.model_access_sync_log WHERE outcome <> 'skipped' ORDER BY run_id DESC LIMIT 1),
     success AS (SELECT max(started_at) AS at FROM @extschema@.model_access_sync_log WHERE outcome IN ('applied', 'unchanged'))
     SELECT 'last_success', coalesce(s.at > clock_timestamp() - a.age, false),
-           CASE WHEN s.at IS NULL THEN 'no sync has succeeded yet'
-                ELSE format('%s ago, %s allowed', date_trunc('second', clock_timestamp() - s.at), a.age) END
+        CASE WHEN s.at IS NULL THEN 'no sync has succeeded yet'
+             ELSE format('%s ago, %s allowed', date_trunc('second', clock_timestamp() - s.at), a.age) END
     FROM success AS s CROSS JOIN allowed AS a
     UNION ALL
     SELECT 'last_run', coalesce(bool_and(outcome IN ('applied', 'unchanged')), false),
-           coalesce(string_agg(concat_ws(': ', outcome, error), ''), 'no sync has run yet') FROM last_run
+        coalesce(string_agg(concat_ws(': ', outcome, error), ''), 'no sync has run yet')
+    FROM last_run
     UNION ALL
-    SELECT 'withheld', coalesce(bool_and(withheld = 0), true), format('withheld from the last list: %s', coalesce(sum(withheld), 0)) FROM last_run
-    UNION ALL
-    -- a tier that was used and has nothing left, because of what syncs took
-    SELECT 'tiers', count(t.tier) = 0, coalesce('no model is left in tier ' || string_agg(t.tier, ', ' ORDER BY t.tier), 'no tier has lost its last model')
+    SELECT 'withheld', coalesce(bool_and(withheld = 0), true),
+        format('withheld from the last list: %s', coalesce(sum(withheld), 0))
+    FROM last_run
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. Gives the checks of model_access_health about runs.';
+
+CREATE FUNCTION @extschema@._model_access_health_of_tiers() RETURNS TABLE ("check" text, ok boolean, detail text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- a tier that had active models and has none left, because of what syncs took
+    SELECT 'tiers', count(t.tier) = 0, coalesce(
+        'no model is left in tier ' || string_agg(t.tier, ', ' ORDER BY t.tier), 'no tier has lost its last model')
     FROM (
         SELECT f.tier FROM @extschema@.model_access AS m
-        CROSS JOIN LATERAL unnest(@extschema@._model_access_tiers_of(m) || CASE WHEN m.free_revoked_at IS NOT NULL
-            THEN '{free}'::text[] END) AS f(tier)
+        CROSS JOIN LATERAL unnest(@extschema@._model_access_tiers_of(m)
+            || CASE WHEN m.free_revoked_at IS NOT NULL THEN '{free}'::text[] END) AS f(tier)
         WHERE (m.status = 'active' OR m.status_before_missing = 'active' OR m.price_guarded_at IS NOT NULL)
         GROUP BY f.tier
         HAVING NOT bool_or(m.status = 'active' AND m.missing_since IS NULL AND (f.tier <> 'free' OR m.is_free))) AS t
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. The part of model_access_health about runs.';
+COMMENT ON FUNCTION @extschema@._model_access_health_of_tiers() IS 'Internal. Gives the check tiers of model_access_health.';
 
 CREATE FUNCTION @extschema@._model_access_health_of_profiles() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -37,21 +47,24 @@ DECLARE
     unknown text;
 BEGIN
     IF bound IS NULL THEN
-        RETURN QUERY VALUES ('profiles', true, 'no profiles are bound: models_for_user knows nobody');
+        RETURN QUERY VALUES ('profiles', true, 'no table is bound: models_for_user knows no user');
         RETURN;
     ELSIF problem IS NOT NULL THEN
         RETURN QUERY VALUES ('profiles', false, format('users cannot be looked up: %s; bind the table again', problem));
     ELSE
         unknown := @extschema@._model_access_users_without_tier();
-        RETURN QUERY VALUES ('profiles', unknown IS NULL, format('users of %s in a tier that does not exist: %s', bound, coalesce(unknown, '0')));
+        RETURN QUERY VALUES (
+            'profiles', unknown IS NULL, format('users of %s in unknown tiers: %s', bound, coalesce(unknown, '0')));
     END IF;
-    RETURN QUERY VALUES ('tier_column', writers IS NULL, coalesce('can be updated by ' || writers, 'only its owner and admins may update it directly'));
+    RETURN QUERY VALUES ('tier_column', writers IS NULL,
+        coalesce('can be updated by ' || writers, 'only its owner and admins may update it directly'));
 EXCEPTION WHEN OTHERS THEN
-    -- reading the table runs code of its owner; the other checks must be seen whatever that does
+    -- reading the table runs code of its owner; an error there must not hide the other checks
     RETURN QUERY VALUES ('profiles', false, format('users of %s cannot be read: %s', bound, SQLERRM));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_health_of_profiles() IS 'Internal. The part of model_access_health about the bound table.';
+COMMENT ON FUNCTION @extschema@._model_access_health_of_profiles() IS
+    'Internal. Gives the checks of model_access_health about the bound table.';
 
 CREATE FUNCTION @extschema@._model_access_health_checks() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -61,35 +74,42 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                pg_total_relation_size('@extschema@.model_access_sync_log'::regclass) AS log)
     SELECT * FROM @extschema@._model_access_health_of_runs()
     UNION ALL
+    SELECT * FROM @extschema@._model_access_health_of_tiers()
+    UNION ALL
     SELECT * FROM @extschema@._model_access_health_of_profiles()
     UNION ALL
     SELECT * FROM @extschema@._model_access_health_of_privileges()
     UNION ALL
-    SELECT 'review', coalesce(min(since) >= current_date - 7, true), format('waiting: %s%s', count(*), ', the oldest since ' || min(since))
+    SELECT 'review', coalesce(min(since) >= current_date - 7, true),
+        format('waiting: %s%s', count(*), ', the oldest since ' || min(since))
     FROM review WHERE reason <> 'expiring'
     UNION ALL
-    SELECT 'free_revoked', count(*) = 0, format('stopped being free, no decision yet: %s', count(*))
+    SELECT 'free_revoked', count(*) = 0, format('no longer free and not yet decided: %s', count(*))
     FROM review WHERE reason = 'free_revoked'
     UNION ALL
-    SELECT 'expiring', count(*) = 0, format('active models that expire soon: %s%s', count(*), ', ' || string_agg(model_id, ', ' ORDER BY since, model_id))
+    SELECT 'expiring', count(*) = 0, format('active models that expire soon: %s%s',
+        count(*), ', ' || string_agg(model_id, ', ' ORDER BY since, model_id))
     FROM review WHERE reason = 'expiring'
     UNION ALL
     SELECT 'size', history + log < 1024 ^ 3, format('history %s, log %s', pg_size_pretty(history), pg_size_pretty(log)) FROM size
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_health_checks() IS 'Internal. Every check of model_access_health but that of the schema.';
+COMMENT ON FUNCTION @extschema@._model_access_health_checks() IS 'Internal. Gives every check of model_access_health but schema.';
 
 CREATE FUNCTION @extschema@.model_access_health() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET jit = off
 BEGIN ATOMIC
-    -- this body knows what it calls by number, and so still answers when the names in the others are wrong
+    -- a body of BEGIN ATOMIC refers to functions by oid, so it works even where the others name a schema that was renamed
     WITH schema AS (
-        SELECT n.nspname AS is_now, (parse_ident('@extschema@'))[1] AS was
+        SELECT n.nspname AS present, (parse_ident('@extschema@'))[1] AS installed
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = '@extschema@.model_access'::regclass)
-    SELECT 'schema', s.is_now = s.was, CASE WHEN s.is_now = s.was THEN format('the schema is %I, as at the install', s.is_now)
-        ELSE format('the schema was %I at the install, and functions look for it there: ALTER SCHEMA %I RENAME TO %1$I', s.was, s.is_now) END
+    SELECT 'schema', s.present = s.installed,
+        CASE WHEN s.present = s.installed THEN format('the schema is %I, as at the install', s.present)
+             ELSE format('the schema was %I at the install, and functions need that name: ALTER SCHEMA %I RENAME TO %1$I',
+                 s.installed, s.present) END
     FROM schema AS s
     UNION ALL
     SELECT h."check", h.ok, h.detail FROM @extschema@._model_access_health_checks() AS h
-    WHERE (SELECT s.is_now = s.was FROM schema AS s);
+    WHERE (SELECT s.present = s.installed FROM schema AS s);
 END;
-COMMENT ON FUNCTION @extschema@.model_access_health() IS 'Rows (check, ok, detail) fit for an alert: schema (it has the name it had at the install; if not, there is no other row), last_success (not older than sync_interval, with 90 minutes to spare), last_run, withheld, tiers (none has lost its last model to syncs), review (nothing waits for more than 7 days), free_revoked, expiring, profiles (no unknown tiers in the bound table), tier_column (nobody but its owner and admins may update it), privileges (roles hold what model_access_grant gave and nothing else, owners, members, triggers, rules and policies are the install''s own, nobody else may create in the schema), size (below 1 GB).';
+COMMENT ON FUNCTION @extschema@.model_access_health() IS
+    'Gives one row (check, ok, detail) for each check of the runs, the review, the bound table, the privileges and the size.';

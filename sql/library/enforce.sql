@@ -1,41 +1,44 @@
--- The trigger for an application's own tables, where C reads the row.
+-- The trigger for an application's own tables, where the library reads the row.
 
--- record and not anyelement: a function of the very row type would be taken instead
+-- record and not anyelement: PostgreSQL prefers a function that takes exactly the row type
 CREATE FUNCTION @extschema@._model_access_values(row_value record, columns text[]) RETURNS text[]
 LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_values_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_values(record, text[]) IS 'Internal. Columns of a row as their types print them; NULL where it lacks one.';
+COMMENT ON FUNCTION @extschema@._model_access_values(record, text[]) IS
+    'Internal. Gives columns of a row as their types print them; NULL for a missing column.';
 
 CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    becomes text[];
-    was     text[];
-    why     text;
+    new_values text[];
+    old_values text[];
+    why        text;
 BEGIN
     IF TG_OP IN ('INSERT', 'UPDATE') AND TG_LEVEL = 'ROW' THEN
-        becomes := @extschema@._model_access_values(NEW::record, TG_ARGV);
+        new_values := @extschema@._model_access_values(NEW::record, TG_ARGV);
     END IF;
-    -- a column that is not there is NULL
-    IF becomes[1] IS NULL OR becomes[2] IS NULL OR TG_NARGS <> 2 OR TG_WHEN = 'INSTEAD OF' THEN
+    -- a missing column gives NULL
+    IF new_values[1] IS NULL OR new_values[2] IS NULL OR TG_NARGS <> 2 OR TG_WHEN = 'INSTEAD OF' THEN
         PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_NAME, concat_ws(' ', TG_WHEN, TG_OP, TG_LEVEL), TG_ARGV);
     END IF;
-    -- a generated column is here what an earlier trigger made of it
+    -- before the row is stored, a generated column holds what an earlier trigger wrote there
     IF TG_WHEN = 'BEFORE' AND EXISTS (
         SELECT FROM pg_attribute AS a WHERE a.attrelid = TG_RELID AND a.attname = ANY (TG_ARGV) AND a.attgenerated <> '') THEN
         PERFORM @extschema@._model_access_check_enforce(TG_RELID, TG_NAME, concat_ws(' ', TG_WHEN, TG_OP, TG_LEVEL), TG_ARGV);
     END IF;
     IF TG_OP = 'UPDATE' THEN
-        was := @extschema@._model_access_values(OLD::record, TG_ARGV);
+        old_values := @extschema@._model_access_values(OLD::record, TG_ARGV);
     END IF;
-    -- a row without a model uses none, and one that keeps its model and user was let in before
-    IF becomes[2] IS NOT NULL AND becomes IS DISTINCT FROM was THEN
+    -- a row without a model uses none, and a row that keeps its user and model was accepted before
+    IF new_values[2] IS NOT NULL AND new_values IS DISTINCT FROM old_values THEN
         -- by assignment, which PL/pgSQL evaluates without a query
-        why := @extschema@._model_access_as_committed('@extschema@._model_access_refusal(text,text)'::regprocedure, coalesce(becomes[1], ''), becomes[2]);
+        why := @extschema@._model_access_as_committed(
+            '@extschema@._model_access_refusal(text,text)'::regprocedure, coalesce(new_values[1], ''), new_values[2]);
         IF why <> '' THEN
-            PERFORM @extschema@._model_access_refuse(becomes[1], becomes[2], why);
+            PERFORM @extschema@._model_access_refuse(new_values[1], new_values[2], why);
         END IF;
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_enforce() IS 'Trigger function, AFTER (or BEFORE) INSERT OR UPDATE FOR EACH ROW, with the names of the column that holds the user and of the one that holds the model: refuses with 42501 a row whose user may not use its model, with the reason as DETAIL. A NULL model passes, and so does an UPDATE that changes neither. BEFORE judges an upsert of a row that was let in earlier as a new row, and may refuse it; AFTER judges it as the UPDATE that it is. Costs one lookup of the user and one of the model a row.';
+COMMENT ON FUNCTION @extschema@.model_access_enforce() IS
+    'Trigger function that refuses a row whose user may not use its model; its arguments name the columns of both.';

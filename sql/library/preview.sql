@@ -18,32 +18,35 @@ BEGIN ATOMIC
             ELSE 'change'
         END,
         m.model_id,
-        (SELECT coalesce(jsonb_object_agg(is_now.key, jsonb_build_object('old', is_now.value, 'new', would.value)), '{}')
-         FROM jsonb_each(to_jsonb(jsonb_populate_record(
-                m, c.change || @extschema@._model_access_flags_after(m, c.change))) - '{upstream,fingerprint}'::text[]) AS would
-         JOIN jsonb_each(to_jsonb(m)) AS is_now ON is_now.key = would.key
-         WHERE is_now.value <> would.value)
+        (SELECT coalesce(jsonb_object_agg(o.key, jsonb_build_object('old', o.value, 'new', n.value)), '{}')
+         FROM jsonb_each(to_jsonb(jsonb_populate_record(m, c.change || @extschema@._model_access_flags_after(m, c.change)))
+            - '{upstream,fingerprint}'::text[]) AS n
+         JOIN jsonb_each(to_jsonb(m)) AS o ON o.key = n.key
+         WHERE o.value <> n.value)
     FROM jsonb_array_elements(plan -> 'update') AS c(change)
     JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
-    -- of a model that is withheld only since when
+    -- a model that is withheld may change no more than since when it is absent
     WHERE c.change - '{model_id,absent_since,price_withheld_since}'::text[] <> '{}' OR NOT plan -> 'withheld_models' ? m.model_id
     UNION ALL
     SELECT 'withhold', w.model_id, plan -> 'problem' FROM jsonb_array_elements_text(plan -> 'withheld_models') AS w(model_id);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_preview(jsonb) IS 'Internal. A plan as rows for people.';
+COMMENT ON FUNCTION @extschema@._model_access_preview(jsonb) IS 'Internal. Shows a plan as rows for people.';
 
-CREATE FUNCTION @extschema@._model_access_preview_document(body bytea, max_removals integer) RETURNS TABLE (action text, model_id text, detail jsonb)
+CREATE FUNCTION @extschema@._model_access_preview_document(body bytea, max_removals integer)
+RETURNS TABLE (action text, model_id text, detail jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     plan jsonb := @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals)::jsonb;
 BEGIN
     PERFORM @extschema@._model_access_warn(plan);
-    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p ORDER BY p.action, p.model_id;
+    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p
+        ORDER BY p.action, p.model_id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_preview_document(bytea, integer) IS 'Internal. model_access_preview of a document.';
+COMMENT ON FUNCTION @extschema@._model_access_preview_document(bytea, integer) IS 'Internal. Previews a run with a document.';
 
-CREATE FUNCTION @extschema@._model_access_preview_fetched(max_removals integer) RETURNS TABLE (action text, model_id text, detail jsonb)
+CREATE FUNCTION @extschema@._model_access_preview_fetched(max_removals integer)
+RETURNS TABLE (action text, model_id text, detail jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     fetched record;
@@ -57,10 +60,12 @@ BEGIN
                 || jsonb_build_object('url', fetched.url);
     END IF;
     PERFORM @extschema@._model_access_warn(plan);
-    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p ORDER BY p.action, p.model_id;
+    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p
+        ORDER BY p.action, p.model_id;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_preview_fetched(integer) IS 'Internal. model_access_preview of what the URL gives.';
+COMMENT ON FUNCTION @extschema@._model_access_preview_fetched(integer) IS
+    'Internal. Previews a run with what model_access.url gives.';
 
 CREATE FUNCTION @extschema@.model_access_preview(document text DEFAULT NULL, max_removals integer DEFAULT NULL)
 RETURNS TABLE (action text, model_id text, detail jsonb)
@@ -68,16 +73,17 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF max_removals < 0 THEN
         RAISE EXCEPTION 'max_removals must not be negative'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL leaves the decision to max_removal_percent.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass NULL to let max_removal_percent decide.';
     ELSIF document IS NULL THEN
         RETURN QUERY SELECT * FROM @extschema@._model_access_preview_fetched(max_removals);
     ELSIF NOT has_function_privilege('@extschema@._model_access_preview_document(bytea,integer)', 'EXECUTE') THEN
         RAISE EXCEPTION 'permission denied to preview a document'
-            USING ERRCODE = 'insufficient_privilege', DETAIL = 'Only the owner may name a document.',
-                  HINT = 'Without one, the preview fetches the catalogue.';
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'Only the owner may pass a document.',
+                  HINT = 'Call it without a document to preview the catalogue at model_access.url.';
     ELSE
         RETURN QUERY SELECT * FROM @extschema@._model_access_preview_document(convert_to(document, 'UTF8'), max_removals);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS 'What model_access_sync (or, for the owner, model_access_load of a document) would do now, row by row, and writes nothing. action: add, change, missing, return, free_revoked, review (a price guard), give_back (the price is as reviewed again), withhold, and held or failed for the run; detail: {column: {"old", "new"}}, or the new columns, or the reason. Error 42501 for a document from anybody but the owner.';
+COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS
+    'Shows, row by row, what model_access_sync would do now, or model_access_load with this document, and writes nothing.';

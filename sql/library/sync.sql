@@ -1,17 +1,20 @@
--- A catalogue enters: fetched by model_access_sync, or in hand by model_access_load. Both end in one run.
+-- How a catalogue comes in: model_access_sync fetches it, model_access_load is given it. Both do the same run.
 
 CREATE FUNCTION @extschema@._model_access_fetch()
 RETURNS TABLE (url text, http_status integer, body bytea, problem text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_fetch_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_fetch() IS 'Internal. Fetches model_access.url within its limits; problem (JSON) is NULL where body is not.';
+COMMENT ON FUNCTION @extschema@._model_access_fetch() IS
+    'Internal. Fetches model_access.url within its limits, and gives either body or problem (JSON).';
 
 CREATE FUNCTION @extschema@._model_access_primary() RETURNS text
 LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_primary_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_primary() IS 'Internal. Host and port of the primary, on a standby that receives WAL from it.';
+COMMENT ON FUNCTION @extschema@._model_access_primary() IS 
+    'Internal. Gives host and port of the primary, on a standby that receives WAL from it.';
 
 CREATE FUNCTION @extschema@._model_access_plan(document bytea, state text, max_removals integer) RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS 'Internal. The plan for a document on a state, as JSON, within model_access.max_entry and max_entry_values; a document that is no catalogue gives a plan with outcome failed.';
+COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS
+    'Internal. Gives the plan, as JSON, that a document means for a state; outcome failed where it is not a catalogue.';
 
 CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -21,13 +24,14 @@ BEGIN
     plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
     IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
         PERFORM @extschema@._model_access_lock();
-        -- again, on the rows as they are under the lock
+        -- again, now that the lock keeps the rows as they are
         plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
     END IF;
     RETURN plan;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, integer) IS 'Internal. The plan for a document on the rows as they are; where it writes, made under the lock.';
+COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, integer) IS
+    'Internal. Gives the plan that a document means for the present rows, and holds the lock if the plan writes.';
 
 CREATE FUNCTION @extschema@._model_access_run(document bytea, run jsonb)
 RETURNS @extschema@.model_access_sync_log
@@ -48,7 +52,8 @@ BEGIN
     RETURN written;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS 'Internal. The end of every run: plan unless the outcome is known, apply, warn.';
+COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS
+    'Internal. Ends every run: plans unless the outcome is known, applies, and warns.';
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log
@@ -69,7 +74,8 @@ BEGIN
     RETURN @extschema@._model_access_run(body, run);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS 'Fetches the catalogue, reconciles model_access with it and returns the run row. max_removals lets removals and withdrawals through, whatever the guard says, if together they are at most that many, else none; once. A bad upstream gives outcome failed and a WARNING; errors are 25006 on a standby or read-only, 0A000 above READ COMMITTED, 22023 for a negative max_removals.';
+COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS
+    'Fetches the catalogue, reconciles model_access with it, and returns the row of the run.';
 
 CREATE FUNCTION @extschema@.model_access_load(document text, max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log
@@ -84,7 +90,8 @@ BEGIN
     RETURN @extschema@._model_access_run(convert_to(document, 'UTF8'), run);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS 'Does what model_access_sync does, with a document in hand: the JSON text of a catalogue. Owner only: whoever may load can forge upstream columns.';
+COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS
+    'Does what model_access_sync does with a given document, the JSON text of a catalogue.';
 
 CREATE FUNCTION @extschema@._model_access_sync_as_job() RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -92,4 +99,5 @@ BEGIN
     RETURN @extschema@.model_access_sync(NULL::integer);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_sync_as_job() IS 'Internal. model_access_sync for a role that may run the job and nothing else.';
+COMMENT ON FUNCTION @extschema@._model_access_sync_as_job() IS
+    'Internal. Runs model_access_sync for a role that may run only the job.';

@@ -1,41 +1,88 @@
--- What users had in such a column, as decisions, before it goes: who would lose which model, and overrides for a time.
+-- Before such a column goes: which users would lose which model, and overrides that keep those models for a time.
+
+CREATE FUNCTION @extschema@._model_access_import_lists(profiles regclass, column_name name, id_column name, tier_column name)
+RETURNS TABLE (user_id text, tier text, list jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    -- keys and tiers by their output functions, since a cast may be anybody's; one row a user, since lists are long
+    SELECT @extschema@._model_access_user_key(r[1]), coalesce(b.tier_map ->> r[2], r[2]), r[3]::jsonb
+    FROM @extschema@._model_access_read(profiles::oid,
+        ARRAY[format('concat(p.%I)', id_column), format('CASE WHEN p.%1$I IS NOT NULL THEN concat(p.%1$I) END', tier_column),
+            format('to_jsonb(p.%I)', column_name)]::text[],
+        -- a row without a key belongs to no user
+        format('FROM %s AS p WHERE concat(p.%I) <> ''''', profiles, id_column)) AS r
+    LEFT JOIN @extschema@.model_access_binding AS b ON b.profiles = _model_access_import_lists.profiles
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_import_lists(regclass, name, name, name) IS
+    'Internal. Lists the users of a table with their tiers and the contents of a column.';
 
 CREATE FUNCTION @extschema@._model_access_import_rows(profiles regclass, column_name name, id_column name, tier_column name)
 RETURNS TABLE (user_id text, model_id text, finding text, tier text, loses boolean, is_open boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- output functions, no casts of keys and tiers: a cast may be somebody's own; a row a user, since lists are long
     WITH listed AS MATERIALIZED (
-        SELECT @extschema@._model_access_user_key(r[1]) AS id, coalesce(b.tier_map ->> r[2], r[2]) AS tier, r[3]::jsonb AS list
-        FROM @extschema@._model_access_read(profiles::oid, ARRAY[format('concat(p.%I)', id_column),
-            format('CASE WHEN p.%1$I IS NOT NULL THEN concat(p.%1$I) END', tier_column), format('to_jsonb(p.%I)', column_name)]::text[],
-            format('FROM %s AS p WHERE concat(p.%I) <> ''''', profiles, id_column)) AS r -- nobody
-        LEFT JOIN @extschema@.model_access_binding AS b ON b.profiles = _model_access_import_rows.profiles),
+        SELECT l.user_id AS id, l.tier, l.list, CASE jsonb_typeof(l.list) WHEN 'array' THEN l.list
+            WHEN 'null' THEN '[]' ELSE jsonb_build_array(NULL) END AS items
+        FROM @extschema@._model_access_import_lists(profiles, column_name, id_column, tier_column) AS l),
     had AS (
-        SELECT DISTINCT l.id, l.tier, e.model_id, CASE WHEN l.list IS NULL OR l.list = 'null' THEN 'no list' WHEN l.list = '[]' THEN 'empty list'
-            WHEN e.model_id IN ('*', 'all') THEN 'everything' WHEN e.model_id IS NULL THEN 'not a model id' END AS list
+        SELECT DISTINCT l.id, l.tier, e.model_id, CASE
+            WHEN l.list IS NULL OR l.list = 'null' THEN 'no list'
+            WHEN l.list = '[]' THEN 'empty list'
+            WHEN e.model_id IN ('*', 'all') THEN 'everything'
+            WHEN e.model_id IS NULL THEN 'not a model id' END AS list
         FROM listed AS l LEFT JOIN LATERAL (
-            SELECT CASE jsonb_typeof(e) WHEN 'string' THEN nullif(e #>> '{}', '') END
-            FROM jsonb_array_elements(CASE WHEN jsonb_typeof(l.list) = 'array' THEN l.list WHEN l.list <> 'null' THEN jsonb_build_array(NULL) ELSE '[]' END) AS e) AS e(model_id) ON true),
+            SELECT CASE jsonb_typeof(i) WHEN 'string' THEN nullif(i #>> '{}', '') END
+            FROM jsonb_array_elements(l.items) AS i) AS e(model_id) ON true),
     in_force AS (
-        SELECT v.user_id, v.model_id, v.provider, bool_and(v.allowed) AS allowed FROM @extschema@.model_access_override AS v
+        SELECT v.user_id, v.model_id, v.provider, bool_and(v.allowed) AS allowed
+        FROM @extschema@.model_access_override AS v
         WHERE v.expires_at IS NULL OR v.expires_at > clock_timestamp() GROUP BY v.user_id, v.model_id, v.provider)
-    SELECT h.id, CASE WHEN h.list IS NULL THEN h.model_id END, coalesce(h.list, CASE WHEN m.model_id IS NULL THEN 'unknown' WHEN m.missing_since IS NOT NULL THEN 'left the catalogue' ELSE m.status END),
+    SELECT h.id, CASE WHEN h.list IS NULL THEN h.model_id END,
+        CASE WHEN h.list IS NOT NULL THEN h.list
+             WHEN m.model_id IS NULL THEN 'unknown'
+             WHEN m.missing_since IS NOT NULL THEN 'left the catalogue'
+             ELSE m.status END,
         (@extschema@._model_access_tiers())[@extschema@._model_access_rank(m)],
-        -- what cannot be read is a loss, and not nothing
+        -- what cannot be read counts as a loss
         CASE WHEN h.list IS NOT NULL THEN h.list IN ('everything', 'not a model id')
-             ELSE NOT coalesce(least(o.allowed, p.allowed), a.rank <= @extschema@._model_access_rank(h.tier), false) OR a.model_id IS NULL END,
-        -- not what an admin has turned down, and not where there is a word on it that still counts
-        h.list IS NULL AND h.id IS NOT NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL) AND o.allowed IS NULL AND p.allowed IS NULL
-    FROM had AS h LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
+             ELSE a.model_id IS NULL OR NOT coalesce(least(o.allowed, p.allowed),
+                 a.rank <= @extschema@._model_access_rank(h.tier), false) END,
+        -- no override where an admin has turned the model down, or where another override counts already
+        h.list IS NULL AND h.id IS NOT NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL)
+            AND o.allowed IS NULL AND p.allowed IS NULL
+    FROM had AS h
+    LEFT JOIN @extschema@.model_access AS m ON m.model_id = h.model_id
     LEFT JOIN @extschema@._model_access_active AS a ON a.model_id = h.model_id
-    LEFT JOIN in_force AS o ON o.user_id = h.id AND o.model_id = m.model_id -- sets: statistics of a table just filled are poor
+    -- as joins: a table that was just filled has poor statistics, and a subquery would run for each row
+    LEFT JOIN in_force AS o ON o.user_id = h.id AND o.model_id = m.model_id
     LEFT JOIN in_force AS p ON p.user_id = h.id AND p.provider = m.provider
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_import_rows(regclass, name, name, name) IS 'Internal. What each user had, whether the tier and the overrides do not give it, and whether an override would.';
+COMMENT ON FUNCTION @extschema@._model_access_import_rows(regclass, name, name, name) IS
+    'Internal. Lists what each user had, whether the user would lose it, and whether an override may keep it.';
+
+CREATE FUNCTION @extschema@._model_access_import_overrides(
+    profiles regclass, column_name name, id_column name, tier_column name, until timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    at timestamptz := clock_timestamp();
+BEGIN
+    -- with the history as the triggers of the table would write it, for all rows at once
+    WITH given AS (
+        INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note, created_at)
+        SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name), at
+        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
+        WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id
+        RETURNING *)
+    INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+    SELECT g.model_id, g.user_id, g.created_at, '{}', jsonb_build_object('override', to_jsonb(g)) FROM given AS g;
+    PERFORM @extschema@._model_access_notify();
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_import_overrides(regclass, name, name, name, timestamptz) IS
+    'Internal. Writes the overrides that keep what users had.';
 
 CREATE FUNCTION @extschema@.model_access_import_allowed_models(
-    profiles regclass, column_name name DEFAULT 'allowed_models', id_column name DEFAULT 'id', tier_column name DEFAULT 'subscription_tier',
-    until timestamptz DEFAULT now() + interval '90 days', dry_run boolean DEFAULT true)
+    profiles regclass, column_name name DEFAULT 'allowed_models', id_column name DEFAULT 'id',
+    tier_column name DEFAULT 'subscription_tier', until timestamptz DEFAULT now() + interval '90 days',
+    dry_run boolean DEFAULT true)
 RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -44,25 +91,26 @@ BEGIN
     PERFORM @extschema@._model_access_check_profiles(profiles, id_column, tier_column);
     PERFORM @extschema@._model_access_check_reader(profiles);
     PERFORM @extschema@._model_access_check_column(profiles, column_name);
-    IF until <= now() OR dry_run IS NULL THEN
-        RAISE EXCEPTION 'until must be in the future, and dry_run true or false'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'until => now() + interval ''90 days''; NULL = for ever.';
+    IF dry_run IS NULL THEN
+        RAISE EXCEPTION 'dry_run must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF until <= now() THEN
+        RAISE EXCEPTION 'until must be in the future'
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Name a later moment, as in until => now() + interval ''90 days''; NULL means for ever.';
     END IF;
     report := (SELECT jsonb_agg(r) FROM (
-        SELECT i.model_id, i.finding, i.tier, count(*) AS users, count(*) FILTER (WHERE i.loses) AS lose, count(*) FILTER (WHERE i.loses AND i.is_open) AS overrides
-        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i GROUP BY i.model_id, i.finding, i.tier) AS r);
-    IF NOT dry_run THEN -- as the triggers of the table would, for all rows at once
-        WITH given AS (
-            INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note, created_at)
-            SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name), (SELECT clock_timestamp()) -- one moment
-            FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id
-            RETURNING *)
-        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
-        SELECT g.model_id, g.user_id, g.created_at, '{}', jsonb_build_object('override', to_jsonb(g)) FROM given AS g;
-        PERFORM @extschema@._model_access_notify();
+        SELECT i.model_id, i.finding, i.tier, count(*) AS users, count(*) FILTER (WHERE i.loses) AS lose,
+            count(*) FILTER (WHERE i.loses AND i.is_open) AS overrides
+        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
+        GROUP BY i.model_id, i.finding, i.tier) AS r);
+    IF NOT dry_run THEN
+        PERFORM @extschema@._model_access_import_overrides(profiles, column_name, id_column, tier_column, until);
     END IF;
-    RETURN QUERY SELECT r.* FROM jsonb_to_recordset(report) AS r(model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
+    RETURN QUERY SELECT r.* FROM jsonb_to_recordset(report)
+            AS r(model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
         ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C";
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_import_allowed_models(regclass, name, name, name, timestamptz, boolean) IS 'Before a column such as profiles.allowed_models goes: one row a model that users had in it, with what it is now (its status, left the catalogue, unknown), its lowest tier, how many had it, how many of them would lose it, and how many of those get an override that allows it until then; and rows for users with no list (NULL), an empty list, everything (* or all), or something that is not a model id. A dry run unless told otherwise. A model that an admin turned down gets no override, nor does a user who has one that counts. Errors: as model_access_bind_profiles, 42703 no such column, 42804 no list, 22023 until in the past. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_import_allowed_models(regclass, name, name, name, timestamptz, boolean) IS
+    'Counts, for each model in a column such as profiles.allowed_models, the users who would lose it, and gives them overrides '
+    'unless it is a dry run.';

@@ -1,101 +1,182 @@
--- What touches a column such as profiles.allowed_models: by what the catalogue records, and by the words of bodies.
+-- What uses a column such as profiles.allowed_models: by what pg_depend records, and by the text of function bodies.
 
 CREATE FUNCTION @extschema@._model_access_object(class oid, id oid, sub integer) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     -- a view stands for its rule, and a generated column for its expression
-    SELECT CASE WHEN r.oid IS NOT NULL THEN format('%s %s', CASE c.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, c.oid::regclass)
-                WHEN a.attgenerated <> '' THEN format('generated column %s.%I', a.attrelid::regclass, a.attname) ELSE concat_ws(' ', i.type, i.identity) END
+    SELECT CASE
+        WHEN c.relkind = 'm' THEN format('materialized view %s', c.oid::regclass)
+        WHEN c.oid IS NOT NULL THEN format('view %s', c.oid::regclass)
+        WHEN a.attgenerated <> '' THEN format('generated column %s.%I', a.attrelid::regclass, a.attname)
+        ELSE concat_ws(' ', i.type, i.identity) END
     FROM pg_identify_object(class, id, sub) AS i
-    LEFT JOIN pg_rewrite AS r ON class = 'pg_rewrite'::regclass AND r.oid = id AND r.rulename = '_RETURN' LEFT JOIN pg_class AS c ON c.oid = r.ev_class
-    LEFT JOIN pg_attrdef AS f ON class = 'pg_attrdef'::regclass AND f.oid = id LEFT JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+    LEFT JOIN pg_rewrite AS r ON class = 'pg_rewrite'::regclass AND r.oid = id AND r.rulename = '_RETURN'
+    LEFT JOIN pg_class AS c ON c.oid = r.ev_class
+    LEFT JOIN pg_attrdef AS f ON class = 'pg_attrdef'::regclass AND f.oid = id
+    LEFT JOIN pg_attribute AS a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_object(oid, oid, integer) IS 'Internal. What an object is called here.';
+COMMENT ON FUNCTION @extschema@._model_access_object(oid, oid, integer) IS
+    'Internal. Gives the name that reports and accept use for an object.';
 
-CREATE FUNCTION @extschema@._model_access_dependents(relation oid, column_name name) RETURNS TABLE (class oid, id oid, sub integer, deptype "char", object text)
+CREATE FUNCTION @extschema@._model_access_dependents(relation oid, column_name name)
+RETURNS TABLE (class oid, id oid, sub integer, deptype "char", object text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT DISTINCT ON (o.object) k.class, k.id, d.objsubid, d.deptype, o.object
     FROM @extschema@._model_access_tree(relation) AS t
     JOIN pg_attribute AS a ON a.attrelid = t.id AND a.attname = column_name AND a.attnum > 0
     JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.id AND d.refobjsubid = a.attnum
-    LEFT JOIN pg_constraint AS x ON d.classid = 'pg_class'::regclass AND x.conindid = d.objid AND x.contype <> 'f' -- the constraint stands for its index
-    CROSS JOIN LATERAL (SELECT CASE WHEN x.oid IS NULL THEN d.classid ELSE 'pg_constraint'::regclass::oid END, coalesce(x.oid, d.objid)) AS k(class, id)
+    -- a constraint stands for its index
+    LEFT JOIN pg_constraint AS x ON d.classid = 'pg_class'::regclass AND x.conindid = d.objid AND x.contype <> 'f'
+    CROSS JOIN LATERAL (SELECT CASE WHEN x.oid IS NULL THEN d.classid ELSE 'pg_constraint'::regclass::oid END,
+                               coalesce(x.oid, d.objid)) AS k(class, id)
     CROSS JOIN LATERAL (SELECT @extschema@._model_access_object(k.class, k.id, d.objsubid)) AS o(object)
     -- what a partition has from its parent comes and goes with that
-    WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND d.objsubid = 0 AND c.relispartition)
-      AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND (g.tgparentid <> 0 OR g.tgisinternal))
-      AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid AND (k.coninhcount > 0 OR k.contype = 'n'))
+    WHERE NOT EXISTS (
+        SELECT FROM pg_class AS c
+        WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND d.objsubid = 0 AND c.relispartition)
+      AND NOT EXISTS (
+        SELECT FROM pg_trigger AS g
+        WHERE d.classid = 'pg_trigger'::regclass AND g.oid = d.objid AND (g.tgparentid <> 0 OR g.tgisinternal))
+      AND NOT EXISTS (
+        SELECT FROM pg_constraint AS n
+        WHERE d.classid = 'pg_constraint'::regclass AND n.oid = d.objid AND (n.coninhcount > 0 OR n.contype = 'n'))
     ORDER BY o.object, d.deptype
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_dependents(oid, name) IS 'Internal. What the catalogue knows to use a column; deptype is that of pg_depend.';
+COMMENT ON FUNCTION @extschema@._model_access_dependents(oid, name) IS
+    'Internal. Lists what uses a column according to pg_depend, with pg_depend.deptype.';
+
+CREATE FUNCTION @extschema@._model_access_as_regex(word text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT regexp_replace(word, E'([^A-Za-z0-9_\u0080-\uFFFF[:space:]])', '\\\1', 'g')
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_as_regex(text) IS
+    'Internal. Gives a regular expression that matches exactly this text.';
+
+CREATE FUNCTION @extschema@._model_access_has_word(source text, word text) RETURNS boolean
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT strpos(lower(source), lower(word)) > 0 AND lower(source) ~ concat(E'(?<![a-z0-9_$\u0080-\uFFFF])',
+        @extschema@._model_access_as_regex(lower(replace(word, '"', '""'))), E'(?![a-z0-9_$\u0080-\uFFFF])')
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_has_word(text, text) IS
+    'Internal. Whether a text contains a name as a whole word, in upper or lower case.';
 
 CREATE FUNCTION @extschema@._model_access_code(source text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     -- where strings could be read in more than one way, everything counts as code
     SELECT CASE WHEN source ~ E'\\\\''|[$][A-Za-z0-9_\u0080-\uFFFF]*[$]|[uU]&["'']' THEN source
-                ELSE regexp_replace(source, E'("(?:[^"]|"")*")|--[^\n\r]*|/[*](?:[^*]|[*]+[^*/])*[*]+/|''(?:[^'']|'''')*''', '\1 ', 'g') END
+        ELSE regexp_replace(source,
+            E'("(?:[^"]|"")*")|--[^\n\r]*|/[*](?:[^*]|[*]+[^*/])*[*]+/|''(?:[^'']|'''')*''', '\1 ', 'g') END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_code(text) IS 'Internal. A body without its comments and strings.';
+COMMENT ON FUNCTION @extschema@._model_access_code(text) IS 'Internal. Gives the text of a body without comments and strings.';
 
-CREATE FUNCTION @extschema@._model_access_has_word(source text, word text) RETURNS boolean
+CREATE FUNCTION @extschema@._model_access_mention(source text, code text, parameters text[], column_name text)
+RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT strpos(lower(source), lower(word)) > 0 AND lower(source) ~ (E'(?<![a-z0-9_$\u0080-\uFFFF])'
-        || regexp_replace(lower(replace(word, '"', '""')), E'([^a-z0-9_\u0080-\uFFFF[:space:]])', '\\\1', 'g') || E'(?![a-z0-9_$\u0080-\uFFFF])')
+    SELECT CASE
+        WHEN column_name = ANY (parameters) THEN 'parameter'
+        WHEN @extschema@._model_access_has_word(code, column_name) THEN 'code'
+        WHEN NOT @extschema@._model_access_has_word(source, column_name) THEN CASE WHEN source ~* 'u&"' THEN 'escape' END
+        WHEN source ~ concat('''[{]?"?', @extschema@._model_access_as_regex(column_name), '"?[},'']') THEN 'key'
+        WHEN @extschema@._model_access_has_word(code, 'execute'::text) THEN 'execute'
+        WHEN source <> code AND source ~ '''' THEN 'text' END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_has_word(text, text) IS 'Internal. Whether a text has a name as a whole word, in whatever case.';
+COMMENT ON FUNCTION @extschema@._model_access_mention(text, text, text[], text) IS
+    'Internal. Says in which way a function mentions a column, as a key of _model_access_mention_label; NULL if it does not.';
+
+CREATE FUNCTION @extschema@._model_access_mention_label(mention text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE mention
+        WHEN 'parameter' THEN 'a parameter or a result column has the name'
+        WHEN 'code' THEN 'its body names the column'
+        WHEN 'escape' THEN 'its body contains names with escapes (U&"…")'
+        WHEN 'key' THEN 'a string in its body equals the name: it may be a key of a row as JSON'
+        WHEN 'execute' THEN 'a string in its body contains the name, and its body may run that string'
+        WHEN 'text' THEN 'only a string or a comment contains the name'
+        WHEN 'row' THEN 'it uses whole rows: the column or key in them gets the new name' END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_mention_label(text) IS 'Internal. Explains a mention in the words of the report.';
+
+CREATE FUNCTION @extschema@._model_access_with_views(relation oid) RETURNS TABLE (id oid)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH RECURSIVE standing AS (
+        SELECT t.id FROM @extschema@._model_access_tree(relation) AS t
+        UNION
+        SELECT r.ev_class FROM standing AS s
+        JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.id AND d.classid = 'pg_rewrite'::regclass
+        JOIN pg_rewrite AS r ON r.oid = d.objid AND r.rulename = '_RETURN')
+    SELECT s.id FROM standing AS s
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_with_views(oid) IS
+    'Internal. Lists a table, its partitions, and the views that read them.';
+
+CREATE FUNCTION @extschema@._model_access_bodies(relation oid)
+RETURNS TABLE (id oid, source text, code text, parameters text[], gives_rows boolean, is_near boolean)
+-- ROWS: with the default of 1,000, JIT would compile what reads this
+LANGUAGE sql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+    WITH standing AS (
+        SELECT c.oid, ARRAY[c.reltype, y.typarray] AS types FROM @extschema@._model_access_with_views(relation) AS v
+        JOIN pg_class AS c ON c.oid = v.id JOIN pg_type AS y ON y.oid = c.reltype)
+    SELECT p.oid, p.prosrc,
+        -- PostgreSQL knows what a body of BEGIN ATOMIC refers to, and follows a rename
+        CASE WHEN p.prosqlbody IS NOT NULL THEN ''
+             WHEN l.lanname IN ('sql', 'plpgsql') THEN @extschema@._model_access_code(p.prosrc)
+             ELSE p.prosrc END,
+        coalesce(p.proargnames, '{}'),
+        p.prorettype IN (
+            SELECT c.reltype FROM @extschema@._model_access_tree(relation) AS t JOIN pg_class AS c ON c.oid = t.id),
+        ARRAY[p.prorettype] || p.proargtypes::oid[] || coalesce(p.proallargtypes, '{}')
+            && ARRAY(SELECT unnest(s.types) FROM standing AS s)
+        OR EXISTS (
+            SELECT FROM pg_trigger AS t WHERE t.tgfoid = p.oid AND t.tgrelid IN (SELECT s.oid FROM standing AS s))
+    FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
+    WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+      AND p.prokind IN ('f', 'p', 'w') AND l.lanname NOT IN ('c', 'internal')
+      AND p.oid NOT IN (SELECT m.id FROM @extschema@._model_access_member AS m)
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_bodies(oid) IS
+    'Internal. Lists functions of others; is_near: a type or a trigger ties the function to the table or its views.';
 
 CREATE FUNCTION @extschema@._model_access_functions(relation oid, column_name name)
-RETURNS TABLE (id oid, object text, names boolean, why text, lines text)
+RETURNS TABLE (id oid, object text, mention text, is_near boolean, lines text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH RECURSIVE view AS (
-        SELECT t.id FROM @extschema@._model_access_tree(relation) AS t UNION
-        SELECT r.ev_class FROM view AS v JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = v.id AND d.classid = 'pg_rewrite'::regclass
-        JOIN pg_rewrite AS r ON r.oid = d.objid AND r.rulename = '_RETURN'),
-    standing AS (
-        SELECT c.oid, c.relname, c.reltype, e.typarray FROM view AS v JOIN pg_class AS c ON c.oid = v.id JOIN pg_type AS e ON e.oid = c.reltype),
-    body AS MATERIALIZED (
-        SELECT p.oid, p.prosrc, l.lanname IN ('sql', 'plpgsql') AS is_sql, coalesce(p.proargnames, '{}') AS parameters,
-            -- what a body of BEGIN ATOMIC refers to, the catalogue knows, and it follows a rename
-            CASE WHEN p.prosqlbody IS NOT NULL THEN '' WHEN l.lanname IN ('sql', 'plpgsql') THEN @extschema@._model_access_code(p.prosrc) ELSE p.prosrc END AS code,
-            p.prorettype IN (SELECT c.reltype FROM @extschema@._model_access_tree(relation) AS t JOIN pg_class AS c ON c.oid = t.id) AS gives_rows,
-            ARRAY[p.prorettype] || p.proargtypes::oid[] || coalesce(p.proallargtypes, '{}') && ARRAY(SELECT unnest(ARRAY[s.reltype, s.typarray]) FROM standing AS s)
-                OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgfoid = p.oid AND t.tgrelid IN (SELECT s.oid FROM standing AS s)) AS is_near
-        FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
-        WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND p.prokind IN ('f', 'p', 'w')
-          AND l.lanname NOT IN ('c', 'internal') AND p.oid NOT IN (SELECT m.id FROM @extschema@._model_access_member AS m)),
+    WITH body AS MATERIALIZED (
+        SELECT b.*, @extschema@._model_access_mention(b.source, b.code, b.parameters, column_name::text) AS mention,
+            b.gives_rows OR b.code ~* '\m(to_jsonb?|row_to_json|hstore)\M' AS has_rows
+        FROM @extschema@._model_access_bodies(relation) AS b),
     found AS (
-        SELECT b.*, w.word, w.whole, b.is_near OR EXISTS (SELECT FROM standing AS s WHERE @extschema@._model_access_has_word(b.prosrc, s.relname::text)) AS near
-        FROM body AS b CROSS JOIN LATERAL (SELECT
-            CASE WHEN b.parameters && ARRAY[column_name::text] THEN 'a parameter or a column of its result has the name'
-                 WHEN @extschema@._model_access_has_word(b.code, column_name::text) THEN 'its body mentions the column'
-                 WHEN NOT @extschema@._model_access_has_word(b.prosrc, column_name::text) THEN CASE WHEN b.prosrc ~* 'u&"' THEN 'its body has escaped names' END
-                 WHEN b.prosrc ~ (E'''[{]?"?' || regexp_replace(column_name, E'([^A-Za-z0-9_])', '\\\1', 'g') || '"?[},'']') THEN 'a string of its body is the name: a key of a whole row'
-                 WHEN @extschema@._model_access_has_word(b.code, 'execute'::text) THEN 'a string that its body may run mentions the column'
-                 WHEN b.prosrc <> b.code AND b.prosrc ~ '''' THEN '' END AS word,
-            b.code ~* '\m(to_jsonb?|row_to_json|hstore)\M' AS whole) AS w WHERE w.word IS NOT NULL OR w.whole OR b.gives_rows)
-    SELECT f.oid, 'function ' || f.oid::regprocedure, f.word <> '',
-        CASE WHEN f.word = '' THEN 'mentioned in a string or a comment only'
-             WHEN f.word IS NULL THEN 'it passes whole rows on: the key or the column in them gets the new name'
-             WHEN NOT f.near THEN NULL ELSE f.word END,
-        (SELECT string_agg(format('line %s: %s', s.n, trim(E' \t\r' FROM s.line)), E'\n' ORDER BY s.n)
-         FROM regexp_split_to_table(f.prosrc, '\n') WITH ORDINALITY AS s(line, n)
-         WHERE @extschema@._model_access_has_word(s.line, column_name::text) OR (f.word IS NULL AND s.line ~* 'to_json|hstore'))
-    FROM found AS f -- far from the table only the name itself is worth a look
-    WHERE CASE WHEN f.word IS NULL THEN f.near WHEN f.word LIKE '%escaped%' THEN f.near
-               WHEN f.word = '' THEN @extschema@._model_access_has_word(regexp_replace(f.prosrc, E'--[^\n\r]*|/[*](?:[^*]|[*]+[^*/])*[*]+/', ' ', 'g'), column_name::text)
-               ELSE true END
+        SELECT b.id, b.source, coalesce(b.mention, 'row') AS mention, b.is_near OR EXISTS (
+            SELECT FROM @extschema@._model_access_with_views(relation) AS v JOIN pg_class AS c ON c.oid = v.id
+            WHERE @extschema@._model_access_has_word(b.source, c.relname::text)) AS is_near
+        FROM body AS b WHERE b.mention IS NOT NULL OR b.has_rows)
+    SELECT f.id, 'function ' || f.id::regprocedure, f.mention, f.is_near, (
+        SELECT string_agg(format('line %s: %s', s.n, trim(E' \t\r' FROM s.line)), E'\n' ORDER BY s.n)
+        FROM regexp_split_to_table(f.source, '\n') WITH ORDINALITY AS s(line, n)
+        WHERE @extschema@._model_access_has_word(s.line, column_name::text)
+           OR (f.mention = 'row' AND s.line ~* 'to_json|hstore'))
+    FROM found AS f
+    -- where nothing ties a function to the table, only the name itself is reported
+    WHERE CASE
+        WHEN f.mention IN ('row', 'escape') THEN f.is_near
+        WHEN f.mention = 'text' THEN @extschema@._model_access_has_word(
+            regexp_replace(f.source, E'--[^\n\r]*|/[*](?:[^*]|[*]+[^*/])*[*]+/', ' ', 'g'), column_name::text)
+        ELSE true END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_functions(oid, name) IS 'Internal. Functions whose body, parameters or result mention a column, or that pass whole rows on. names: by the name itself; why is NULL where the table is not mentioned beside it.';
+COMMENT ON FUNCTION @extschema@._model_access_functions(oid, name) IS
+    'Internal. Lists the functions that mention a column, or that use whole rows of its table.';
 
-CREATE FUNCTION @extschema@._model_access_column_triggers(relation oid, column_name name) RETURNS TABLE (relation_id regclass, name name, state "char", function oid, why text, lines text)
+CREATE FUNCTION @extschema@._model_access_column_triggers(relation oid, column_name name)
+RETURNS TABLE (relation_id regclass, name name, state "char", function oid, why text, lines text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT t.tgrelid::regclass, t.tgname, t.tgenabled, t.tgfoid,
-        CASE WHEN f.id IS NOT NULL THEN 'its function mentions the column' ELSE 'it names the column itself' END,
+        CASE WHEN f.id IS NOT NULL THEN 'its function names the column' ELSE 'it names the column itself' END,
         concat_ws(chr(10), pg_get_triggerdef(t.oid), f.lines)
     FROM @extschema@._model_access_tree(relation) AS r
     JOIN pg_trigger AS t ON t.tgrelid = r.id AND NOT t.tgisinternal
-    LEFT JOIN @extschema@._model_access_functions(relation, column_name) AS f ON f.id = t.tgfoid AND f.names
+    LEFT JOIN @extschema@._model_access_functions(relation, column_name) AS f
+        ON f.id = t.tgfoid AND f.mention NOT IN ('text', 'row')
     WHERE f.id IS NOT NULL OR EXISTS (
         SELECT FROM pg_depend AS d JOIN pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attname = column_name
-        WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid AND d.refobjsubid = a.attnum)
+        WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.tgrelid AND d.refobjsubid = a.attnum)
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_column_triggers(oid, name) IS 'Internal. The triggers of a table and its partitions that are about a column, with their states.';
+COMMENT ON FUNCTION @extschema@._model_access_column_triggers(oid, name) IS
+    'Internal. Lists the triggers of a table and its partitions that use a column, with pg_trigger.tgenabled.';

@@ -1,11 +1,12 @@
--- What belongs to this install, since there is no extension that knows.
+-- What belongs to this install, since no extension records it.
 
 CREATE TABLE @extschema@._model_access_installed (
     relation regclass UNIQUE,
     routine  regprocedure UNIQUE,
     CHECK (num_nonnulls(relation, routine) = 1)
 );
-COMMENT ON TABLE @extschema@._model_access_installed IS 'Internal. The relations and routines that the install script created, itself included.';
+COMMENT ON TABLE @extschema@._model_access_installed IS
+    'Internal. The relations and routines that the install script created, this table included.';
 COMMENT ON COLUMN @extschema@._model_access_installed.relation IS 'A table, view or sequence.';
 COMMENT ON COLUMN @extschema@._model_access_installed.routine IS 'A function or procedure.';
 
@@ -13,4 +14,5 @@ CREATE VIEW @extschema@._model_access_member AS
 SELECT CASE WHEN i.routine IS NULL THEN 'pg_class'::regclass ELSE 'pg_proc'::regclass END AS class,
     coalesce(i.relation::oid, i.routine::oid) AS id, c.relowner AS owner
 FROM @extschema@._model_access_installed AS i CROSS JOIN pg_class AS c WHERE c.oid = '@extschema@.model_access'::regclass;
-COMMENT ON VIEW @extschema@._model_access_member IS 'Internal. Every relation and routine of the install, and who should own it.';
+COMMENT ON VIEW @extschema@._model_access_member IS
+    'Internal. Every relation and routine of the install, and the role that should own it.';

@@ -1,7 +1,8 @@
--- The script runs in one transaction, so what it created is what this transaction wrote.
+-- The script runs in one transaction, so it created whatever this transaction wrote to pg_class and pg_proc.
 
 INSERT INTO @extschema@._model_access_installed (relation)
 SELECT c.oid::regclass FROM pg_class AS c
 WHERE c.relnamespace = '@extschema@'::regnamespace AND c.xmin = pg_current_xact_id()::xid AND c.relkind IN ('r', 'v', 'S');
 INSERT INTO @extschema@._model_access_installed (routine)
-SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.pronamespace = '@extschema@'::regnamespace AND p.xmin = pg_current_xact_id()::xid;
+SELECT p.oid::regprocedure FROM pg_proc AS p
+WHERE p.pronamespace = '@extschema@'::regnamespace AND p.xmin = pg_current_xact_id()::xid;
