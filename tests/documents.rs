@@ -145,7 +145,8 @@ fn the_blocks_of_operations_run_as_printed() {
 /// What a DBA meets in a table of operations.md: every reason for a review, setting, outcome of a run and check of health.
 #[test]
 fn operations_explains_every_word_that_a_view_shows() {
-    let mut client = Cluster::start().connect();
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
     let operations = std::fs::read_to_string(repository().join("docs/operations.md")).unwrap();
     let query = "SELECT unnest(_model_access_reasons()) UNION ALL SELECT name FROM model_access_settings
         UNION ALL SELECT \"check\" FROM model_access_health()";
