@@ -1,18 +1,21 @@
 -- What model_access_confirm and model_access_accept do.
 
-CREATE FUNCTION @extschema@._model_access_check_ids(ids text[], known text[], what text, hint text) RETURNS void
+CREATE FUNCTION @extschema@._model_access_check_ids(ids text[], known text[], message text, hint text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    unknown text := (SELECT string_agg(quote_literal(id), ', ' ORDER BY id) FROM unnest(ids) AS id
-                     WHERE id IS NULL OR id <> ALL (known));
+    unknown CONSTANT text[] := ARRAY(
+        SELECT coalesce('"' || i.id || '"', 'NULL') FROM unnest(ids) AS i(id)
+        WHERE i.id IS NULL OR i.id <> ALL (known) ORDER BY i.id);
 BEGIN
-    IF unknown IS NOT NULL OR array_position(ids, NULL) IS NOT NULL THEN
-        RAISE EXCEPTION '% %', what, coalesce(unknown, 'NULL')
-            USING ERRCODE = 'no_data_found', DETAIL = 'Nothing was changed.', HINT = hint;
+    IF unknown <> '{}' THEN
+        RAISE EXCEPTION USING MESSAGE = format(message, unknown[1]), ERRCODE = 'no_data_found', HINT = hint,
+            DETAIL = CASE WHEN cardinality(unknown) > 1
+                THEN format('The same holds for %s. ', array_to_string(unknown[2:], ', ')) ELSE '' END || 'Nothing was changed.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_ids(text[], text[], text, text) IS 'Internal. Error P0002 that names the ids which are not among the known ones.';
+COMMENT ON FUNCTION @extschema@._model_access_check_ids(text[], text[], text, text) IS
+    'Internal. Raises error P0002 if an id is not among the known ones; message has the place of the id.';
 
 CREATE FUNCTION @extschema@._model_access_confirm(model_ids text[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -20,7 +23,7 @@ DECLARE
     confirmed bigint;
 BEGIN
     PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
-        'there is no model'::text, 'Ids are exact; look in model_access.'::text);
+        'model %s does not exist'::text, 'Use the exact model_id of model_access.'::text);
     -- model_access_decide fills in the rest; an active model that a rule bans is kept in spite of that rule
     UPDATE @extschema@.model_access AS m
     SET absence_confirmed = m.absent_since IS NOT NULL AND m.missing_since IS NULL,
@@ -45,7 +48,8 @@ BEGIN
     LOCK TABLE @extschema@.model_access_rule IN SHARE MODE;
     PERFORM @extschema@._model_access_check_ids(model_ids,
         ARRAY(SELECT w.model_id FROM @extschema@._model_access_waiting AS w WHERE w.proposed IS NOT NULL),
-        'no rule proposes anything for'::text, 'model_access_review shows what waits and what is proposed.'::text);
+        'no rule proposes anything for model %s'::text,
+        'The view model_access_review shows what waits and what is proposed.'::text);
     accepted := (SELECT coalesce(jsonb_agg(to_jsonb(p)), '[]') FROM @extschema@._model_access_proposal AS p
                  WHERE p.model_id = ANY (model_ids));
     -- model_access_decide fills in the rest; a ban leaves the tiers as they are

@@ -2,7 +2,8 @@
 
 CREATE FUNCTION @extschema@._model_access_reasons() RETURNS text[]
 LANGUAGE sql IMMUTABLE
-RETURN ARRAY['free_revoked', 'alias_moved', 'ban_proposed', 'price_up', 'left', 'returned', 'expiring', 'active_without_tier', 'new'];
+RETURN ARRAY['free_revoked', 'alias_moved', 'ban_proposed', 'price_up', 'left', 'returned', 'expiring', 'active_without_tier',
+    'new'];
 COMMENT ON FUNCTION @extschema@._model_access_reasons() IS 'Internal. The reasons for a review, the most urgent first.';
 
 CREATE VIEW @extschema@._model_access_waiting AS
@@ -139,12 +140,15 @@ LEFT JOIN (
 ORDER BY array_position(@extschema@._model_access_reasons(), w.reason), w.since, w.model_id;
 COMMENT ON VIEW @extschema@.model_access_review IS 'The models that wait for a decision, one row a model, the most urgent first.';
 COMMENT ON COLUMN @extschema@.model_access_review.reason IS
-    'Why the model waits: free_revoked, alias_moved, ban_proposed, price_up, left, returned, expiring, active_without_tier or new.';
+    'Why the model waits: free_revoked, alias_moved, ban_proposed, price_up, left, returned, expiring, active_without_tier '
+    'or new.';
 COMMENT ON COLUMN @extschema@.model_access_review.since IS 'The day since which the model waits.';
-COMMENT ON COLUMN @extschema@.model_access_review.model_id IS 'The model, as UPDATE, model_access_confirm and model_access_accept name it.';
+COMMENT ON COLUMN @extschema@.model_access_review.model_id IS
+    'The model, as UPDATE, model_access_confirm and model_access_accept name it.';
 COMMENT ON COLUMN @extschema@.model_access_review.usd IS
-    'Prompt / completion price in USD per million tokens; ? = variable or unknown; 0 / 0 + = free, but also has a cost.';
-COMMENT ON COLUMN @extschema@.model_access_review.old_usd IS 'The same prices at the last decision; NULL if there was no decision.';
+    'Prompt / completion price in USD per million tokens; ? = variable or unknown; a + means that something else costs.';
+COMMENT ON COLUMN @extschema@.model_access_review.old_usd IS
+    'The same prices at the last decision; NULL if there was no decision.';
 COMMENT ON COLUMN @extschema@.model_access_review.factor IS
     'The largest factor by which a price has changed since the last decision; Infinity if one was 0; NULL if one is not known.';
 COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens; NULL = unknown.';

@@ -19,7 +19,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Set dry_run to true or false.';
     ELSIF model_ids IS NOT NULL THEN
         PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
-            'there is no model'::text, 'Ids are exact; look in model_access.'::text);
+            'model %s does not exist'::text, 'Use the exact model_id of model_access.'::text);
     END IF;
     found := (SELECT string_agg(coalesce(i.id::text, 'NULL'), ', ' ORDER BY i.id) FROM (
         SELECT i.id FROM unnest(history_ids) AS i(id) LEFT JOIN @extschema@.model_access_history AS h ON h.history_id = i.id
