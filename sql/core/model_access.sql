@@ -86,7 +86,7 @@ COMMENT ON COLUMN @extschema@.model_access.expires_on IS
 COMMENT ON COLUMN @extschema@.model_access.upstream IS
     'The whole upstream entry without the keys that setting ignored_keys names (written by syncs).';
 COMMENT ON COLUMN @extschema@.model_access.status IS
-    'new (waits for review), active (approved), inactive (not offered) or disabled (banned) (written by admins and syncs).';
+    'new (waits for review), active (approved), inactive (not offered) or disabled (banned); written by admins and syncs.';
 COMMENT ON COLUMN @extschema@.model_access.is_free IS
     'Whether the model is in tier free, and so also in pro and enterprise (written by admins and syncs).';
 COMMENT ON COLUMN @extschema@.model_access.is_pro IS
