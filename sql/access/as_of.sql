@@ -1,4 +1,5 @@
--- The past, by walking the history back from the present rows. Exact but for transactions open at that moment.
+-- What a tier saw at a moment in the past. It takes back the changes in the history, from the present rows on; so it is exact,
+-- except for transactions that were open at that moment.
 
 CREATE FUNCTION @extschema@._model_access_as_of(at timestamptz) RETURNS SETOF @extschema@.model_access
 LANGUAGE sql STABLE
@@ -6,7 +7,7 @@ BEGIN ATOMIC
     SELECT r.*
     FROM @extschema@.model_access AS m
     LEFT JOIN (
-        -- of each column, what it was before it first changed after that moment
+        -- the value of each column before its first change after that moment
         SELECT f.model_id, jsonb_object_agg(f.key, f.value) AS columns
         FROM (
             SELECT DISTINCT ON (h.model_id, was.key) h.model_id, was.key, was.value
@@ -16,10 +17,11 @@ BEGIN ATOMIC
         GROUP BY f.model_id) AS past ON past.model_id = m.model_id
     CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(past.columns, '{}')) AS r;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS 'Internal. The rows as they were, those that came later as they began; upstream, fingerprint, changed_at and last_run_id are those of today.';
+COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS
+    'Internal. The rows as they were then; upstream, fingerprint, changed_at and last_run_id are those of today.';
 
 CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RETURNS SETOF @extschema@.model_access_visible
--- jit: compiling costs several times what a walk through 100,000 changes does
+-- without JIT, whose compilation takes several times as long as reading 100,000 changes
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
 BEGIN ATOMIC
     WITH past AS MATERIALIZED (SELECT * FROM @extschema@._model_access_as_of(models_for_tier_as_of.at))
@@ -31,4 +33,5 @@ BEGIN ATOMIC
       AND @extschema@._model_access_rank(m::@extschema@.model_access)
           <= @extschema@._model_access_rank(models_for_tier_as_of.tier);
 END;
-COMMENT ON FUNCTION @extschema@.models_for_tier_as_of(text, timestamptz) IS 'What models_for_tier gave at that moment, by the history; exact but for transactions that were open then. Error 22023 for a name that is no tier.';
+COMMENT ON FUNCTION @extschema@.models_for_tier_as_of(text, timestamptz) IS
+    'Lists the models that models_for_tier listed at a moment in the past.';

@@ -311,7 +311,8 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'invalid tier_map: %', wrong
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = format('It must be a JSON object whose keys are values of the tier column, and whose values are tiers (%s).',
+                  DETAIL = format(
+                      'It must be a JSON object whose keys are values of the tier column, and whose values are tiers (%s).',
                       array_to_string(@extschema@._model_access_tiers(), ', ')),
                   HINT = 'Write it as in tier_map => ''{"BASIC": "free", "MAX": "pro"}'', or pass NULL where the column holds '
                          'the names of the tiers.';

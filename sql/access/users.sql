@@ -1,4 +1,4 @@
--- The same answers for a user: the tier from the bound profiles, and the overrides.
+-- The answers for a user. The tier is read from the bound table of users, and overrides change what it allows.
 
 CREATE FUNCTION @extschema@._model_access_lookup_restored(user_id text) RETURNS text[]
 LANGUAGE sql STABLE
@@ -6,29 +6,33 @@ BEGIN ATOMIC
     SELECT @extschema@._model_access_lookup(b.profiles::oid, b.id_number, b.tier_number, _model_access_lookup_restored.user_id)
     FROM @extschema@._model_access_bound AS b;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_lookup_restored(text) IS 'Internal. _model_access_lookup of a user in the bound table, also after a restore.';
+COMMENT ON FUNCTION @extschema@._model_access_lookup_restored(text) IS
+    'Internal. Looks up a user in the bound table by _model_access_lookup, also after a restore.';
 
 CREATE FUNCTION @extschema@._model_access_user(user_id text) RETURNS TABLE (user_key text, tier text)
--- SQL, and no SET: it becomes part of the statement that asks it
+-- SQL without SET, so that PostgreSQL inlines it. user_key is the user as the bound table spells it, and NULL for an unknown
+-- user. tier is NULL for an unknown user and for an unknown tier.
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT l.found[1],
-        CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2] WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END
+        CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2]
+             WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END
     FROM (
-        -- as in _model_access_bound, without what it takes to set up all that a restore needs
+        -- as in _model_access_bound, without the cost of the part that serves a restored binding
         SELECT b.tier_map, CASE WHEN b.profiles::oid = b.table_id
             THEN @extschema@._model_access_lookup(b.profiles::oid, b.id_number, b.tier_number, _model_access_user.user_id)
             ELSE @extschema@._model_access_lookup_restored(_model_access_user.user_id) END AS found
         FROM @extschema@.model_access_binding AS b
-        -- there is one at most; but so the user is looked up once, and not wherever found is named
+        -- the table has at most one row; LIMIT makes PostgreSQL look up the user once, and not for each use of found
         LIMIT 1) AS l;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_user(text) IS 'Internal. A user as the bound table spells it, and the tier; NULL, NULL for one that it does not know, a NULL tier for a name that is no tier; no row where no table is bound.';
+COMMENT ON FUNCTION @extschema@._model_access_user(text) IS
+    'Internal. The key and the tier of a user, NULL where unknown; no row where no table is bound.';
 
 CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- deny beats allow: false if any denies, NULL if none says anything
+    -- deny beats allow: false if any override denies, NULL if there is no override
     SELECT v.* FROM @extschema@._model_access_active AS m
     LEFT JOIN (
         SELECT o.model_id, bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
@@ -40,7 +44,8 @@ BEGIN ATOMIC
     WHERE coalesce(model.allowed AND provider.allowed, model.allowed, provider.allowed,
                    m.rank <= @extschema@._model_access_rank(_model_access_for.tier));
 END;
-COMMENT ON FUNCTION @extschema@._model_access_for(text, text) IS 'Internal. Every model that a user with this key and tier may use.';
+COMMENT ON FUNCTION @extschema@._model_access_for(text, text) IS
+    'Internal. Lists the models that a user with this key and tier may use.';
 
 CREATE FUNCTION @extschema@.models_for_user(user_id text) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -49,7 +54,7 @@ DECLARE
 BEGIN
     SELECT p.*, EXISTS (SELECT FROM @extschema@.model_access_override AS o WHERE o.user_id = p.user_key) AS has_overrides
     INTO u FROM @extschema@._model_access_user(models_for_user.user_id) AS p;
-    -- most have none
+    -- most users have no overrides
     IF u.has_overrides IS NOT TRUE THEN
         RETURN QUERY SELECT * FROM @extschema@.models_for_tier(u.tier);
         RETURN;
@@ -57,23 +62,26 @@ BEGIN
     RETURN QUERY SELECT * FROM @extschema@._model_access_for(u.user_key, u.tier);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.models_for_user(text) IS 'Every model that a user may use: those of the tier in the bound profiles, with the user''s overrides. No row for a user that is not known, or where no table is bound.';
+COMMENT ON FUNCTION @extschema@.models_for_user(text) IS
+    'Lists the models that a user may use, by the tier in the bound table and the overrides of the user.';
 
 CREATE FUNCTION @extschema@.model_allowed_for_user(user_id text, model_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- the rule of _model_access_for for one model, in one statement: probes of three indexes, and no list
-    PERFORM FROM @extschema@._model_access_user(model_allowed_for_user.user_id) AS u CROSS JOIN @extschema@._model_access_active AS m
+    -- the rule of _model_access_for for one model, in one statement that looks up three indexes
+    PERFORM FROM @extschema@._model_access_user(model_allowed_for_user.user_id) AS u
+    CROSS JOIN @extschema@._model_access_active AS m
     WHERE m.model_id = model_allowed_for_user.model_id AND coalesce(
         (SELECT o.allowed FROM @extschema@._model_access_override_in_force AS o
          WHERE o.user_id = u.user_key AND (o.model_id = m.model_id OR o.provider = m.provider)
-         -- deny first
+         -- false, which denies, sorts first
          ORDER BY o.allowed LIMIT 1),
         m.rank <= @extschema@._model_access_rank(u.tier));
     RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_allowed_for_user(text, text) IS 'Whether a user may use a model: the rule of models_for_user for one exact id. Never NULL.';
+COMMENT ON FUNCTION @extschema@.model_allowed_for_user(text, text) IS
+    'Whether a user may use a model, by the rule of models_for_user.';
 
 CREATE FUNCTION @extschema@.model_access_explain_for_user(user_id text, model_id text, OUT allowed boolean, OUT reason text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' AS $$
@@ -96,7 +104,8 @@ BEGIN
     END;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_explain_for_user(text, text) IS 'Whether a user may use a model, and why, in one line for people.';
+COMMENT ON FUNCTION @extschema@.model_access_explain_for_user(text, text) IS
+    'Whether a user may use a model, and the reason, for people to read.';
 
 CREATE FUNCTION @extschema@.model_access_user(user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -112,20 +121,23 @@ BEGIN
         FROM @extschema@.model_access_override AS o WHERE o.user_id = u.user_key);
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_user(text) IS 'Whether the bound profiles know a user, the tier (NULL where it is none of the three), and when models_for_user may change by itself: the next start or end of an override; NULL = only by a change, which notifies; that a user is new does not.';
+COMMENT ON FUNCTION @extschema@.model_access_user(text) IS
+    'Whether a user is known, the tier, and when an override of the user next starts or ends.';
 
 CREATE FUNCTION @extschema@._model_access_me() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     claims text := nullif(current_setting('request.jwt.claims', true), '');
 BEGIN
-    -- older releases of PostgREST set one parameter a claim; where both are there, only the whole counts
-    RETURN nullif(CASE WHEN claims IS NULL THEN current_setting('request.jwt.claim.sub', true) ELSE claims::jsonb ->> 'sub' END, '');
+    -- older releases of PostgREST set one parameter for each claim; request.jwt.claims counts if it is set
+    RETURN nullif(CASE WHEN claims IS NULL THEN current_setting('request.jwt.claim.sub', true)
+        ELSE claims::jsonb ->> 'sub' END, '');
 EXCEPTION WHEN data_exception OR statement_too_complex THEN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_me() IS 'Internal. The claim sub of the request, as PostgREST sets it; NULL where there is none.';
+COMMENT ON FUNCTION @extschema@._model_access_me() IS
+    'Internal. The claim sub of the request, as PostgREST sets it; NULL if the request has none.';
 
 CREATE FUNCTION @extschema@.models_for_me() RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -133,4 +145,5 @@ BEGIN
     RETURN QUERY SELECT * FROM @extschema@.models_for_user(@extschema@._model_access_me());
 END
 $$;
-COMMENT ON FUNCTION @extschema@.models_for_me() IS 'models_for_user for the verified identity of a PostgREST-style request: claim sub of request.jwt.claims. A role that can run SQL of its own can set claims: grant it to roles that come in through such a gateway only.';
+COMMENT ON FUNCTION @extschema@.models_for_me() IS
+    'Lists the models that the user of a PostgREST request may use, by the claim sub.';

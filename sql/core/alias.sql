@@ -1,8 +1,8 @@
--- An alias stands for another model: while that one is banned, the alias is not to be seen. This is kept in the row of the
--- alias, since a look at a second row would double what model_allowed costs.
+-- An alias stands for another model, its target. While the target is disabled, the alias must not be visible. The row of the
+-- alias keeps this in target_disabled, since reading the row of the target as well would double the cost of model_allowed.
 
 CREATE VIEW @extschema@._model_access_alias_in_doubt AS
--- an alias may stand for another alias; UNION ends the walk where they form a circle
+-- an alias may stand for another alias; UNION ends the recursion if aliases form a circle
 WITH RECURSIVE banned AS (
     SELECT t.model_id FROM @extschema@.model_access AS t WHERE t.status = 'disabled'
     UNION
@@ -10,7 +10,8 @@ WITH RECURSIVE banned AS (
 SELECT a.model_id, b.model_id IS NOT NULL AS target_disabled
 FROM @extschema@.model_access AS a LEFT JOIN banned AS b ON b.model_id = a.alias_of
 WHERE a.target_disabled <> (b.model_id IS NOT NULL);
-COMMENT ON VIEW @extschema@._model_access_alias_in_doubt IS 'Internal. The models whose target_disabled is wrong, and what it should be.';
+COMMENT ON VIEW @extschema@._model_access_alias_in_doubt IS
+    'Internal. The models whose target_disabled is wrong, with the right value.';
 
 CREATE FUNCTION @extschema@._model_access_follow_target() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -21,13 +22,15 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_follow_target() IS 'Internal. Trigger function: notes in the row of an alias whether the model that it stands for is disabled, or stands itself for such a one.';
+COMMENT ON FUNCTION @extschema@._model_access_follow_target() IS
+    'Internal. Trigger function: sets target_disabled in the row of an alias.';
 
 CREATE TRIGGER model_access_target BEFORE UPDATE ON @extschema@.model_access
     FOR EACH ROW
     WHEN (NEW.alias_of IS DISTINCT FROM OLD.alias_of OR NEW.alias_of IS NOT NULL AND NEW.status IS DISTINCT FROM OLD.status)
     EXECUTE FUNCTION @extschema@._model_access_follow_target();
-COMMENT ON TRIGGER model_access_target ON @extschema@.model_access IS 'An alias that moves, or is approved, follows the model that it stands for.';
+COMMENT ON TRIGGER model_access_target ON @extschema@.model_access IS
+    'Sets target_disabled when an alias gets another target or another status.';
 
 CREATE FUNCTION @extschema@._model_access_lead_aliases() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -39,7 +42,7 @@ BEGIN
         RETURN NULL;
     END IF;
     IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
-        -- an old snapshot shows where aliases stood; one that has moved since then ends this with error 40001
+        -- the snapshot may be older than the last change of an alias; in that case, this locking fails with error 40001
         PERFORM FROM @extschema@.model_access AS a WHERE a.alias_of IS NOT NULL OR a.model_id LIKE '~%' FOR NO KEY UPDATE;
     END IF;
     UPDATE @extschema@.model_access AS a SET target_disabled = d.target_disabled
@@ -48,20 +51,25 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_lead_aliases() IS 'Internal. Trigger function: a model that is banned, or not any more, takes its aliases with it. Error 40001 above READ COMMITTED where an alias changed since the snapshot.';
+COMMENT ON FUNCTION @extschema@._model_access_lead_aliases() IS
+    'Internal. Trigger function: sets target_disabled of every alias whose target is now disabled or no longer disabled.';
 
--- after model_access_record, by the order of their names: what it writes comes later in the history
--- none on INSERT: a model that comes is new, the run that brings it mends what stands for it, and a restore records nothing
+-- Triggers fire in the order of their names, so this one fires after model_access_record, and what it writes comes later in
+-- the history. It does not fire on INSERT: a model that is inserted is new, the run that inserts it corrects its aliases, and
+-- a restore must record nothing.
 CREATE TRIGGER model_access_target_banned AFTER UPDATE ON @extschema@.model_access
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_lead_aliases();
-COMMENT ON TRIGGER model_access_target_banned ON @extschema@.model_access IS 'A model that is banned, or not any more, takes its aliases with it.';
+COMMENT ON TRIGGER model_access_target_banned ON @extschema@.model_access IS
+    'Hides the aliases of a model that is now disabled, and shows those of one that no longer is.';
 
 CREATE FUNCTION @extschema@._model_access_mend_aliases(run bigint) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
+    -- a concurrent ban may not have seen an alias that was changing
     UPDATE @extschema@.model_access AS a SET target_disabled = d.target_disabled, last_run_id = run
     FROM @extschema@._model_access_alias_in_doubt AS d
     WHERE a.model_id = d.model_id;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_mend_aliases(bigint) IS 'Internal. Under the lock of a run: sets target_disabled where it is wrong, as by a ban that did not see an alias come.';
+COMMENT ON FUNCTION @extschema@._model_access_mend_aliases(bigint) IS
+    'Internal. Corrects target_disabled of all models, under the lock of a run.';

@@ -1,4 +1,5 @@
--- A plain UPDATE that changes status or a flag of a tier is a decision; this records who took it, when, and at which price.
+-- A plain UPDATE that changes status or a tier flag is a decision. These triggers stamp it: they record who took it, when, and
+-- at which price, so that review can compare the present price with the approved one.
 
 CREATE FUNCTION @extschema@._model_access_decided_columns() RETURNS text[]
 LANGUAGE sql IMMUTABLE
@@ -9,36 +10,39 @@ CREATE FUNCTION @extschema@._model_access_decision(model @extschema@.model_acces
 LANGUAGE sql IMMUTABLE
 RETURN ARRAY[(model).status, (model).is_free::text, (model).is_pro::text, (model).is_enterprise::text];
 COMMENT ON FUNCTION @extschema@._model_access_decision(@extschema@.model_access) IS
-    'Internal. What is decided about a model: two rows with another decision differ here.';
+    'Internal. The status and the tier flags of a model, as an array that differs if the decision differs.';
 
 CREATE FUNCTION @extschema@._model_access_owner_writes_columns() RETURNS trigger
--- runs as whoever writes the row, and so knows who it is
+-- not SECURITY DEFINER: current_user must be the role that writes the row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- not the function: a role that was granted UPDATE alone could not call it
+    -- not _model_access_decided_columns(): a role that has only the right UPDATE may not call it
     admins CONSTANT text[] := '{status,note,is_free,is_pro,is_enterprise}';
 BEGIN
     IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE')
         AND to_jsonb(NEW) - admins <> to_jsonb(OLD) - admins THEN
-        RAISE EXCEPTION 'permission denied to change what a sync writes of model "%"', OLD.model_id
+        RAISE EXCEPTION 'permission denied to change upstream or bookkeeping columns of model "%"', OLD.model_id
             USING ERRCODE = 'insufficient_privilege',
-                  DETAIL = format('Only the owner of model_access writes columns other than %s.', array_to_string(admins, ', ')),
-                  HINT = 'Leave the other columns as they are.';
+                  DETAIL = format('Only the owner of model_access may change columns other than %s.',
+                      array_to_string(admins, ', ')),
+                  HINT = 'Change only those columns.';
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_owner_writes_columns() IS 'Internal. Trigger function: refuses to change upstream and bookkeeping columns for anybody but the owner.';
+COMMENT ON FUNCTION @extschema@._model_access_owner_writes_columns() IS
+    'Internal. Trigger function: refuses a change of upstream and bookkeeping columns by a role that does not own the table.';
 
--- before model_access_decide, by the order of their names
+-- fires before model_access_decide, since triggers fire in the order of their names
 CREATE TRIGGER model_access_columns BEFORE UPDATE ON @extschema@.model_access
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_owner_writes_columns();
-COMMENT ON TRIGGER model_access_columns ON @extschema@.model_access IS 'Only the owner writes what a sync writes.';
+COMMENT ON TRIGGER model_access_columns ON @extschema@.model_access IS
+    'Only the owner may change upstream and bookkeeping columns.';
 
 CREATE FUNCTION @extschema@._model_access_actor() RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- in a SECURITY DEFINER function current_user is its owner
+    -- not current_user, which is the owner of the function in a SECURITY DEFINER function
     SELECT coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user::text);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_actor() IS 'Internal. The role in effect, also inside SECURITY DEFINER functions.';
@@ -56,21 +60,23 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF array_position(@extschema@._model_access_decision(NEW), NULL) IS NOT NULL THEN
         RAISE EXCEPTION 'status and tiers of model "%" must not be null', NEW.model_id
-            USING ERRCODE = 'not_null_violation', HINT = 'From a list with gaps, use coalesce(w.status, m.status).';
+            USING ERRCODE = 'not_null_violation',
+                  HINT = 'If the values come from a list with gaps, use coalesce(w.status, m.status).';
     ELSIF NEW.status NOT IN ('new', 'active', 'inactive', 'disabled') THEN
         RAISE EXCEPTION 'invalid status "%" for model "%"', NEW.status, NEW.model_id
-            USING ERRCODE = 'check_violation', HINT = 'A status is new, active, inactive or disabled.';
+            USING ERRCODE = 'check_violation', HINT = 'Use new, active, inactive or disabled.';
     END IF;
     IF NEW.reviewed_at IS NOT DISTINCT FROM OLD.reviewed_at THEN
         NEW.reviewed_at := clock_timestamp();
-        -- flags alone leave it at a ban that was turned down, unless that was for another target of an alias
+        -- a decision about flags alone keeps the record of a ban that was turned down, unless an alias had another target then
         NEW.reviewed_rule := CASE WHEN NEW.status = OLD.status AND NEW.alias_of IS NOT DISTINCT FROM OLD.reviewed_alias_of
             AND OLD.reviewed_rule LIKE 'not %' THEN OLD.reviewed_rule END;
     ELSIF NEW.reviewed_at IS NULL OR NEW.reviewed_by IS NOT NULL THEN
-        -- undo writes the whole stamp as it was; only the owner of the table can
+        -- undo writes the whole stamp as it was; only the owner of the table may do so
         RETURN NEW;
     END IF;
-    -- confirm and accept come here with their reviewed_at and reviewed_rule, and leave the rest of the stamp to this
+    -- model_access_confirm and model_access_accept write reviewed_at and reviewed_rule, with reviewed_by NULL; this function
+    -- writes the rest of the stamp
     NEW.reviewed_by := @extschema@._model_access_actor();
     NEW.reviewed_pricing := NEW.pricing;
     NEW.reviewed_prompt_usd_per_million := NEW.prompt_usd_per_million;
@@ -82,7 +88,8 @@ BEGIN
     NEW.free_revoked_at := NULL;
     NEW.tiers_before := NULL;
     NEW.price_guarded_at := NULL;
-    -- a status given to a missing model stands when it returns; flags alone, or a confirmation, do not end its wait
+    -- A status given to a missing model stays when the model returns. A decision about flags alone, or a confirmation, does not
+    -- change what its return restores.
     IF TG_NAME = 'model_access_keep' OR NEW.status <> OLD.status THEN
         NEW.status_before_missing := NULL;
         NEW.absence_confirmed := NEW.absent_since IS NOT NULL AND NEW.missing_since IS NULL;
@@ -90,28 +97,33 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_decide() IS 'Internal. Trigger function: stamps a decision. A reviewed_at that is given without reviewed_by asks for the stamp; one with reviewed_by, or NULL, is left as it is given.';
+COMMENT ON FUNCTION @extschema@._model_access_decide() IS
+    'Internal. Trigger function: stamps a decision, that is, records when, by whom and at which price it was taken.';
 
 CREATE TRIGGER model_access_decide BEFORE UPDATE ON @extschema@.model_access
     FOR EACH ROW
-    -- a sync writes each row with a new last_run_id, an admin never does
+    -- a sync writes each row with a new last_run_id, and an admin never changes last_run_id
     WHEN (NEW.last_run_id IS NOT DISTINCT FROM OLD.last_run_id
         AND (NEW.status IS DISTINCT FROM OLD.status OR NEW.is_free IS DISTINCT FROM OLD.is_free
             OR NEW.is_pro IS DISTINCT FROM OLD.is_pro OR NEW.is_enterprise IS DISTINCT FROM OLD.is_enterprise
             OR NEW.reviewed_at IS DISTINCT FROM OLD.reviewed_at))
     EXECUTE FUNCTION @extschema@._model_access_decide();
-COMMENT ON TRIGGER model_access_decide ON @extschema@.model_access IS 'Stamps the decision of an admin: when, who, at which price.';
+COMMENT ON TRIGGER model_access_decide ON @extschema@.model_access IS
+    'Records when, by whom and at which price an admin decided.';
 
 CREATE TRIGGER model_access_keep BEFORE UPDATE OF status ON @extschema@.model_access
     FOR EACH ROW
     WHEN (OLD.status_before_missing IS NOT NULL AND OLD.* IS NOT DISTINCT FROM NEW.*)
     EXECUTE FUNCTION @extschema@._model_access_decide();
-COMMENT ON TRIGGER model_access_keep ON @extschema@.model_access IS 'Naming the status of a vanished model and leaving it as it is decides that it stays inactive.';
+COMMENT ON TRIGGER model_access_keep ON @extschema@.model_access IS
+    'An UPDATE that names the status of a vanished model and changes nothing decides that it stays inactive.';
 
 CREATE FUNCTION @extschema@._model_access_named() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- transition tables cannot be had for a list of columns; the depth tells a statement from one inside its triggers
+    -- A trigger with transition tables cannot have a list of columns, so this trigger notes what it needs. The depth tells the
+    -- statement from those in its triggers. _model_access.acting is set while model_access_accept or model_access_undo writes.
+    -- A role that forges the note only gets a wrong notice.
     IF current_setting('_model_access.acting', true) IS DISTINCT FROM (pg_trigger_depth() - 1)::text THEN
         PERFORM set_config('_model_access.named',
             concat_ws(' ', pg_trigger_depth(), extract(epoch FROM clock_timestamp())), true);
@@ -119,11 +131,12 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_named() IS 'Internal. Trigger function: notes for _model_access_settle that a statement names status or a flag, and when it began; not for what model_access_accept and model_access_undo write. Whoever forges the note gets a wrong notice at most.';
+COMMENT ON FUNCTION @extschema@._model_access_named() IS
+    'Internal. Trigger function: notes for _model_access_settle when a statement that names status or a tier flag began.';
 
 CREATE TRIGGER model_access_named BEFORE UPDATE OF status, is_free, is_pro, is_enterprise ON @extschema@.model_access
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_named();
-COMMENT ON TRIGGER model_access_named ON @extschema@.model_access IS 'Notes that the statement names status or a flag.';
+COMMENT ON TRIGGER model_access_named ON @extschema@.model_access IS 'Notes that a statement names status or a tier flag.';
 
 CREATE FUNCTION @extschema@._model_access_settle() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -137,7 +150,7 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access'::regclass);
     SELECT array_agg(n.model_id) FILTER (WHERE d.changed AND NOT d.stamped),
-        -- not a stamp of another time, which the owner has given
+        -- not if the stamp is older than the statement: then the owner has written it
         array_agg(n.model_id) FILTER (WHERE NOT d.changed AND d.stamped AND NOT d.kept
             AND named AND extract(epoch FROM n.reviewed_at) >= noted[2]::numeric),
         array_agg(n.model_id) FILTER (WHERE NOT d.changed AND NOT d.kept)
@@ -147,7 +160,7 @@ BEGIN
         n.reviewed_at IS DISTINCT FROM o.reviewed_at,
         n.status_before_missing IS DISTINCT FROM o.status_before_missing) AS d(changed, stamped, kept)
     WHERE n.last_run_id IS NOT DISTINCT FROM o.last_run_id;
-    -- a trigger of the application that comes after the stamp changed its mind, or that of the admin
+    -- a trigger of the application that fired after the stamp changed the decision
     IF unstamped IS NOT NULL THEN
         UPDATE @extschema@.model_access AS m
         SET reviewed_at = clock_timestamp(), reviewed_by = NULL, reviewed_rule = NULL,
@@ -158,6 +171,7 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM set_config('_model_access.named', '', true);
+    -- a trigger of the application put status and flags back: nothing was decided, so the old stamp is restored
     IF reverted IS NOT NULL THEN
         PERFORM @extschema@._model_access_update((
             SELECT jsonb_agg((SELECT jsonb_object_agg(c.key, c.value) FROM jsonb_each(to_jsonb(o)) AS c
@@ -169,18 +183,20 @@ BEGIN
     END IF;
     IF waiting > 0 THEN
         RAISE NOTICE USING
-            MESSAGE = format(CASE waiting WHEN 1 THEN '%s model still waits for review: nothing about it was decided'
-                ELSE '%s models still wait for review: nothing about them was decided' END, waiting),
-            DETAIL = 'An UPDATE that leaves status and tiers as they are is no decision.',
-            HINT = 'model_access_confirm(model_id) keeps a model as it is, at its present price.';
+            MESSAGE = format(CASE waiting WHEN 1 THEN '%s model still waits for review: the UPDATE decided nothing about it'
+                ELSE '%s models still wait for review: the UPDATE decided nothing about them' END, waiting),
+            DETAIL = 'An UPDATE that changes neither status nor tiers is not a decision.',
+            HINT = 'To keep a model as it is, at its present price, call model_access_confirm(model_id).';
     END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_settle() IS 'Internal. Trigger function: stamps what later triggers of the application changed, takes back the stamp of what they put back, and says how many models that wait were named and not decided.';
+COMMENT ON FUNCTION @extschema@._model_access_settle() IS
+    'Internal. Trigger function: corrects stamps after all BEFORE triggers, and reports models that still wait for review.';
 
--- after model_access_record, by the order of their names: what it writes comes later in the history
+-- fires after model_access_record, since triggers fire in the order of their names: what it writes comes later in the history
 CREATE TRIGGER model_access_settle AFTER UPDATE ON @extschema@.model_access
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_settle();
-COMMENT ON TRIGGER model_access_settle ON @extschema@.model_access IS 'Judges decisions after all BEFORE triggers, and says what was named and not decided.';
+COMMENT ON TRIGGER model_access_settle ON @extschema@.model_access IS
+    'Compares decisions after all BEFORE triggers, and reports models that still wait for review.';

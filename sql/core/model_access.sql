@@ -1,4 +1,5 @@
--- One row per model ever listed. The sync owns the upstream columns, the admin owns status, flags and note.
+-- The table model_access has one row for each model that was ever listed. Syncs own the upstream columns, and admins own
+-- status, tier flags and note.
 
 CREATE TABLE @extschema@.model_access (
     model_id                   text PRIMARY KEY,
@@ -20,7 +21,7 @@ CREATE TABLE @extschema@.model_access (
     is_free                    boolean NOT NULL DEFAULT false,
     is_pro                     boolean NOT NULL DEFAULT false,
     is_enterprise              boolean NOT NULL DEFAULT false,
-    -- here, and not at the end: readers ask for it, and need not unpack the columns in between
+    -- stands here because every reader needs it: PostgreSQL must unpack all columns that stand before the one it reads
     target_disabled            boolean NOT NULL DEFAULT false,
     note                       text,
     first_seen_at              timestamptz NOT NULL DEFAULT now(),
@@ -53,53 +54,99 @@ CREATE TABLE @extschema@.model_access (
     price_guarded_at           timestamptz
 );
 
-COMMENT ON TABLE @extschema@.model_access IS 'One row per model that OpenRouter ever listed, never deleted. The sync writes what the upstream says; status, is_free, is_pro, is_enterprise and note are the admin''s.';
-COMMENT ON COLUMN @extschema@.model_access.model_id IS 'Upstream id, exact, such as openai/gpt-5:batch; the only identity of a model.';
-COMMENT ON COLUMN @extschema@.model_access.canonical_slug IS 'Upstream canonical_slug; shared by variants of one model.';
-COMMENT ON COLUMN @extschema@.model_access.name IS 'Upstream name, for people; not unique.';
-COMMENT ON COLUMN @extschema@.model_access.description IS 'Upstream description; the list cuts it short.';
-COMMENT ON COLUMN @extschema@.model_access.provider IS 'Author part of the id, without a leading ~: who made the model, not who hosts it.';
-COMMENT ON COLUMN @extschema@.model_access.pricing IS 'Upstream pricing as given: strings, USD per token or per unit; -1 = variable.';
-COMMENT ON COLUMN @extschema@.model_access.prompt_usd_per_million IS 'USD per million prompt tokens, exact; NULL = variable or unknown.';
-COMMENT ON COLUMN @extschema@.model_access.completion_usd_per_million IS 'USD per million completion tokens, exact; NULL = variable or unknown.';
-COMMENT ON COLUMN @extschema@.model_access.context_length IS 'Context window in tokens; NULL = unknown or out of range.';
-COMMENT ON COLUMN @extschema@.model_access.max_completion_tokens IS 'Longest completion of the top provider in tokens; NULL = unknown or out of range.';
-COMMENT ON COLUMN @extschema@.model_access.input_modalities IS 'What the model reads, such as {text,image}.';
-COMMENT ON COLUMN @extschema@.model_access.output_modalities IS 'What the model writes, such as {text}.';
-COMMENT ON COLUMN @extschema@.model_access.supported_parameters IS 'Request parameters that at least one host supports.';
-COMMENT ON COLUMN @extschema@.model_access.expires_on IS 'Upstream expiration_date: after it the model may leave the list.';
-COMMENT ON COLUMN @extschema@.model_access.upstream IS 'The whole upstream entry except its ignored_keys (see model_access_settings).';
-COMMENT ON COLUMN @extschema@.model_access.status IS 'new (waits for review), active (approved), inactive (not offered) or disabled (banned).';
-COMMENT ON COLUMN @extschema@.model_access.is_free IS 'In the free tier, and so in pro and enterprise.';
-COMMENT ON COLUMN @extschema@.model_access.is_pro IS 'In the pro tier, and so in enterprise.';
-COMMENT ON COLUMN @extschema@.model_access.is_enterprise IS 'In the enterprise tier.';
-COMMENT ON COLUMN @extschema@.model_access.target_disabled IS 'Whether the model that this alias stands for, also by way of other aliases, is disabled: then nobody sees the alias.';
-COMMENT ON COLUMN @extschema@.model_access.note IS 'The admin''s own words.';
-COMMENT ON COLUMN @extschema@.model_access.first_seen_at IS 'When a sync first saw the model.';
-COMMENT ON COLUMN @extschema@.model_access.changed_at IS 'When an upstream value last moved.';
-COMMENT ON COLUMN @extschema@.model_access.missing_since IS 'Since when the model is not listed; NULL while it is.';
-COMMENT ON COLUMN @extschema@.model_access.status_before_missing IS 'Not NULL = inactive because it vanished; what a return within return_window restores.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_at IS 'When an admin last decided.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_by IS 'Who decided: the role in effect.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_pricing IS 'The pricing that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_prompt_usd_per_million IS 'prompt_usd_per_million that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_completion_usd_per_million IS 'completion_usd_per_million that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_rule IS 'The rule whose proposal model_access_accept applied; not and the rule: a ban that model_access_confirm turned down. NULL for any other decision.';
-COMMENT ON COLUMN @extschema@.model_access.returned_at IS 'When the model came back and needed a new decision; NULL once decided.';
-COMMENT ON COLUMN @extschema@.model_access.free_revoked_at IS 'When the sync took is_free because the model stopped being free; NULL once decided.';
-COMMENT ON COLUMN @extschema@.model_access.tiers_before IS 'The tiers that a late return took; NULL once decided.';
-COMMENT ON COLUMN @extschema@.model_access.fingerprint IS 'SHA-256 of the upstream entry in canonical form: what a sync compares.';
-COMMENT ON COLUMN @extschema@.model_access.last_run_id IS 'The run that last wrote this row (model_access_sync_log.run_id).';
-COMMENT ON COLUMN @extschema@.model_access.is_free_of_charge IS 'Whether every price is known to be 0, at any hour and size.';
-COMMENT ON COLUMN @extschema@.model_access.highest_prices IS 'The highest price of each component that any hour or size can cost: USD per million tokens, and for request, image and web_search USD each; null = variable (-1). NULL = the price cannot be read.';
-COMMENT ON COLUMN @extschema@.model_access.highest_usd_per_million IS 'The highest of all prices that are counted in tokens, USD per million; NULL = one is variable or unknown.';
-COMMENT ON COLUMN @extschema@.model_access.charges_per_use IS 'Whether the model also charges by request, image or search; NULL = unknown.';
-COMMENT ON COLUMN @extschema@.model_access.alias_of IS 'The model that an alias such as ~author/model-latest stands for now; NULL for a model.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_is_free_of_charge IS 'is_free_of_charge that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_highest_prices IS 'highest_prices that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.reviewed_alias_of IS 'alias_of that the decision saw.';
-COMMENT ON COLUMN @extschema@.model_access.absent_since IS 'Since when lists lack the model, where its removal was withheld at first; NULL otherwise.';
-COMMENT ON COLUMN @extschema@.model_access.absence_confirmed IS 'Whether model_access_confirm, or a new status, has let its removal through.';
-COMMENT ON COLUMN @extschema@.model_access.price_unreadable_since IS 'Since when the price could not be read any more: the one here is the last that could. NULL otherwise.';
-COMMENT ON COLUMN @extschema@.model_access.price_withheld_since IS 'Since when the guard keeps a price from taking is_free or status active from the model; NULL otherwise.';
-COMMENT ON COLUMN @extschema@.model_access.price_guarded_at IS 'When a sync sent the model to review because of its price; NULL once decided or given back.';
+COMMENT ON TABLE @extschema@.model_access IS
+    'One row for each model ever listed: syncs write the upstream columns, and admins write status, tiers and note.';
+COMMENT ON COLUMN @extschema@.model_access.model_id IS
+    'Upstream id, exact, such as openai/gpt-5:batch; the only identity of a model (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.canonical_slug IS
+    'Upstream canonical_slug, which variants of one model share; NULL = none (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.name IS 'Upstream name, for people; not unique (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.description IS
+    'Upstream description, which OpenRouter cuts short in its list; NULL = none (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.provider IS
+    'Author part of the id without a leading ~: who made the model, not who hosts it; NULL = no such part (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.pricing IS
+    'Upstream pricing as given: strings in USD per token or per use, -1 = variable; NULL = none (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.prompt_usd_per_million IS
+    'Price of prompt tokens in USD per million tokens, exact; NULL = variable or unknown (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.completion_usd_per_million IS
+    'Price of completion tokens in USD per million tokens, exact; NULL = variable or unknown (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.context_length IS
+    'Context window in tokens; NULL = unknown or out of range (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.max_completion_tokens IS
+    'Longest completion of the top provider, in tokens; NULL = unknown or out of range (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.input_modalities IS
+    'What the model reads, such as {text,image}; NULL = unknown (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.output_modalities IS
+    'What the model writes, such as {text}; NULL = unknown (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.supported_parameters IS
+    'Request parameters that at least one host of the model supports; NULL = unknown (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.expires_on IS
+    'Upstream expiration_date, after which the model may leave the list; NULL = none (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.upstream IS
+    'The whole upstream entry without the keys that setting ignored_keys names (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.status IS
+    'new (waits for review), active (approved), inactive (not offered) or disabled (banned); written by admins and syncs.';
+COMMENT ON COLUMN @extschema@.model_access.is_free IS
+    'Whether the model is in tier free, and so also in pro and enterprise (written by admins and syncs).';
+COMMENT ON COLUMN @extschema@.model_access.is_pro IS
+    'Whether the model is in tier pro, and so also in enterprise (written by admins and syncs).';
+COMMENT ON COLUMN @extschema@.model_access.is_enterprise IS
+    'Whether the model is in tier enterprise (written by admins and syncs).';
+COMMENT ON COLUMN @extschema@.model_access.target_disabled IS
+    'Whether this is an alias of a disabled model, also by way of other aliases (written by triggers and syncs).';
+COMMENT ON COLUMN @extschema@.model_access.note IS 'Free text; NULL = none (written by admins).';
+COMMENT ON COLUMN @extschema@.model_access.first_seen_at IS 'When a sync first found the model in the list (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.changed_at IS 'When an upstream value of the model last changed (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.missing_since IS
+    'Since when the model is not listed; NULL = it is listed, or its removal is withheld (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.status_before_missing IS
+    'Status before the model left the list, which a return in time restores; NULL = nothing to restore (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_at IS
+    'When an admin last decided about the model; NULL = never (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_by IS
+    'Role in effect at the last decision; NULL = no decision (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_pricing IS
+    'Value of pricing at the last decision; NULL = none, or no decision (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_prompt_usd_per_million IS
+    'Value of prompt_usd_per_million at the last decision; NULL = variable, unknown or no decision (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_completion_usd_per_million IS
+    'Value of completion_usd_per_million at the last decision; NULL = variable, unknown or no decision (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_rule IS
+    'Rule that model_access_accept applied, or not and the rule whose ban was rejected; NULL = neither (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.returned_at IS
+    'When the model returned to the list and needed a new decision; NULL = no such return, or decided since (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.free_revoked_at IS
+    'When a sync cleared is_free because the model now costs money; NULL = never, or decided since (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.tiers_before IS
+    'Tiers that a late return took from the model; NULL = no such return, or decided since (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.fingerprint IS
+    'SHA-256 of the upstream entry in canonical form, which a sync compares (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.last_run_id IS
+    'The run that last wrote this row, a run_id of model_access_sync_log (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.is_free_of_charge IS
+    'Whether every price of the model is known to be 0, at any hour and prompt size (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.highest_prices IS
+    'Highest price of each component, in USD per million tokens or per use; NULL = the price cannot be read (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.highest_usd_per_million IS
+    'Highest of the prices per token, in USD per million tokens; NULL = one is variable or unknown (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.charges_per_use IS
+    'Whether the model also charges per request, image or search; NULL = unknown (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.alias_of IS
+    'Model that an alias such as ~author/model-latest stands for now; NULL = not an alias (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_is_free_of_charge IS
+    'Value of is_free_of_charge at the last decision; NULL = no decision (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_highest_prices IS
+    'Value of highest_prices at the last decision; NULL = not readable, or no decision (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.reviewed_alias_of IS
+    'Value of alias_of at the last decision; NULL = not an alias, or no decision (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.absent_since IS
+    'Since when lists lack a model whose removal was withheld at first; NULL = none was withheld (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.absence_confirmed IS
+    'Whether an admin has let the withheld removal of the model pass (written by decisions).';
+COMMENT ON COLUMN @extschema@.model_access.price_unreadable_since IS
+    'Since when the price cannot be read, and the last readable one is kept; NULL = it can be read (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.price_withheld_since IS
+    'Since when the guard keeps a price from taking the model from users; NULL = nothing is withheld (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.price_guarded_at IS
+    'When a sync sent the model to review for its price; NULL = never, or decided or given back since (written by syncs).';

@@ -1,27 +1,30 @@
--- What only the owner of the extension's tables writes, whatever else has been granted.
+-- Triggers that let only the owner write the tables of the extension. A GRANT on a table, by mistake or by default privileges
+-- of its schema, must not let another role forge what syncs and functions write.
 
 CREATE FUNCTION @extschema@._model_access_owner_writes() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
-        RAISE EXCEPTION 'permission denied to % %', lower(TG_OP), TG_RELID::regclass
-            USING ERRCODE = 'insufficient_privilege', DETAIL = 'Only its owner writes this table, whatever has been granted.',
-                  HINT = 'Decide by UPDATE of status, flags and note in model_access; the functions of the extension do the rest.';
+        RAISE EXCEPTION 'permission denied for table %', TG_TABLE_NAME
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = 'Only the owner may write to this table, whatever rights other roles have.',
+                  HINT = 'Change status, tier flags and note in model_access; use the functions of the extension for the rest.';
     END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_owner_writes() IS 'Internal. Trigger function: refuses a statement of anybody but the owner of the table.';
+COMMENT ON FUNCTION @extschema@._model_access_owner_writes() IS
+    'Internal. Trigger function: refuses a statement by a role that does not own the table.';
 
 CREATE TRIGGER model_access_owner BEFORE INSERT OR DELETE OR TRUNCATE ON @extschema@.model_access
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access IS 'Only the owner adds and removes models.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access IS 'Only the owner may insert and delete models.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_setting
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_setting IS 'Only the owner changes settings.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_setting IS 'Only the owner may change settings.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_sync_log
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_sync_log IS 'Only the owner writes the log.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_sync_log IS 'Only the owner may write the log.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_history
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_history IS 'Only the owner writes the history.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_history IS 'Only the owner may write the history.';

@@ -1,9 +1,11 @@
--- What SQL must know of prices. Reading them is the library's and the program's: crates/catalog/src/price.rs.
+-- Compares two prices, for the review and for undo. The library and the program parse the prices: crates/catalog/src/price.rs.
 
 CREATE FUNCTION @extschema@._model_access_is_above(now jsonb, reviewed jsonb, factor numeric) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    -- a component that is not there costs nothing; where all is NULL nothing is known, not even that
+    -- Both prices are values of highest_prices. A component that is absent costs nothing. A component that is null is variable;
+    -- if the whole is NULL, nothing is known. A price that was known and is unknown now is above, and so is one that was
+    -- unknown or 0 and costs something now.
     SELECT CASE WHEN _model_access_is_above.now IS NULL THEN _model_access_is_above.reviewed IS NOT NULL
         ELSE (
             SELECT coalesce(bool_or(CASE
@@ -17,4 +19,5 @@ BEGIN ATOMIC
                 FROM jsonb_each_text(_model_access_is_above.now) AS n) AS p)
         END;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_is_above(jsonb, jsonb, numeric) IS 'Internal. Whether a price is above factor times the reviewed one, over every component of two highest_prices: one that cost nothing and costs now is, and so is one that was unknown and costs now, or was known and is unknown now. Never NULL, unless factor is.';
+COMMENT ON FUNCTION @extschema@._model_access_is_above(jsonb, jsonb, numeric) IS
+    'Internal. Whether any component of a price is above factor times the reviewed one; never NULL if factor is not NULL.';

@@ -1,5 +1,5 @@
--- Where rows of model_access are written, by a run, by model_access_accept and by model_access_undo. Whoever calls names the
--- columns, so no list of columns stands here, and a new column needs none.
+-- Writes rows of model_access for a run, model_access_accept and model_access_undo. The caller names the columns, so that a new
+-- column needs no change here.
 
 CREATE FUNCTION @extschema@._model_access_columns(rows jsonb, format text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -8,7 +8,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE k.name <> 'model_id'
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_columns(jsonb, text) IS
-    'Internal. The columns that the rows of an array name, but for model_id, each in this format; NULL if they name none.';
+    'Internal. The keys of an array of rows except model_id, each in this format; NULL if there is no other key.';
 
 CREATE FUNCTION @extschema@._model_access_insert(rows jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -21,7 +21,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_insert(jsonb) IS
-    'Internal. Inserts new models: an array of objects that all name the same columns.';
+    'Internal. Inserts new models: an array of objects that all have the same keys.';
 
 CREATE FUNCTION @extschema@._model_access_update(changes jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -29,7 +29,7 @@ DECLARE
     columns text := @extschema@._model_access_columns(changes, '%1$I = n.%1$I');
 BEGIN
     IF columns IS NOT NULL THEN
-        -- one statement: its triggers run once, and the history has one row a model
+        -- one statement, so that its triggers fire once and the history gets one row for each model
         EXECUTE 'UPDATE @extschema@.model_access AS m SET ' || columns || '
             FROM jsonb_array_elements($1) AS c(change)
             JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> ''model_id''
@@ -39,4 +39,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_update(jsonb) IS
-    'Internal. Changes models, under the lock of a run: an array of objects with model_id and the columns to write.';
+    'Internal. Changes models under the lock of a run: an array of objects with model_id and the columns to write.';
