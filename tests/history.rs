@@ -83,7 +83,7 @@ fn remember(client: &mut Client) {
     client
         .batch_execute(
             "INSERT INTO moment (at, last_change) SELECT clock_timestamp(), coalesce(max(history_id), 0) FROM model_access_history;
-             INSERT INTO kept SELECT (SELECT max(moment) FROM moment), model_id, to_jsonb(m) - '{upstream,fingerprint,changed_at,last_run_id}'::text[] FROM model_access AS m;
+             INSERT INTO kept SELECT (SELECT max(moment) FROM moment), model_id, to_jsonb(m) - '{upstream,fingerprint,entry_hash,changed_at,last_run_id}'::text[] FROM model_access AS m;
              INSERT INTO seen SELECT (SELECT max(moment) FROM moment), t.tier, v FROM unnest('{free,pro,enterprise}'::text[]) AS t(tier), models_for_tier(t.tier) AS v",
         )
         .unwrap();
@@ -139,7 +139,7 @@ fn walking_the_history_back_gives_every_earlier_moment() {
                 SELECT DISTINCT ON (o.key) o.key, o.value FROM model_access_history AS h, jsonb_each(h.old) AS o
                 WHERE h.model_id = m.model_id AND h.history_id > t.last_change ORDER BY o.key, h.history_id) AS f) AS past
         WHERE m.first_seen_at <= t.at
-          AND (to_jsonb(m) - '{upstream,fingerprint,changed_at,last_run_id}'::text[]) || past.columns IS DISTINCT FROM k.columns";
+          AND (to_jsonb(m) - '{upstream,fingerprint,entry_hash,changed_at,last_run_id}'::text[]) || past.columns IS DISTINCT FROM k.columns";
     assert_eq!(client.query_one(walked, &[]).unwrap().get::<_, i64>(0), 0, "rows that differ");
     let kept: i64 = client.query_one("SELECT count(*) FROM kept", &[]).unwrap().get(0);
     assert!(kept > 20_000);

@@ -18,7 +18,7 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(past.columns, '{}')) AS r;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS
-    'Internal. The rows as they were then; upstream, fingerprint, changed_at and last_run_id are those of today.';
+    'Internal. The rows as they were then; upstream, fingerprint, entry_hash, changed_at and last_run_id are those of today.';
 
 CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RETURNS SETOF @extschema@.model_access_visible
 -- without JIT, whose compilation takes several times as long as reading 100,000 changes

@@ -70,7 +70,7 @@ BEGIN
     JOIN new_rows AS n ON n.model_id = o.model_id
     CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(c.key, c.value), jsonb_object_agg(d.key, d.value)
-        FROM jsonb_each(to_jsonb(o) - '{upstream,fingerprint,changed_at,last_run_id}'::text[]) AS c
+        FROM jsonb_each(to_jsonb(o) - '{upstream,fingerprint,entry_hash,changed_at,last_run_id}'::text[]) AS c
         JOIN jsonb_each(to_jsonb(n)) AS d ON d.key = c.key
         WHERE d.value <> c.value) AS d(old, new)
     WHERE d.old IS NOT NULL

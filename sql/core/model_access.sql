@@ -51,7 +51,8 @@ CREATE TABLE @extschema@.model_access (
     absence_confirmed          boolean NOT NULL DEFAULT false,
     price_unreadable_since     timestamptz,
     price_withheld_since       timestamptz,
-    price_guarded_at           timestamptz
+    price_guarded_at           timestamptz,
+    entry_hash                 text
 );
 
 COMMENT ON TABLE @extschema@.model_access IS
@@ -150,3 +151,5 @@ COMMENT ON COLUMN @extschema@.model_access.price_withheld_since IS
     'Since when the guard keeps a price from taking the model from users; NULL = nothing is withheld (written by syncs).';
 COMMENT ON COLUMN @extschema@.model_access.price_guarded_at IS
     'When a sync sent the model to review for its price; NULL = never, or decided or given back since (written by syncs).';
+COMMENT ON COLUMN @extschema@.model_access.entry_hash IS
+    'SHA-256 of the bytes of the upstream entry, by which a sync knows it without reading it (written by syncs).';

@@ -5,7 +5,7 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT plan ->> 'outcome', NULL::text, plan -> 'problem' WHERE plan ->> 'outcome' IN ('failed', 'held')
     UNION ALL
-    SELECT 'add', n.model ->> 'model_id', n.model - '{model_id,upstream,fingerprint}'::text[]
+    SELECT 'add', n.model ->> 'model_id', n.model - '{model_id,upstream,fingerprint,entry_hash}'::text[]
     FROM jsonb_array_elements(plan -> 'insert') AS n(model)
     UNION ALL
     SELECT
@@ -20,7 +20,7 @@ BEGIN ATOMIC
         m.model_id,
         (SELECT coalesce(jsonb_object_agg(o.key, jsonb_build_object('old', o.value, 'new', n.value)), '{}')
          FROM jsonb_each(to_jsonb(jsonb_populate_record(m, c.change || @extschema@._model_access_flags_after(m, c.change)))
-            - '{upstream,fingerprint}'::text[]) AS n
+            - '{upstream,fingerprint,entry_hash}'::text[]) AS n
          JOIN jsonb_each(to_jsonb(m)) AS o ON o.key = n.key
          WHERE o.value <> n.value)
     FROM jsonb_array_elements(plan -> 'update') AS c(change)

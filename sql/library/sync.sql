@@ -24,8 +24,10 @@ BEGIN
     plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
     IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
         PERFORM @extschema@._model_access_lock();
-        -- again, now that the lock keeps the rows as they are
-        plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
+        IF plan ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
+            -- rows changed before the lock was granted
+            plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
+        END IF;
     END IF;
     RETURN plan;
 END

@@ -1,5 +1,14 @@
 -- Where rows are written: what a plan rests on, the lock it is made under, and the one function that applies it.
 
+CREATE FUNCTION @extschema@._model_access_rows_version() RETURNS text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- what writes a row gives it another place or another transaction
+    SELECT coalesce(bit_xor(hash_record_extended(ROW(m.ctid, m.xmin), 0)), 0)::text FROM @extschema@.model_access AS m;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
+    'Internal. A text that is another one after any change of the rows.';
+
 CREATE FUNCTION @extschema@._model_access_state() RETURNS json
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
@@ -18,15 +27,17 @@ BEGIN ATOMIC
         'complete_days', (
             SELECT coalesce(json_agg(DISTINCT (l.started_at AT TIME ZONE 'UTC')::date), '[]')
             FROM @extschema@.model_access_sync_log AS l WHERE l.complete),
+        'rows_version', @extschema@._model_access_rows_version(),
         'rows', (
             SELECT coalesce(json_agg(r), '[]') FROM (
-                SELECT m.model_id, m.status, @extschema@._model_access_tiers_of(m) AS tiers, m.fingerprint, m.missing_since,
-                    m.status_before_missing, m.highest_prices, m.reviewed_at, m.reviewed_highest_prices, m.absent_since,
-                    m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at
+                SELECT m.model_id, m.status, @extschema@._model_access_tiers_of(m) AS tiers, m.fingerprint, m.entry_hash,
+                    m.missing_since, m.status_before_missing, m.highest_prices, m.reviewed_at, m.reviewed_highest_prices,
+                    m.absent_since, m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since,
+                    m.free_revoked_at, m.price_guarded_at
                 FROM @extschema@.model_access AS m) AS r));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_state() IS 
-    'Internal. What a plan rests on: {"now", "settings", "tiers", "complete_days", "rows"}, with intervals in seconds.';
+    'Internal. What a plan rests on, as crates/catalog/src/state.rs describes it, with intervals in seconds.';
 
 CREATE FUNCTION @extschema@._model_access_lock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,6 +1,6 @@
 //! Parses a document into a catalogue: the usable entries, and the entries that cannot be used.
 
-use crate::entry::{self, Model, ReadOptions};
+use crate::entry::{self, Entry, Model, ReadOptions};
 use crate::problem::{Problem, code, excerpt};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
@@ -17,8 +17,10 @@ const MAX_QUOTED: usize = 200;
 /// A parsed document.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
-    /// The usable entries in the order of the document. Each id occurs once.
+    /// The usable entries that were read, in the order of the document. Each id occurs once, here or in `as_stored`.
     pub models: Vec<Model>,
+    /// The ids of the entries that are as they are stored, and so were not read.
+    pub as_stored: HashSet<String>,
     /// The entries that cannot be used.
     pub unusable: Vec<Unusable>,
     /// How many entries the document has, usable or not.
@@ -27,6 +29,14 @@ pub struct Catalogue {
     pub total_count: Option<u64>,
     /// Where the upstream says that the next page is.
     pub next: Option<String>,
+}
+
+impl Catalogue {
+    /// How many entries are usable.
+    #[must_use]
+    pub fn listed(&self) -> usize {
+        self.models.len() + self.as_stored.len()
+    }
 }
 
 /// An entry that cannot be used.
@@ -57,7 +67,7 @@ pub fn parse(document: &[u8], options: &ReadOptions, poll: &dyn Fn()) -> Result<
     catalogue.total_count = value(envelope.total_count).as_ref().and_then(entry::whole_number);
     catalogue.next = next(&value(envelope.links).unwrap_or_default())
         .or_else(|| has_more(&value(envelope.has_more)?).then(|| "the next page (has_more)".into()));
-    if catalogue.models.is_empty() { Err(no_models(&catalogue)) } else { Ok(catalogue) }
+    if catalogue.listed() == 0 { Err(no_models(&catalogue)) } else { Ok(catalogue) }
 }
 
 /// The text of the document without its byte order mark.
@@ -141,12 +151,13 @@ fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> C
     let mut seen = HashSet::new();
     for raw in entries {
         poll();
-        match entry::read(raw, options) {
-            Ok(model) if seen.insert(model.model_id.clone()) => catalogue.models.push(model),
-            Ok(model) => catalogue.unusable.push(Unusable {
-                id: Some(model.model_id),
+        match entry::read_unless_stored(raw, options) {
+            Ok(entry) if !seen.insert(entry.model_id().to_owned()) => catalogue.unusable.push(Unusable {
+                id: Some(entry.model_id().to_owned()),
                 reason: "the id is listed more than once; the first entry is used".into(),
             }),
+            Ok(Entry::AsStored(model_id)) => drop(catalogue.as_stored.insert(model_id)),
+            Ok(Entry::Read(model)) => catalogue.models.push(*model),
             Err(reason) => {
                 let reason = excerpt(&reason, MAX_QUOTED);
                 catalogue.unusable.push(Unusable { id: entry::read_id(raw), reason });

@@ -3,11 +3,12 @@
 use crate::price::{self, Prices};
 use bigdecimal::{BigDecimal, ToPrimitive};
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 /// The longest model id, in bytes; it is a primary key. The longest recorded one has 61.
 pub const MAX_ID_BYTES: usize = 256;
@@ -23,8 +24,8 @@ pub const MAX_DEPTH: usize = 32;
 const MAX_NUMBER_CHARS: usize = 64;
 /// The largest power of ten in a JSON number, positive or negative.
 const MAX_NUMBER_EXPONENT: u32 = 300;
-/// A part of every fingerprint. Increase it when [`Columns`] are derived from an entry in another way: then the next
-/// sync refreshes every row.
+/// A part of every fingerprint and entry hash. Increase it when [`Columns`] are derived from an entry in another way:
+/// then the next sync refreshes every row.
 const FINGERPRINT_VERSION: &str = "2";
 
 /// How entries are parsed.
@@ -34,11 +35,13 @@ pub struct ReadOptions {
     pub ignored_keys: Vec<String>,
     /// The limits of an entry.
     pub limits: Limits,
+    /// The entry hashes of the stored rows by id. An entry that has the hash of its row is not read.
+    pub stored: HashMap<String, String>,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { ignored_keys: vec!["benchmarks".into()], limits: Limits::default() }
+        Self { ignored_keys: vec!["benchmarks".into()], limits: Limits::default(), stored: HashMap::new() }
     }
 }
 
@@ -87,6 +90,7 @@ pub struct Columns {
     pub alias_of: Option<String>,
     pub upstream: Value,
     pub fingerprint: String,
+    pub entry_hash: String,
 }
 
 /// The price columns of the table `model_access`; the fields have the names of the columns.
@@ -120,44 +124,118 @@ impl Price {
     }
 }
 
+/// A usable entry, as it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// It has the same bytes as the entry that the row with this id holds.
+    AsStored(String),
+    /// It was read.
+    Read(Box<Model>),
+}
+
+impl Entry {
+    /// Its id.
+    #[must_use]
+    pub fn model_id(&self) -> &str {
+        match self {
+            Self::AsStored(model_id) => model_id,
+            Self::Read(model) => &model.model_id,
+        }
+    }
+}
+
+/// Reads one entry, unless its bytes show that the row holds it already.
+///
+/// # Errors
+/// Why the entry cannot be used.
+pub fn read_unless_stored(raw: &RawValue, options: &ReadOptions) -> Result<Entry, String> {
+    let slices = Slices::of(raw.get(), options)?;
+    match slices.id().filter(|id| slices.are_stored(id, options)) {
+        Some(model_id) => Ok(Entry::AsStored(model_id)),
+        None => slices.read(options).map(|model| Entry::Read(Box::new(model))),
+    }
+}
+
 /// Parses one entry.
 ///
 /// # Errors
 /// Why the entry cannot be used.
 pub fn read(raw: &RawValue, options: &ReadOptions) -> Result<Model, String> {
-    let upstream = without_ignored_keys(raw.get(), options)?;
-    check_keys(&upstream)?;
-    let mut count = Count { values: 0, max: options.limits.max_values };
-    upstream.values().try_for_each(|value| check(value, 1, &mut count))?;
-
-    let model_id = parse_id(upstream.get("id"))?;
-    let Some(Value::String(name)) = upstream.get("name") else { return Err("name is not a string".into()) };
-    if name.len() > MAX_NAME_BYTES {
-        return Err(format!("name has {} bytes, more than {MAX_NAME_BYTES}", name.len()));
-    }
-    let columns = columns(&model_id, name.clone(), upstream);
-    Ok(Model { model_id, columns })
+    Slices::of(raw.get(), options)?.read(options)
 }
 
-/// The entry without its ignored keys, which may contain anything.
-fn without_ignored_keys(text: &str, options: &ReadOptions) -> Result<Map<String, Value>, String> {
-    if !text.starts_with('{') {
-        return Err("the entry is not a JSON object".into());
+/// The top-level values of an entry as slices of the document, without the ignored keys, which may contain anything.
+struct Slices<'a> {
+    parts: BTreeMap<Key<'a>, &'a RawValue>,
+    /// The size of the entry without the ignored values.
+    bytes: usize,
+    /// SHA-256 of the sorted keys and the bytes of their values.
+    hash: String,
+}
+
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl std::borrow::Borrow<str> for Key<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
     }
-    // slices of the entry: the size is checked before any value is parsed
-    let mut parts: BTreeMap<String, &RawValue> =
-        serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let ignored: usize =
-        options.ignored_keys.iter().filter_map(|key| parts.remove(key)).map(|raw| raw.get().len()).sum();
-    let (bytes, max) = (text.len() - ignored, options.limits.max_bytes);
-    if bytes > max {
-        return Err(format!("the entry has {bytes} bytes, more than {max} (max_entry)"));
+}
+
+impl<'a> Slices<'a> {
+    /// The slices of an entry that is not too large.
+    fn of(text: &'a str, options: &ReadOptions) -> Result<Self, String> {
+        if !text.starts_with('{') {
+            return Err("the entry is not a JSON object".into());
+        }
+        let mut parts: BTreeMap<Key, &RawValue> =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let ignored = options.ignored_keys.iter().filter_map(|key| parts.remove(key.as_str()));
+        let ignored: usize = ignored.map(|raw| raw.get().len()).sum();
+        let (bytes, max) = (text.len() - ignored, options.limits.max_bytes);
+        if bytes > max {
+            return Err(format!("the entry has {bytes} bytes, more than {max} (max_entry)"));
+        }
+        let mut hash = Sha256::new_with_prefix(FINGERPRINT_VERSION);
+        for (key, raw) in &parts {
+            for text in [&key.0, raw.get()] {
+                // with their lengths, no two entries have the same input
+                hash.update(text.len().to_le_bytes());
+                hash.update(text);
+            }
+        }
+        Ok(Self { parts, bytes, hash: hex(&hash.finalize()) })
     }
-    let read = |(key, raw): (String, &RawValue)| match serde_json::from_str(raw.get()) {
-        Ok(value) => Ok((key, value)),
-        Err(error) => Err(format!("{key}: {error}")),
-    };
-    parts.into_iter().map(read).collect()
+
+    fn id(&self) -> Option<String> {
+        serde_json::from_str(self.parts.get("id")?.get()).ok()
+    }
+
+    fn are_stored(&self, id: &str, options: &ReadOptions) -> bool {
+        // a value takes two bytes at least; if the limit of values may have become too low, the entry is read
+        self.bytes / 2 <= options.limits.max_values && options.stored.get(id) == Some(&self.hash)
+    }
+
+    fn read(self, options: &ReadOptions) -> Result<Model, String> {
+        let read = |(key, raw): (Key, &RawValue)| match serde_json::from_str(raw.get()) {
+            Ok(value) => Ok((key.0.into_owned(), value)),
+            Err(error) => Err(format!("{}: {error}", key.0)),
+        };
+        let upstream: Map<String, Value> = self.parts.into_iter().map(read).collect::<Result<_, _>>()?;
+        check_keys(&upstream)?;
+        let mut count = Count { values: 0, max: options.limits.max_values };
+        upstream.values().try_for_each(|value| check(value, 1, &mut count))?;
+
+        let model_id = parse_id(upstream.get("id"))?;
+        let Some(Value::String(name)) = upstream.get("name") else {
+            return Err("name is not a string".into());
+        };
+        if name.len() > MAX_NAME_BYTES {
+            return Err(format!("name has {} bytes, more than {MAX_NAME_BYTES}", name.len()));
+        }
+        let columns = columns(&model_id, name.clone(), upstream, self.hash);
+        Ok(Model { model_id, columns })
+    }
 }
 
 /// The id of an entry that cannot be used for another reason; `None` if the id cannot be used either.
@@ -233,7 +311,7 @@ fn check_number(number: &Number) -> Result<(), String> {
     }
 }
 
-fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Columns {
+fn columns(model_id: &str, name: String, upstream: Map<String, Value>, entry_hash: String) -> Columns {
     let text = |key: &str| upstream.get(key).and_then(Value::as_str).map(str::to_owned);
     let architecture = upstream.get("architecture");
     let top_provider = upstream.get("top_provider");
@@ -256,6 +334,7 @@ fn columns(model_id: &str, name: String, upstream: Map<String, Value>) -> Column
             .map(str::to_owned),
         fingerprint: fingerprint(&upstream),
         upstream: Value::Object(upstream),
+        entry_hash,
     }
 }
 
@@ -328,7 +407,12 @@ fn fingerprint(upstream: &Map<String, Value>) -> String {
         hash.update(value.to_string());
         hash.update([0]);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -341,18 +425,26 @@ mod tests {
 
     #[test]
     fn key_order_and_ignored_keys_do_not_change_the_fingerprint() {
-        let one = entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1"},"benchmarks":1}"#);
-        let two =
-            entry(r#"{"pricing":{"image":"1", "prompt":"0"},"benchmarks":{"rank":2},"name":"x","id":"a/b"}"#);
+        let one =
+            entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1"},"benchmarks":1}"#).unwrap();
+        let mut two =
+            entry(r#"{"pricing":{"image":"1", "prompt":"0"},"benchmarks":{"rank":2},"name":"x","id":"a/b"}"#)
+                .unwrap();
+        // only the bytes differ
+        let hash = std::mem::replace(&mut two.columns.entry_hash, one.columns.entry_hash.clone());
+        assert_ne!(one.columns.entry_hash, hash);
         assert_eq!(one, two);
         let three = entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1.0"}}"#);
-        assert_ne!(one.unwrap().columns.fingerprint, three.unwrap().columns.fingerprint);
+        assert_ne!(one.columns.fingerprint, three.unwrap().columns.fingerprint);
     }
 
     fn ignoring(json: &str, keys: &[&str]) -> Result<Model, String> {
         let ignored_keys = keys.iter().map(|key| (*key).to_owned()).collect();
         let limits = Limits { max_bytes: 100, max_values: 5 };
-        read(serde_json::from_str(json).unwrap(), &ReadOptions { ignored_keys, limits })
+        read(
+            serde_json::from_str(json).unwrap(),
+            &ReadOptions { ignored_keys, limits, ..ReadOptions::default() },
+        )
     }
 
     #[test]

@@ -77,30 +77,31 @@ pub struct Listed {
     pub keeps_price: bool,
 }
 
-/// What a list means for a row whose model is in it.
+/// What a list means for a row whose model is in it. `model` is `None` if the entry is as it is stored.
 #[must_use]
-pub fn listed(row: &Row, mut model: Model, state: &State) -> Listed {
+pub fn listed(row: &Row, model: Option<Model>, state: &State) -> Listed {
     let mut change = Change::of(row);
-    let read = model.columns.price.as_ref().and_then(|price| price.highest_prices.clone());
-    let keeps_price = keep_price(&mut change, row, read.as_ref(), state);
-    let prices = if keeps_price { row.highest_prices.clone() } else { read };
+    let stored = row.highest_prices.as_ref();
+    let read = model.as_ref().map_or(stored, |model| model.columns.price.as_ref()?.highest_prices.as_ref());
+    let keeps_price = keep_price(&mut change, row, read, state);
+    let prices = if keeps_price { stored } else { read };
     // one whose removal was withheld has been absent for longer
     let absent_since = row.missing_since.map(|since| row.absent_since.unwrap_or(since));
     let late = absent_since.is_some_and(|since| state.was_out_of_window(since));
     if row.missing_since.is_some() {
-        return_to_list(&mut change, row, prices.as_ref(), late, state);
+        return_to_list(&mut change, row, prices, late, state);
     }
     if !late {
-        give_back(&mut change, row, prices.as_ref(), state);
+        give_back(&mut change, row, prices, state);
     }
-    let taking =
-        Some(taking(&change, row, prices.as_ref(), state)).filter(|taking| *taking != Taking::default());
+    let taking = Some(taking(&change, row, prices, state)).filter(|taking| *taking != Taking::default());
     forget_absence(&mut change, row);
     if row.price_withheld_since.is_some() && taking.is_none() {
         change.price_withheld_since = Some(None);
     }
     let given_up = row.price_unreadable_since.is_some() && !keeps_price && prices.is_none();
-    if given_up || row.fingerprint.as_deref() != Some(&model.columns.fingerprint) {
+    let differs = |model: &Model| row.fingerprint.as_ref() != Some(&model.columns.fingerprint);
+    if let Some(mut model) = model.filter(|model| given_up || differs(model)) {
         if keeps_price {
             model.columns.price = None;
         }

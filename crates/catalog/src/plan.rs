@@ -34,6 +34,8 @@ pub struct Plan {
     pub outcome: Outcome,
     /// The moment that new rows carry.
     pub at: Timestamp,
+    /// The version of the rows that this rests on, see [`State`].
+    pub rows_version: String,
     /// Whether what the list lacks is not there.
     pub complete: bool,
     /// Usable entries in the list.
@@ -65,10 +67,11 @@ pub struct Plan {
 impl Plan {
     /// The plan of a run that has no usable list.
     #[must_use]
-    pub fn failed(at: Timestamp, problem: Problem) -> Self {
+    pub fn failed(state: State, problem: Problem) -> Self {
         Self {
             outcome: Outcome::Failed,
-            at,
+            at: state.now,
+            rows_version: state.rows_version,
             complete: false,
             listed: 0,
             added: 0,
@@ -98,12 +101,25 @@ pub fn from_json(
     limits: Limits,
     poll: &dyn Fn(),
 ) -> serde_json::Result<Plan> {
-    let state: State = serde_json::from_str(state)?;
-    let options = ReadOptions { ignored_keys: state.settings.ignored_keys.clone(), limits };
-    Ok(match document::parse(document, &options, poll) {
+    Ok(from_document(document, serde_json::from_str(state)?, max_removals, limits, poll))
+}
+
+/// Plans one run from a document as it came. Entries that their bytes show to be as they are stored are not read.
+pub fn from_document(
+    document: &[u8],
+    state: State,
+    max_removals: Option<u32>,
+    limits: Limits,
+    poll: &dyn Fn(),
+) -> Plan {
+    let stored =
+        state.rows.iter().filter_map(|row| Some((row.model_id.clone(), row.stored_entry()?.clone())));
+    let options =
+        ReadOptions { ignored_keys: state.settings.ignored_keys.clone(), limits, stored: stored.collect() };
+    match document::parse(document, &options, poll) {
         Ok(catalogue) => plan(state, catalogue, max_removals),
-        Err(problem) => Plan::failed(state.now, problem),
-    })
+        Err(problem) => Plan::failed(state, problem),
+    }
 }
 
 /// Plans one run. `max_removals` lets up to that many removals and withdrawals through, whatever the guard says, once.
@@ -112,7 +128,7 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
     let doubts = guard::Doubts::of(&catalogue);
     state.has_complete_list = doubts.is_complete();
     let state = &state;
-    let listed = catalogue.models.len();
+    let listed = catalogue.listed();
     let mut case = guard::Case { removals: removals(state, &catalogue), ..guard::Case::default() };
     let mut models: HashMap<String, Model> = std::mem::take(&mut catalogue.models)
         .into_iter()
@@ -121,13 +137,14 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
     let unusable: HashSet<&str> = catalogue.unusable.iter().filter_map(|entry| entry.id.as_deref()).collect();
     let (mut update, mut unreadable, mut returned) = (Vec::new(), Vec::new(), 0);
     for row in &state.rows {
-        let Some(model) = models.remove(&row.model_id) else {
+        let model = models.remove(&row.model_id);
+        if model.is_none() && !catalogue.as_stored.contains(&row.model_id) {
             case.standing.push(guard::Standing::after(row, &Change::default()));
             if unusable.contains(row.model_id.as_str()) {
                 update.extend(lifecycle::seen(row).map(|change| (row, change)));
             }
             continue;
-        };
+        }
         let lifecycle::Listed { mut change, taking, keeps_price } = lifecycle::listed(row, model, state);
         returned += usize::from(row.missing_since.is_some());
         if keeps_price {
@@ -162,6 +179,7 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
     Plan {
         outcome,
         at: state.now,
+        rows_version: state.rows_version.clone(),
         complete: state.has_complete_list,
         listed,
         added: insert.len(),
@@ -209,9 +227,10 @@ fn changes(
 
 /// The rows that were listed and are not any more. An entry that cannot be used counts as seen.
 fn removals<'a>(state: &'a State, catalogue: &Catalogue) -> Vec<&'a Row> {
-    let usable = catalogue.models.iter().map(|model| model.model_id.as_str());
+    let as_stored = catalogue.as_stored.iter().map(String::as_str);
+    let read = catalogue.models.iter().map(|model| model.model_id.as_str());
     let unusable = catalogue.unusable.iter().filter_map(|entry| entry.id.as_deref());
-    let seen: HashSet<&str> = usable.chain(unusable).collect();
+    let seen: HashSet<&str> = as_stored.chain(read).chain(unusable).collect();
     state
         .rows
         .iter()

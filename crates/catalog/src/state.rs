@@ -18,6 +18,8 @@ pub struct State {
     pub tiers: Vec<String>,
     /// The days (UTC) on which complete lists arrived, by the run log.
     pub complete_days: Vec<Date>,
+    /// What tells these rows from rows that have changed since.
+    pub rows_version: String,
     /// Every row of `model_access`.
     pub rows: Vec<Row>,
     /// Whether the list of this run is complete; known once it has been read.
@@ -94,6 +96,8 @@ pub struct Row {
     pub tiers: Vec<String>,
     /// Fingerprint of the entry that the upstream columns hold.
     pub fingerprint: Option<String>,
+    /// Hash of the bytes of that entry.
+    pub entry_hash: Option<String>,
     /// Since when the model is not listed; `None` while it is.
     pub missing_since: Option<Timestamp>,
     /// What the status was when the model vanished; `None` = not inactive by vanishing.
@@ -122,6 +126,14 @@ pub struct Row {
 pub const FREE: &str = "free";
 
 impl Row {
+    /// The hash of the entry that all upstream columns hold; `None` if the entry must be read.
+    #[must_use]
+    pub fn stored_entry(&self) -> Option<&String> {
+        // a row that keeps an older price holds only a part of its entry
+        let is_whole = self.fingerprint.is_some() && self.price_unreadable_since.is_none();
+        self.entry_hash.as_ref().filter(|_| is_whole)
+    }
+
     /// Whether it has the flag of a tier.
     #[must_use]
     pub fn is_in(&self, tier: &str) -> bool {

@@ -101,8 +101,11 @@ fn write(
         let mut plan = plan_on_state(database, document, push)?;
         if !items(&plan, "insert").is_empty() || !items(&plan, "update").is_empty() {
             database.call("_model_access_lock()", &[])?;
-            // plan again: until the lock was granted, rows may have changed
-            plan = plan_on_state(database, document, push)?;
+            let rows_version = database.call("_model_access_rows_version()", &[])?;
+            if plan.get("rows_version").and_then(Value::as_str) != rows_version.as_deref() {
+                // rows changed before the lock was granted
+                plan = plan_on_state(database, document, push)?;
+            }
         }
         run.extend(plan);
     }
@@ -167,7 +170,9 @@ fn print_plan(run: &Run) -> io::Result<()> {
     for change in items(run, "update") {
         let columns = change.as_object().into_iter().flatten();
         let columns: Vec<String> = columns
-            .filter(|(key, value)| *key != "model_id" && !value.is_object() && *key != "fingerprint")
+            .filter(|(key, value)| {
+                !["model_id", "fingerprint", "entry_hash"].contains(&key.as_str()) && !value.is_object()
+            })
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         writeln!(out, "~ {} {}", change["model_id"].as_str().unwrap_or_default(), columns.join(" "))?;
