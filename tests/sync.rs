@@ -90,6 +90,41 @@ fn a_decision_committed_while_the_fetch_waits_survives() {
 }
 
 #[test]
+fn a_plan_is_made_again_only_when_rows_changed_before_the_lock() {
+    let cluster = Cluster::start_with(&["track_functions=all"]);
+    let mut admin = cluster.connect();
+    sync(&mut admin).unwrap();
+    let mut observer = cluster.connect();
+    for (scenario, decision, plans) in [
+        ("without=openai/gpt-5-mini", "SELECT", 1),
+        ("", "UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5-mini'", 2),
+        (
+            "without=openai/gpt-5",
+            "UPDATE model_access SET note = 'x' WHERE model_id = 'openai/gpt-5-nano'",
+            2,
+        ),
+        ("", "SELECT", 1),
+    ] {
+        admin.batch_execute("BEGIN; LOCK TABLE model_access IN ROW EXCLUSIVE MODE").unwrap();
+        let mut job = cluster.fetching(scenario);
+        let waiting = thread::spawn(move || {
+            let mut run = job.transaction().unwrap();
+            let outcome: String = run.query_one("SELECT (model_access_sync()).outcome", &[]).unwrap().get(0);
+            let calls = "SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = '_model_access_plan'";
+            let calls: i64 = run.query_one(calls, &[]).unwrap().get(0);
+            run.commit().unwrap();
+            (outcome, calls)
+        });
+        let blocked =
+            "EXISTS (SELECT FROM pg_locks WHERE relation = 'model_access'::regclass AND NOT granted)";
+        wait_until(&mut observer, blocked);
+        admin.batch_execute(&format!("{decision}; COMMIT")).unwrap();
+        assert_eq!(waiting.join().unwrap(), ("applied".to_owned(), plans), "{scenario} {decision}");
+    }
+    assert_eq!(count(&mut admin, "model_access WHERE status = 'disabled' AND missing_since IS NULL"), 1);
+}
+
+#[test]
 fn of_two_syncs_at_once_one_is_skipped() {
     let cluster = Cluster::start();
     let mut first = cluster.fetching("gate=1");
