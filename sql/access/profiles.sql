@@ -190,8 +190,9 @@ COMMENT ON FUNCTION @extschema@._model_access_binding_error() IS
     'Internal. Says why users cannot be looked up; NULL where they can.';
 
 CREATE FUNCTION @extschema@._model_access_refresh_binding() RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
+-- not LANGUAGE sql, which plans the statement in every run
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- for a dump, which carries names: numbers mean nothing where it is restored
     UPDATE @extschema@.model_access_binding AS b
     SET id_column = i.attname, tier_column = t.attname, table_id = b.profiles::oid, id_number = i.attnum, tier_number = t.attnum
@@ -199,7 +200,8 @@ BEGIN ATOMIC
     JOIN pg_attribute AS i ON i.attrelid = o.profiles AND i.attnum = o.id_number AND NOT i.attisdropped
     JOIN pg_attribute AS t ON t.attrelid = o.profiles AND t.attnum = o.tier_number AND NOT t.attisdropped
     WHERE (b.id_column, b.tier_column, b.table_id) IS DISTINCT FROM (i.attname, t.attname, b.profiles::oid);
-END;
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_refresh_binding() IS
     'Internal. Records the present names and numbers of the bound table and its columns.';
 

@@ -10,9 +10,10 @@ COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
     'Internal. A text that is another one after any change of the rows.';
 
 CREATE FUNCTION @extschema@._model_access_state() RETURNS json
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT json_build_object(
+-- not LANGUAGE sql, which plans the statement in every run
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN (SELECT json_build_object(
         'now', clock_timestamp(),
         'settings', (
             SELECT json_object_agg(s.name, CASE s.unit
@@ -34,8 +35,9 @@ BEGIN ATOMIC
                     m.missing_since, m.status_before_missing, m.highest_prices, m.reviewed_at, m.reviewed_highest_prices,
                     m.absent_since, m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since,
                     m.free_revoked_at, m.price_guarded_at
-                FROM @extschema@.model_access AS m) AS r));
-END;
+                FROM @extschema@.model_access AS m) AS r)));
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_state() IS 
     'Internal. What a plan rests on, as crates/catalog/src/state.rs describes it, with intervals in seconds.';
 

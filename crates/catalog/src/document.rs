@@ -57,12 +57,8 @@ pub struct Unusable {
 /// Fails if the document is not a list with at least one usable entry.
 pub fn parse(document: &[u8], options: &ReadOptions, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
     let text = text(document)?;
-    let envelope = envelope(text)?;
-    let Some(data) = envelope.data else { return Err(no_data(&envelope)) };
-    let entries: Entries = serde_json::from_str(data.get()).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => not_a_list(data.get()),
-        _ => not_json(text, &error),
-    })?;
+    let Ok(envelope) = envelope::<Entries>(text) else { return Err(no_envelope(text)) };
+    let Some(entries) = envelope.data else { return Err(no_data(envelope.error)) };
     let mut catalogue = catalogue(&entries.0, options, poll);
     catalogue.total_count = value(envelope.total_count).as_ref().and_then(entry::whole_number);
     catalogue.next = next(&value(envelope.links).unwrap_or_default())
@@ -88,11 +84,11 @@ fn text(document: &[u8]) -> Result<&str, Problem> {
         .hint("Convert the document to UTF-8, or check any proxy in between."))
 }
 
-/// The top level of a document. Each part is a slice of the document and is parsed only when it is needed.
-#[derive(DeriveDeserialize, Default)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
+/// The top level of a document. What stands beside the data is a slice of the document, parsed only when it is needed.
+#[derive(DeriveDeserialize)]
+#[serde(bound(deserialize = "Data: Deserialize<'de>"))]
+struct Envelope<'a, Data> {
+    data: Option<Data>,
     #[serde(borrow)]
     total_count: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -103,21 +99,12 @@ struct Envelope<'a> {
     error: Option<&'a RawValue>,
 }
 
-fn envelope(text: &str) -> Result<Envelope<'_>, Problem> {
-    let parsed = match text.trim_start().as_bytes().first() {
-        None => return Err(Problem::new(code::NOT_JSON, "the document is empty")),
-        Some(b'[') => {
-            serde_json::from_str(text).map(|data| Envelope { data: Some(data), ..Envelope::default() })
-        }
-        Some(_) => serde_json::from_str(text),
-    };
-    parsed.map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            Problem::new(code::NOT_A_CATALOGUE, "the document is not a model catalogue")
-                .detail(format!("The JSON parser reported: {}.", excerpt(&error.to_string(), MAX_QUOTED)))
-        }
-        _ => not_json(text, &error),
-    })
+fn envelope<'a, Data: Deserialize<'a>>(text: &'a str) -> serde_json::Result<Envelope<'a, Data>> {
+    if !text.trim_start().starts_with('[') {
+        return serde_json::from_str(text);
+    }
+    let data = Some(serde_json::from_str(text)?);
+    Ok(Envelope { data, total_count: None, links: None, has_more: None, error: None })
 }
 
 /// The entries as slices of the document, at most [`MAX_ENTRIES`].
@@ -189,6 +176,21 @@ fn has_more(value: &Value) -> bool {
     }
 }
 
+/// The problem of a text that is not an object or a list with at most [`MAX_ENTRIES`] entries.
+fn no_envelope(text: &str) -> Problem {
+    if text.trim_start().is_empty() {
+        return Problem::new(code::NOT_JSON, "the document is empty");
+    }
+    match envelope::<&RawValue>(text) {
+        Ok(envelope) => not_a_list(envelope.data.map_or("null", RawValue::get)),
+        Err(error) if error.is_data() => {
+            Problem::new(code::NOT_A_CATALOGUE, "the document is not a model catalogue")
+                .detail(format!("The JSON parser reported: {}.", excerpt(&error.to_string(), MAX_QUOTED)))
+        }
+        Err(error) => not_json(text, &error),
+    }
+}
+
 fn not_json(text: &str, error: &serde_json::Error) -> Problem {
     let html = text.trim_start().starts_with('<');
     let what = if html { "the document is a web page, not JSON" } else { "the document is not valid JSON" };
@@ -213,8 +215,8 @@ fn not_a_list(data: &str) -> Problem {
 }
 
 /// The problem of an object without a list. It may be an error response, of which two forms are known.
-fn no_data(envelope: &Envelope) -> Problem {
-    let Some(error) = value(envelope.error).filter(|error| !error.is_null()) else {
+fn no_data(error: Option<&RawValue>) -> Problem {
+    let Some(error) = value(error).filter(|error| !error.is_null()) else {
         return Problem::new(code::NOT_A_CATALOGUE, "the document has no \"data\" list");
     };
     let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| excerpt(text, MAX_QUOTED));
