@@ -30,12 +30,12 @@ BEGIN
             FROM @extschema@.model_access_sync_log AS l WHERE l.complete),
         'rows_version', @extschema@._model_access_rows_version(),
         'rows', (
-            SELECT coalesce(json_agg(r), '[]') FROM (
-                SELECT m.model_id, m.status, @extschema@._model_access_tiers_of(m) AS tiers, m.fingerprint, m.entry_hash,
-                    m.missing_since, m.status_before_missing, m.highest_prices, m.reviewed_at, m.reviewed_highest_prices,
-                    m.absent_since, m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since,
-                    m.free_revoked_at, m.price_guarded_at
-                FROM @extschema@.model_access AS m) AS r)));
+            -- arrays, in the order of the fields of Row in crates/catalog/src/state.rs: names would double the size
+            SELECT coalesce(json_agg(json_build_array(m.model_id, m.status, @extschema@._model_access_tiers_of(m), m.fingerprint,
+                m.entry_hash, m.missing_since, m.status_before_missing, m.highest_prices, m.reviewed_at,
+                m.reviewed_highest_prices, m.absent_since, m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since,
+                m.free_revoked_at, m.price_guarded_at)), '[]')
+            FROM @extschema@.model_access AS m)));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_state() IS 

@@ -4,6 +4,7 @@
 use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, Zero};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -171,8 +172,8 @@ impl Serialize for Prices {
 
 impl<'de> Deserialize<'de> for Prices {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = BTreeMap::<String, Option<Number>>::deserialize(deserializer)?;
-        let price = |number: Number| BigDecimal::from_str(number.as_str()).map_err(serde::de::Error::custom);
+        let stored = BTreeMap::<String, Option<&RawValue>>::deserialize(deserializer)?;
+        let price = |number: &RawValue| BigDecimal::from_str(number.get()).map_err(serde::de::Error::custom);
         let prices = stored.into_iter().map(|(key, number)| Ok((key, number.map(price).transpose()?)));
         prices.collect::<Result<_, _>>().map(Self)
     }

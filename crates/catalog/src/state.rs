@@ -85,7 +85,7 @@ pub struct Settings {
     pub ignored_keys: Vec<String>,
 }
 
-/// What a plan needs to know of one row.
+/// What a plan needs to know of one row. The fields have the order of `_model_access_state()`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Row {
     /// Primary key.
