@@ -10,18 +10,24 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_columns(jsonb, text) IS
     'Internal. The keys of an array of rows except model_id, each in this format; NULL if there is no other key.';
 
-CREATE FUNCTION @extschema@._model_access_insert(rows jsonb) RETURNS void
+CREATE FUNCTION @extschema@._model_access_insert(rows jsonb, at timestamptz, run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    first jsonb := jsonb_build_array(rows -> 0);
 BEGIN
     IF rows <> '[]' THEN
-        EXECUTE 'INSERT INTO @extschema@.model_access (model_id, ' || @extschema@._model_access_columns(rows, '%I')
-            || ') SELECT n.model_id, ' || @extschema@._model_access_columns(rows, 'n.%I')
-            || ' FROM jsonb_populate_recordset(NULL::@extschema@.model_access, $1) AS n' USING rows;
+        EXECUTE 'INSERT INTO @extschema@.model_access (model_id, first_seen_at, changed_at, last_run_id, target_disabled, '
+            || @extschema@._model_access_columns(first, '%I') || ')
+            SELECT n.model_id, $2, $2, $3, EXISTS (
+                SELECT FROM @extschema@.model_access AS t
+                WHERE t.model_id = n.alias_of AND (t.status = ''disabled'' OR t.target_disabled)), '
+            || @extschema@._model_access_columns(first, 'n.%I') || '
+            FROM jsonb_populate_recordset(NULL::@extschema@.model_access, $1) AS n' USING rows, at, run;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_insert(jsonb) IS
-    'Internal. Inserts new models: an array of objects that all have the same keys.';
+COMMENT ON FUNCTION @extschema@._model_access_insert(jsonb, timestamptz, bigint) IS
+    'Internal. Inserts the new models of a run: an array of objects that all have the same keys.';
 
 CREATE FUNCTION @extschema@._model_access_update(changes jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -65,11 +65,7 @@ COMMENT ON FUNCTION @extschema@._model_access_flags_after(@extschema@.model_acce
 CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    SELECT @extschema@._model_access_insert(coalesce(jsonb_agg(n.model || jsonb_build_object(
-        'first_seen_at', plan -> 'at', 'changed_at', plan -> 'at', 'last_run_id', run, 'target_disabled', EXISTS (
-            SELECT FROM @extschema@.model_access AS t
-            WHERE t.model_id = n.model ->> 'alias_of' AND (t.status = 'disabled' OR t.target_disabled)))), '[]'))
-    FROM jsonb_array_elements(plan -> 'insert') AS n(model);
+    SELECT @extschema@._model_access_insert(plan -> 'insert', (plan ->> 'at')::timestamptz, run);
 
     SELECT @extschema@._model_access_update(coalesce(jsonb_agg(
         c.change - 'tiers' || @extschema@._model_access_flags_after(m, c.change) || jsonb_build_object('last_run_id', run)), '[]'))
@@ -138,4 +134,4 @@ BEGIN
     RETURN run;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS 'Writes a plan and its run row, mends what is wrong about aliases, and returns the run row. The plan must rest on the rows as they are: made under the lock that this takes, in the same transaction. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS 'Writes a plan and its run row, mends what is wrong about aliases, and returns the run row. The plan must rest on the rows as they are under the lock that this takes. Owner only.';

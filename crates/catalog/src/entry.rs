@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, HashMap};
 
 /// The longest model id, in bytes; it is a primary key. The longest recorded one has 61.
@@ -146,6 +146,9 @@ impl Entry {
 
 /// Reads one entry, unless its bytes show that the row holds it already.
 ///
+/// An equal hash means the same keys and values, so reading would give what is stored. An unequal hash means nothing:
+/// the fingerprint decides once the entry is read.
+///
 /// # Errors
 /// Why the entry cannot be used.
 pub fn read_unless_stored(raw: &RawValue, options: &ReadOptions) -> Result<Entry, String> {
@@ -176,7 +179,7 @@ struct Slices<'a> {
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl std::borrow::Borrow<str> for Key<'_> {
+impl Borrow<str> for Key<'_> {
     fn borrow(&self) -> &str {
         &self.0
     }
@@ -200,7 +203,7 @@ impl<'a> Slices<'a> {
         for (key, raw) in &parts {
             for text in [&key.0, raw.get()] {
                 // with their lengths, no two entries have the same input
-                hash.update(text.len().to_le_bytes());
+                hash.update((text.len() as u64).to_le_bytes());
                 hash.update(text);
             }
         }
