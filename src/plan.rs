@@ -16,5 +16,5 @@ fn _model_access_plan(
     let poll = || {
         check_for_interrupts!();
     };
-    serde_json::to_string(&from_json(document, state, max_removals, gucs::limits(), &poll)?)
+    from_json(document, state, max_removals, gucs::limits(), &poll)?.to_json()
 }

@@ -65,6 +65,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// This plan as the argument of `model_access_apply`.
+    ///
+    /// # Errors
+    /// Does not fail: all keys of a plan are strings.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
     /// The plan of a run that has no usable list.
     #[must_use]
     pub fn failed(state: State, problem: Problem) -> Self {
