@@ -55,7 +55,7 @@ BEGIN
         RAISE EXCEPTION 'rule % proposes a ban and a tier', NEW.position
             USING ERRCODE = 'check_violation', HINT = 'Set the flags of all tiers to false, or change status.';
     ELSIF NEW.status = 'disabled' AND NEW.max_usd_per_million IS NOT NULL THEN
-        RAISE EXCEPTION 'rule % proposes a ban and has a highest price', NEW.position
+        RAISE EXCEPTION 'rule % proposes a ban and sets max_usd_per_million', NEW.position
             USING ERRCODE = 'check_violation', DETAIL = 'It would ban cheap models only.',
                   HINT = 'Set max_usd_per_million to NULL, or change status.';
     ELSIF NEW.status IS DISTINCT FROM 'disabled' AND NOT has_tier THEN
@@ -67,7 +67,7 @@ BEGIN
             USING ERRCODE = 'check_violation', HINT = 'Use USD per million tokens, or NULL for any price.';
     ELSIF NEW.pattern = '' OR NEW.provider = '' OR NEW.modality = '' THEN
         RAISE EXCEPTION 'rule % has an empty condition, which matches nothing', NEW.position
-            USING ERRCODE = 'check_violation', HINT = 'Set pattern, provider or modality to NULL to match any.';
+            USING ERRCODE = 'check_violation', HINT = 'Set pattern, provider or modality to NULL to match any model.';
     -- chr(92) is a backslash, whatever standard_conforming_strings is
     ELSIF (length(NEW.pattern) - length(rtrim(NEW.pattern, chr(92)))) % 2 = 1 THEN
         RAISE EXCEPTION 'pattern of rule % ends with a backslash that escapes nothing', NEW.position
