@@ -12,7 +12,7 @@ COMMENT ON COLUMN @extschema@.model_access_setting.value IS 'The value of the se
 
 CREATE VIEW @extschema@.model_access_settings AS
 SELECT d.name, coalesce(s.value, d."default") AS value, d."default", d.unit, d.meaning
--- a new setting is one row here; a new unit also needs a branch in _model_access_setting_value
+-- a new setting is one row here; a new unit also needs a branch in _model_access_setting_value and _model_access_setting_json
 FROM (VALUES
     ('max_removal_percent', '20', 'percent',
      'largest share of the active models that syncs may take from users within 24 hours, '
@@ -57,6 +57,12 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_keys(text) IS
     'Internal. A list of keys in its usual form, each once, separated by a comma and a space; NULL if the list is not valid.';
+
+CREATE FUNCTION @extschema@._model_access_key_array(list text) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN string_to_array(list, ', ');
+COMMENT ON FUNCTION @extschema@._model_access_key_array(text) IS
+    'Internal. The keys of a list in its usual form, which _model_access_keys returns.';
 
 CREATE FUNCTION @extschema@._model_access_setting_value(unit text, value text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$

@@ -1,6 +1,6 @@
-//! Sequences of catalogues and admin edits, drawn at random: what must hold whatever happens.
+//! Random sequences of catalogues and admin edits, and what must be true after each of them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a panic fails the test
 
 use catalog::document::{Catalogue, parse};
 use catalog::entry::ReadOptions;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Prices as the upstream may write them; the last two cannot be read.
+/// Prices in the forms that the upstream may use. The last two cannot be read.
 fn pricing(price: usize) -> Value {
     match price {
         0 => json!({"prompt": "0", "completion": "0"}),
@@ -45,7 +45,7 @@ enum Step {
     Decide { model: usize, status: Option<Status>, flags: Option<[bool; 3]> },
 }
 
-/// The table, as the SQL side would hold it.
+/// The table, as the database has it.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Table {
     rows: BTreeMap<String, Row>,
@@ -56,7 +56,8 @@ fn new_row(model_id: &str) -> Row {
     serde_json::from_value(json!({
         "model_id": model_id, "status": "new", "tiers": [],
         "fingerprint": null, "missing_since": null, "status_before_missing": null, "highest_prices": null,
-        "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null, "absence_confirmed": false, "price_unreadable_since": null,
+        "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null, "absence_confirmed": false,
+        "price_unreadable_since": null,
         "price_withheld_since": null, "free_revoked_at": null, "price_guarded_at": null}))
     .unwrap()
 }
@@ -89,7 +90,7 @@ impl Table {
         }
     }
 
-    /// As the decision trigger does it.
+    /// Writes a decision as the trigger does.
     fn decide(&mut self, now: Timestamp, model_id: &str, status: Option<Status>, flags: Option<[bool; 3]>) {
         let Some(row) = self.rows.get_mut(model_id) else { return };
         if status.is_some_and(|status| status != row.status) {
@@ -122,7 +123,7 @@ fn write(row: &mut Row, change: &Change) {
     let is_given_back = |tier: &String| tier == FREE && row.free_revoked_at.is_some();
     assert!(
         tiers.iter().all(|tier| row.is_in(tier) || is_given_back(tier)),
-        "only what a guard took is given back"
+        "a plan adds a tier that no guard took"
     );
     row.tiers = tiers;
     row.missing_since = change.missing_since.unwrap_or(row.missing_since);
@@ -159,17 +160,20 @@ fn catalogue(listings: &[Listing], incomplete: bool) -> Option<Catalogue> {
     .ok()
 }
 
-/// Everything that one run may do to one row, as the lifecycle table has it.
+/// Checks that a run changed a row only as the lifecycle allows.
 fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: bool) {
     let listed = matches!(listing, Listing::At(_));
     let vanished = before.missing_since.is_none() && after.missing_since.is_some();
-    assert!(!vanished || listing == Listing::Gone, "only an absent row vanishes");
-    assert!(!vanished || planned.complete || planned.problem.is_some(), "an incomplete list proves nothing");
+    assert!(!vanished || listing == Listing::Gone, "only a model that is not in the list becomes missing");
+    assert!(
+        !vanished || planned.complete || planned.problem.is_some(),
+        "an incomplete list makes no model missing without a problem"
+    );
     assert!(
         before.missing_since.is_none() || after.missing_since.is_none() == listed,
-        "presence follows the list"
+        "a missing model returns exactly when it is listed"
     );
-    assert_eq!(after.reviewed_at, before.reviewed_at, "a review is an admin's");
+    assert_eq!(after.reviewed_at, before.reviewed_at, "only an admin changes reviewed_at");
     let returned = before.missing_since.is_some() && listed;
     let may_be: &[Status] = match before.status {
         Status::Disabled => &[Status::Disabled],
@@ -193,10 +197,13 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
     assert!(!waiting || (after.status == Status::Inactive && after.missing_since.is_some()));
     let was_unknown = before.reviewed_at.is_some() && before.reviewed_highest_prices.is_none();
     let has_read = after.highest_prices.is_some() || before.highest_prices.is_none() || was_unknown;
-    assert!(has_read || before.price_unreadable_since.is_some(), "a price is not lost with one list");
+    assert!(
+        has_read || before.price_unreadable_since.is_some(),
+        "one list without a readable price does not remove the price"
+    );
 }
 
-/// What users have lost by syncs within a day, as they were before each run, and what they still have.
+/// Checks that syncs did not take too many models from users within a day.
 fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Settings) {
     let users_have = |row: &Row| row.status == Status::Active && row.missing_since.is_none();
     let day = SignedDuration::from_hours(24);
@@ -220,7 +227,7 @@ fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Setting
     let share = settings.max_removal_percent / 100.0 * now as f64;
     assert!(
         taken == 0 || lost <= 2 || lost as f64 <= share,
-        "{taken} taken, {lost} lost of {now} within a day"
+        "this run took {taken}; within a day {lost} of {now} were lost"
     );
 }
 
@@ -240,7 +247,7 @@ fn sync(
     let held = planned.outcome == Outcome::Held;
     for (model, listing) in listings.iter().enumerate() {
         match (before.rows.get(&model_id(model)), table.rows.get(&model_id(model))) {
-            (None, None) => assert!(!matches!(listing, Listing::At(_)), "a listed model has a row"),
+            (None, None) => assert!(!matches!(listing, Listing::At(_)), "a listed model has no row"),
             (None, Some(row)) => {
                 assert!(matches!(listing, Listing::At(_)));
                 assert_eq!((row.status, !row.tiers.is_empty()), (Status::New, false));
@@ -263,7 +270,7 @@ fn sync(
     assert_eq!(
         (&again.insert[..], &again.update[..]),
         (&[][..], &[][..]),
-        "a second run writes nothing: {:?}",
+        "a second run on the same list writes something: {:?}",
         planned.problem
     );
     assert_eq!(again.outcome, if held { Outcome::Held } else { Outcome::Unchanged });
@@ -346,7 +353,7 @@ proptest! {
             table.decide(now, &model_id(model), Some(status), Some(flags));
         }
         let decided = table.clone();
-        // in a list that cannot be read at all, nothing is done
+        // a list that cannot be parsed changes nothing
         for (hours, listings, incomplete) in between {
             now += SignedDuration::from_hours(hours);
             sync(&mut table, now, &settings, &listings, None, incomplete);
