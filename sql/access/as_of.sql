@@ -10,10 +10,10 @@ BEGIN ATOMIC
         -- the value of each column before its first change after that moment
         SELECT f.model_id, jsonb_object_agg(f.key, f.value) AS columns
         FROM (
-            SELECT DISTINCT ON (h.model_id, was.key) h.model_id, was.key, was.value
-            FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_each(h.old) AS was
+            SELECT DISTINCT ON (h.model_id, o.key) h.model_id, o.key, o.value
+            FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_each(h.old) AS o
             WHERE h.at > _model_access_as_of.at
-            ORDER BY h.model_id, was.key, h.history_id) AS f
+            ORDER BY h.model_id, o.key, h.history_id) AS f
         GROUP BY f.model_id) AS past ON past.model_id = m.model_id
     CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(past.columns, '{}')) AS r;
 END;

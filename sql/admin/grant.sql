@@ -122,10 +122,10 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF role IS NULL THEN
         RAISE EXCEPTION 'role must not be null'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name an existing role, such as ''app''::regrole.';
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Name an existing role, such as ''app''::regrole.';
     ELSIF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = role) THEN
         RAISE EXCEPTION 'role with OID % does not exist', role::oid
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name an existing role, such as ''app''::regrole.';
+            USING ERRCODE = 'undefined_object', HINT = 'Name an existing role, such as ''app''::regrole.';
     ELSIF role = (SELECT c.relowner FROM pg_class AS c WHERE c.oid = '@extschema@.model_access'::regclass) THEN
         RAISE EXCEPTION 'role % owns model_access', role
             USING ERRCODE = 'invalid_parameter_value', HINT = 'The owner has all rights. Name another role.';
@@ -133,7 +133,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_role(regrole) IS
-    'Internal. Raises error 22023 if the role is NULL, does not exist, or owns model_access.';
+    'Internal. Raises error 22004 for NULL, 42704 for a role that does not exist, 22023 for the owner of model_access.';
 
 CREATE FUNCTION @extschema@._model_access_give(role regrole, rights text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

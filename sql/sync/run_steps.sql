@@ -43,7 +43,7 @@ BEGIN
                   HINT = 'Run the sync in a READ COMMITTED transaction.';
     ELSIF max_removals < 0 THEN
         RAISE EXCEPTION 'max_removals must not be negative'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL leaves the decision to max_removal_percent.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass NULL to let max_removal_percent decide.';
     END IF;
     run := jsonb_build_object('started_at', clock_timestamp(), 'max_removals', max_removals);
     holder := @extschema@._model_access_lock_run();
