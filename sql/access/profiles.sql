@@ -229,7 +229,7 @@ DECLARE
     counted text[] := (
         SELECT @extschema@._model_access_unknown_tiers(b.profiles::oid, b.tier_number,
             coalesce(ARRAY(SELECT jsonb_object_keys(b.tier_map)), '{}')
-                || CASE WHEN b.tier_map IS NULL THEN '{free,pro,enterprise}'::text[] END)
+                || CASE WHEN b.tier_map IS NULL THEN @extschema@._model_access_tiers() END)
         FROM @extschema@._model_access_bound AS b);
 BEGIN
     RETURN CASE WHEN counted[1] <> '0' THEN format('%s, such as %L', counted[1], counted[2]) END;
@@ -311,9 +311,7 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'invalid tier_map: %', wrong
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = format(
-                      'It must be a JSON object whose keys are values of the tier column, and whose values are tiers (%s).',
-                      array_to_string(@extschema@._model_access_tiers(), ', ')),
+                  DETAIL = 'It must be a JSON object whose keys are values of the tier column, and whose values are tiers.',
                   HINT = 'Write it as in tier_map => ''{"BASIC": "free", "MAX": "pro"}'', or pass NULL where the column holds '
                          'the names of the tiers.';
     END IF;

@@ -88,9 +88,9 @@ COMMENT ON COLUMN @extschema@.model_access.upstream IS
 COMMENT ON COLUMN @extschema@.model_access.status IS
     'new (waits for review), active (approved), inactive (not offered) or disabled (banned); written by admins and syncs.';
 COMMENT ON COLUMN @extschema@.model_access.is_free IS
-    'Whether the model is in tier free, and so also in pro and enterprise (written by admins and syncs).';
+    'Whether the model is in tier free, and so in every tier (written by admins and syncs).';
 COMMENT ON COLUMN @extschema@.model_access.is_pro IS
-    'Whether the model is in tier pro, and so also in enterprise (written by admins and syncs).';
+    'Whether the model is in tier pro, and so in every higher tier (written by admins and syncs).';
 COMMENT ON COLUMN @extschema@.model_access.is_enterprise IS
     'Whether the model is in tier enterprise (written by admins and syncs).';
 COMMENT ON COLUMN @extschema@.model_access.target_disabled IS
