@@ -1,5 +1,5 @@
--- What a tier saw at a moment in the past. It takes back the changes in the history, from the present rows on; so it is exact,
--- except for transactions that were open at that moment.
+-- Lists what a tier saw at a moment in the past. It begins with the present rows and takes back the changes in the history. So it
+-- is exact, except for transactions that were open at that moment.
 
 CREATE FUNCTION @extschema@._model_access_as_of(at timestamptz) RETURNS SETOF @extschema@.model_access
 LANGUAGE sql STABLE
@@ -18,7 +18,7 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(past.columns, '{}')) AS r;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS
-    'Internal. The rows as they were then; upstream, fingerprint, changed_at and last_run_id are those of today.';
+    'Internal. Gives the rows as they were then; upstream, fingerprint, changed_at and last_run_id are the present ones.';
 
 CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RETURNS SETOF @extschema@.model_access_visible
 -- without JIT, whose compilation takes several times as long as reading 100,000 changes

@@ -1,4 +1,4 @@
--- What each role may do. Only the owner has rights until model_access_grant gives rights to other roles.
+-- Defines what each role may do. Only the owner has rights until model_access_grant gives rights to other roles.
 
 CREATE TABLE @extschema@.model_access_granted (
     role     name,
@@ -15,7 +15,7 @@ COMMENT ON COLUMN @extschema@.model_access_granted.table_id IS
     'The oid of the table model_access when the rights were granted.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_granted
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_granted IS 'Only the owner grants rights.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_granted IS 'Lets only the owner record granted rights.';
 
 CREATE VIEW @extschema@._model_access_grantee AS
 SELECT r.oid AS role_id, r.rolname AS role, g.rights FROM @extschema@.model_access_granted AS g
@@ -31,7 +31,7 @@ LEFT JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN @extschema@._model_access_member AS m ON m.class = d.refclassid AND m.id = d.refobjid
 WHERE d.deptype = 'n' AND (v.oid IS NOT NULL AND v.rulename = '_RETURN' OR NOT p.prosecdef);
 COMMENT ON VIEW @extschema@._model_access_call IS
-    'Internal. What views and SECURITY INVOKER functions use, as pg_depend knows it; it does not know what PL/pgSQL uses.';
+    'Internal. Lists what views and SECURITY INVOKER functions use, from pg_depend, which does not record what PL/pgSQL uses.';
 
 CREATE VIEW @extschema@._model_access_right AS
 WITH RECURSIVE listed AS (
@@ -115,7 +115,7 @@ RETURN CASE rights
     WHEN 'viewer' THEN '{reader,viewer}'::text[]
     ELSE ARRAY[rights]
 END;
-COMMENT ON FUNCTION @extschema@._model_access_included(text) IS 'Internal. The given rights and those that they include.';
+COMMENT ON FUNCTION @extschema@._model_access_included(text) IS 'Internal. Gives these rights and those that they include.';
 
 CREATE FUNCTION @extschema@._model_access_check_role(role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -32,7 +32,7 @@ COMMENT ON COLUMN @extschema@.model_access_rule.modality IS
 COMMENT ON COLUMN @extschema@.model_access_rule.is_free IS 'Whether the rule proposes the free tier.';
 COMMENT ON COLUMN @extschema@.model_access_rule.is_pro IS 'Whether the rule proposes the pro tier.';
 COMMENT ON COLUMN @extschema@.model_access_rule.is_enterprise IS 'Whether the rule proposes the enterprise tier.';
-COMMENT ON COLUMN @extschema@.model_access_rule.note IS 'Any text of the admin.';
+COMMENT ON COLUMN @extschema@.model_access_rule.note IS 'Free text of an admin; NULL = none.';
 COMMENT ON COLUMN @extschema@.model_access_rule.status IS
     'What the rule proposes: disabled = a ban; active or NULL = the tiers whose flags are set.';
 COMMENT ON COLUMN @extschema@.model_access_rule.per_use IS

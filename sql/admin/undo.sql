@@ -46,7 +46,7 @@ CREATE FUNCTION @extschema@._model_access_undo_write(plan jsonb, after bigint) R
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT @extschema@._model_access_update(jsonb_agg(
-        -- the stamp of somebody else's review stays, with what it saw; but now somebody decided otherwise; a note is no decision
+        -- if the undo restores no stamp, only when and by whom is new, since somebody decides now; a note is no decision
         CASE WHEN p.columns ? 'reviewed_at' OR p.columns - 'note' = '{}' THEN '{}'
              ELSE jsonb_build_object('reviewed_at', clock_timestamp(), 'reviewed_by', @extschema@._model_access_actor()) END
         || p.columns || jsonb_build_object('model_id', p.model_id)))
@@ -143,4 +143,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS
-    'Internal. Does what model_access_undo is documented to do.';
+    'Internal. Does the work of model_access_undo.';

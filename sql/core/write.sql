@@ -8,7 +8,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE k.name <> 'model_id'
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_columns(jsonb, text) IS
-    'Internal. The keys of an array of rows except model_id, each in this format; NULL if there is no other key.';
+    'Internal. Gives the keys of an array of rows except model_id, each in this format; NULL if there is no other key.';
 
 CREATE FUNCTION @extschema@._model_access_insert(rows jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

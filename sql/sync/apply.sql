@@ -1,4 +1,4 @@
--- What a plan is made from, the lock under which it is made, and the one function that writes it.
+-- The state from which a plan is made, the lock under which it is made, and the only function that writes it.
 
 CREATE FUNCTION @extschema@._model_access_setting_json(unit text, value text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -21,7 +21,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_setting_json(text, text) IS
-    'Internal. The value of a setting as the planner reads it: a number, a boolean, seconds, or a list of keys; NULL for off.';
+    'Internal. Gives the value of a setting as the planner reads it: a number, boolean, seconds, or list of keys; NULL for off.';
 
 CREATE FUNCTION @extschema@._model_access_state() RETURNS json
 LANGUAGE sql VOLATILE
@@ -43,7 +43,7 @@ BEGIN ATOMIC
                 FROM @extschema@.model_access AS m) AS r));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_state() IS
-    'Internal. What a plan is made from: {"now", "settings", "tiers", "complete_days", "rows"}, with intervals in seconds.';
+    'Internal. Gives what a plan is made from: {"now", "settings", "tiers", "complete_days", "rows"}, with intervals in seconds.';
 
 CREATE FUNCTION @extschema@._model_access_lock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -65,7 +65,7 @@ BEGIN ATOMIC
         ELSE '{}' END;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_flags_after(@extschema@.model_access, jsonb) IS
-    'Internal. The tier flags of a model after a change of a plan, as columns in JSON; {} if the change has no tiers.';
+    'Internal. Gives the tier flags of a model after a change of a plan, as columns in JSON; {} if the change has no tiers.';
 
 CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
 LANGUAGE sql VOLATILE
@@ -88,7 +88,7 @@ COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS
 CREATE FUNCTION @extschema@._model_access_changed_key(plan jsonb, changed integer, known integer) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- few changes say nothing about the list, and are not worth the comparison
+    -- a few changed models do not show that the upstream changed its format, and need no comparison
     IF changed <= 10 OR 2 * changed <= known THEN
         RETURN NULL;
     END IF;
@@ -101,7 +101,7 @@ BEGIN
             SELECT key FROM jsonb_each(m.upstream) AS old FULL JOIN jsonb_each(c.change -> 'upstream') AS new USING (key)
             WHERE old.value IS DISTINCT FROM new.value) AS k
         WHERE c.change ? 'upstream'
-          -- a key that is now ignored leaves the stored entries with this run
+          -- this run removes a key that is now ignored from the stored entries
           AND k.key <> ALL (@extschema@._model_access_key_array(
               (SELECT s.value FROM @extschema@.model_access_settings AS s WHERE s.name = 'ignored_keys')))
         GROUP BY k.key HAVING 2 * count(*) > known
@@ -109,7 +109,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_changed_key(jsonb, integer, integer) IS
-    'Internal. The key that a plan changes in most models and in more than half of the known ones; NULL if none.';
+    'Internal. Gives the key that a plan changes in most models and in more than half of the known ones; NULL if none.';
 
 CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$

@@ -1,4 +1,4 @@
--- The first and the last steps of every run, wherever its list comes from.
+-- The first and the last steps of every run, for a fetched list and for a given one.
 
 CREATE TABLE @extschema@._model_access_run_lock ();
 COMMENT ON TABLE @extschema@._model_access_run_lock IS
@@ -20,7 +20,7 @@ EXCEPTION WHEN lock_not_available THEN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lock_run() IS
-    'Internal. Takes the lock of a run until the transaction ends and returns NULL, or a sentence about who holds it.';
+    'Internal. Takes the lock of a run until the transaction ends and returns NULL, or says who holds it.';
 
 CREATE FUNCTION @extschema@._model_access_begin(max_removals integer) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -56,7 +56,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_begin(integer) IS
-    'Internal. Checks that a run is possible here and the only one, and returns the first columns of its run row.';
+    'Internal. Checks that a run is possible and that no other one is running, and returns the first columns of its run row.';
 
 CREATE FUNCTION @extschema@._model_access_warn(run jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -108,7 +108,7 @@ BEGIN ATOMIC
         'listed', 0, 'added', 0, 'changed', 0, 'missing', 0, 'returned', 0, 'free_revoked', 0, 'withheld', 0);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_locked(text, text) IS
-    'Internal. The plan of a run that failed because another session had locked model_access.';
+    'Internal. Gives the plan of a run that failed because another session had locked model_access.';
 
 CREATE FUNCTION @extschema@._model_access_prune() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

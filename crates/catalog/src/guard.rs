@@ -8,11 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Up to this many removals of models that are not active are allowed, whatever their share is.
 const ALWAYS_LISTED: usize = 10;
-/// Up to this many withdrawals are allowed, whatever their share is.
+/// Up to this many models may be taken from users, whatever their share is.
 const ALWAYS_WITHDRAWN: usize = 2;
-/// Withdrawals within this time are counted together.
+/// What syncs take from users within this time is counted together.
 const WITHDRAWN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
-/// What complete lists have said on at least this many days is a fact, if it was also said for at least `FACT_AGE`.
+/// What complete lists agree on for at least this many days, and for at least `FACT_AGE`, is a fact: it is not withheld.
 const FACT_DAYS: usize = 3;
 /// See `FACT_DAYS`.
 const FACT_AGE: SignedDuration = SignedDuration::from_hours(48);
