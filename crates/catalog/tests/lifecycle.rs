@@ -163,10 +163,10 @@ fn catalogue(listings: &[Listing], incomplete: bool) -> Option<Catalogue> {
 /// Checks that a run changed a row only as the lifecycle allows.
 fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: bool) {
     let listed = matches!(listing, Listing::At(_));
-    let vanished = before.missing_since.is_none() && after.missing_since.is_some();
-    assert!(!vanished || listing == Listing::Gone, "only a model that is not in the list becomes missing");
+    let left = before.missing_since.is_none() && after.missing_since.is_some();
+    assert!(!left || listing == Listing::Gone, "only a model that is not in the list becomes missing");
     assert!(
-        !vanished || planned.complete || planned.problem.is_some(),
+        !left || planned.complete || planned.problem.is_some(),
         "an incomplete list makes no model missing without a problem"
     );
     assert!(
@@ -177,7 +177,7 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
     let returned = before.missing_since.is_some() && listed;
     let may_be: &[Status] = match before.status {
         Status::Disabled => &[Status::Disabled],
-        Status::New | Status::Active if vanished => &[Status::Inactive],
+        Status::New | Status::Active if left => &[Status::Inactive],
         Status::New if before.price_guarded_at.is_some() => &[Status::New, Status::Active],
         Status::New => &[Status::New],
         Status::Active => &[Status::Active, Status::New],
@@ -210,17 +210,17 @@ fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Setting
     let young = |at: Option<Timestamp>| at.is_some_and(|at| planned.at.duration_since(at) < day);
     let (mut taken, mut now, mut lost) = (0, 0, 0);
     for (id, row) in &after.rows {
-        let was = before.rows.get(id);
+        let old = before.rows.get(id);
         let gone = (row.status_before_missing == Some(Status::Active) && young(row.missing_since))
             || young(row.price_guarded_at);
         let out_of_free = users_have(row) && young(row.free_revoked_at);
-        let is_fact = was.is_some_and(|was| {
-            let held = was.absent_since.or(was.price_withheld_since);
+        let is_fact = old.is_some_and(|old| {
+            let held = old.absent_since.or(old.price_withheld_since);
             held.is_some_and(|at| planned.at.duration_since(at) >= day * 2)
         });
-        let had = was.is_some_and(users_have);
+        let had = old.is_some_and(users_have);
         taken +=
-            usize::from(had && (gone || (out_of_free && was.is_some_and(|was| was.is_in(FREE)))) && !is_fact);
+            usize::from(had && (gone || (out_of_free && old.is_some_and(|old| old.is_in(FREE)))) && !is_fact);
         lost += usize::from(gone || out_of_free);
         now += usize::from(users_have(row) || gone);
     }
