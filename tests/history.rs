@@ -82,7 +82,7 @@ fn waiting(client: &mut Client) -> Vec<(String, String)> {
 fn check_review(client: &mut Client, when: &str) {
     let (given, expected) = (review(client), waiting(client));
     let only = |a: &[(String, String)], b: &[(String, String)]| -> Vec<_> {
-        a.iter().filter(|row| !b.contains(row)).cloned().take(5).collect()
+        a.iter().filter(|row| !b.contains(row)).take(5).cloned().collect()
     };
     let differences = (only(&given, &expected), only(&expected, &given));
     assert!(given == expected, "{when}: only in model_access_review, only by waiting(): {differences:?}");
