@@ -54,6 +54,7 @@ BEGIN
     LOOP
         found := ARRAY(
             WITH stamp AS (
+                -- a later undo that still counts may have restored an older stamp
                 SELECT v.history_id, min(v.oldest) FILTER (WHERE d.item IS NULL)
                     OVER (PARTITION BY v.model_id ORDER BY v.history_id DESC) AS oldest
                 FROM jsonb_to_recordset(stamps) AS v(model_id text, history_id bigint, oldest bigint)
