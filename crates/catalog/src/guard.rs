@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 /// Up to this many removals of models that are not active are allowed, whatever their share is.
 const ALWAYS_LISTED: usize = 10;
 /// Up to this many models may be taken from users, whatever their share is.
-const ALWAYS_WITHDRAWN: usize = 2;
+const ALWAYS_TAKEN: usize = 2;
 /// What syncs take from users within this time is counted together.
-const WITHDRAWN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+const TAKEN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// What complete lists agree on for at least this many days, and for at least `FACT_AGE`, is a fact: it is not withheld.
 const FACT_DAYS: usize = 3;
 /// See `FACT_DAYS`.
@@ -133,7 +133,7 @@ impl Standing {
 }
 
 fn within_a_day(at: Option<Timestamp>, now: Timestamp) -> bool {
-    at.is_some_and(|at| now.duration_since(at) < WITHDRAWN_WITHIN)
+    at.is_some_and(|at| now.duration_since(at) < TAKEN_WITHIN)
 }
 
 /// What the guard decided.
@@ -294,10 +294,10 @@ fn withhold_too_many<'a>(
         .chain(&case.takings.iter().map(|(row, _)| *row).collect::<Vec<_>>())
         .filter(|row| within_a_day(row.free_revoked_at, state.now))
         .count();
-    let withdrawn = gone + out_of_free + leaving.len() + case.takings.len() - twice;
-    if exceeds(withdrawn, active, ALWAYS_WITHDRAWN) && open.len() + takings.len() > 0 {
+    let taken = gone + out_of_free + leaving.len() + case.takings.len() - twice;
+    if exceeds(taken, active, ALWAYS_TAKEN) && open.len() + takings.len() > 0 {
         let message = format!(
-            "{withdrawn} of {active} active models would be taken from users within 24 hours, {} now because they left \
+            "{taken} of {active} active models would be taken from users within 24 hours, {} now because they left \
              the list and {} because of their price (max_removal_percent is {percent})",
             leaving.len(),
             case.takings.len()
