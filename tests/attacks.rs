@@ -546,7 +546,10 @@ const OVERLOADS: &str = r#"
             FROM pg_proc AS p WHERE p.pronamespace = 'public'::regnamespace AND p.proname ~ '^_?models?_(access|allowed|for)' AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype AND p.provariadic = 0
         LOOP
             FOR i IN 1..f.pronargs LOOP
-                FOR other IN SELECT jsonb_array_elements_text(near -> f.types[i]) LOOP
+                -- a row of a transition table is a record
+                FOR other IN SELECT jsonb_array_elements_text(near -> f.types[i])
+                    UNION ALL SELECT 'record' FROM pg_type AS t WHERE t.oid = f.types[i]::regtype AND t.typtype = 'c'
+                LOOP
                     types := f.types;
                     types[i] := other;
                     n := n + pg_temp.plant(f.proname, types, f.outs, f.proretset, f.returns);

@@ -108,11 +108,13 @@ COMMENT ON FUNCTION @extschema@._model_access_shown(@extschema@._model_access_ac
 
 CREATE FUNCTION @extschema@._model_access_unknown_tier(tier text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tiers CONSTANT text[] := @extschema@._model_access_tiers();
+    last  CONSTANT integer := cardinality(tiers);
 BEGIN
     RAISE EXCEPTION 'unknown tier "%"', tier
         USING ERRCODE = 'invalid_parameter_value',
-              HINT = format('Use %s.',
-                  regexp_replace(array_to_string(@extschema@._model_access_tiers(), ', '), ', ([^,]*)$', ' or \1'));
+              HINT = format('Use %s or %s.', array_to_string(tiers[:last - 1], ', '), tiers[last]);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_unknown_tier(text) IS 'Internal. Raises error 22023 for an unknown tier.';

@@ -25,7 +25,8 @@ JOIN pg_roles AS r ON CASE WHEN g.table_id = '@extschema@.model_access'::regclas
 COMMENT ON VIEW @extschema@._model_access_grantee IS 'Internal. The roles of model_access_granted that exist.';
 
 CREATE VIEW @extschema@._model_access_call AS
-SELECT DISTINCT coalesce(v.ev_class, d.objid) AS caller, d.refobjid AS callee, d.refclassid = 'pg_proc'::regclass AS is_routine
+SELECT DISTINCT CASE WHEN v.oid IS NULL THEN 'pg_proc'::regclass ELSE 'pg_class'::regclass END AS caller_class,
+    coalesce(v.ev_class, d.objid) AS caller, d.refclassid::regclass AS callee_class, d.refobjid AS callee
 FROM pg_depend AS d LEFT JOIN pg_rewrite AS v ON v.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
 LEFT JOIN pg_proc AS p ON p.oid = d.objid AND d.classid = 'pg_proc'::regclass
 JOIN @extschema@._model_access_member AS m ON m.class = d.refclassid AND m.id = d.refobjid
@@ -97,14 +98,17 @@ WITH RECURSIVE listed AS (
     WHERE i.id IS NOT NULL),
 -- a view reads its tables with the rights of its owner, but calls functions with the rights of the role that reads it
 used AS (
-    SELECT l.rights, l.id, false AS is_routine FROM listed AS l WHERE l.privilege IN ('EXECUTE', 'SELECT')
+    SELECT l.rights, CASE l.kind WHEN 'ROUTINE' THEN 'pg_proc'::regclass ELSE 'pg_class'::regclass END AS class, l.id
+    FROM listed AS l WHERE l.privilege IN ('EXECUTE', 'SELECT')
     UNION
     -- a function that is listed belongs only to the rights that list it, even if a function of other rights calls it
-    SELECT u.rights, c.callee, c.is_routine FROM used AS u JOIN @extschema@._model_access_call AS c ON c.caller = u.id
-    WHERE c.callee NOT IN (SELECT l.id FROM listed AS l WHERE l.kind = 'ROUTINE'))
+    SELECT u.rights, c.callee_class, c.callee FROM used AS u
+    JOIN @extschema@._model_access_call AS c ON c.caller_class = u.class AND c.caller = u.id
+    WHERE NOT EXISTS (SELECT FROM listed AS l WHERE l.kind = 'ROUTINE' AND c.callee_class = 'pg_proc'::regclass AND l.id = c.callee))
 SELECT l.* FROM listed AS l
 UNION ALL
-SELECT u.rights, 'ROUTINE', u.id::regprocedure::text, 'EXECUTE', NULL, u.id FROM used AS u WHERE u.is_routine;
+SELECT u.rights, 'ROUTINE', u.id::regprocedure::text, 'EXECUTE', NULL, u.id FROM used AS u
+WHERE u.class = 'pg_proc'::regclass AND NOT EXISTS (SELECT FROM listed AS l WHERE l.kind = 'ROUTINE' AND l.id = u.id);
 COMMENT ON VIEW @extschema@._model_access_right IS
     'Internal. The privileges that belong to each of the rights: those listed here, and EXECUTE on what these call.';
 

@@ -158,7 +158,9 @@ BEGIN
         array_agg(n.model_id) FILTER (WHERE NOT d.changed AND NOT d.kept)
     INTO unstamped, reverted, untouched
     FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id CROSS JOIN LATERAL (SELECT
-        @extschema@._model_access_decision(n) IS DISTINCT FROM @extschema@._model_access_decision(o),
+        -- the cast: a row of a transition table is a record, and an overload could take records
+        @extschema@._model_access_decision(n::@extschema@.model_access)
+            IS DISTINCT FROM @extschema@._model_access_decision(o::@extschema@.model_access),
         n.reviewed_at IS DISTINCT FROM o.reviewed_at,
         n.status_before_missing IS DISTINCT FROM o.status_before_missing) AS d(changed, stamped, kept)
     WHERE n.last_run_id IS NOT DISTINCT FROM o.last_run_id;

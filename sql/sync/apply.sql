@@ -67,23 +67,36 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_flags_after(@extschema@.model_access, jsonb) IS
     'Internal. Gives the tier flags of a model after a change of a plan, as columns in JSON; {} if the change has no tiers.';
 
+CREATE FUNCTION @extschema@._model_access_not_planned() RETURNS text[]
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    -- the tiers of a change are written by way of _model_access_flags_after
+    SELECT array_remove(@extschema@._model_access_decided_columns(), 'status')
+        || '{tiers,target_disabled,first_seen_at,last_run_id}'::text[]
+        || ARRAY(SELECT s.name FROM unnest(@extschema@._model_access_stamp_columns()) AS s(name)
+                 WHERE left(s.name, 9) = 'reviewed_');
+END;
+COMMENT ON FUNCTION @extschema@._model_access_not_planned() IS
+    'Internal. The columns that a plan cannot write, whatever it names.';
+
 CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    SELECT @extschema@._model_access_insert(coalesce(jsonb_agg(n.model || jsonb_build_object(
-        'first_seen_at', plan -> 'at', 'changed_at', plan -> 'at', 'last_run_id', run, 'target_disabled', EXISTS (
-            SELECT FROM @extschema@.model_access AS t
-            WHERE t.model_id = n.model ->> 'alias_of' AND (t.status = 'disabled' OR t.target_disabled)))), '[]'))
+    SELECT @extschema@._model_access_insert(coalesce(jsonb_agg(
+        n.model - 'status'::text - @extschema@._model_access_not_planned() || jsonb_build_object(
+            'first_seen_at', plan -> 'at', 'changed_at', plan -> 'at', 'last_run_id', run, 'target_disabled', EXISTS (
+                SELECT FROM @extschema@.model_access AS t
+                WHERE t.model_id = n.model ->> 'alias_of' AND (t.status = 'disabled' OR t.target_disabled)))), '[]'))
     FROM jsonb_array_elements(plan -> 'insert') AS n(model);
 
     SELECT @extschema@._model_access_update(coalesce(jsonb_agg(
-        c.change - 'tiers' || @extschema@._model_access_flags_after(m, c.change)
+        c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
             || jsonb_build_object('last_run_id', run)), '[]'))
     FROM jsonb_array_elements(plan -> 'update') AS c(change)
     JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
 END;
 COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS
-    'Internal. Writes the rows of a plan with one INSERT for new models and one UPDATE for all others.';
+    'Internal. Writes the rows of a plan: one INSERT for new models, one UPDATE for all others.';
 
 CREATE FUNCTION @extschema@._model_access_changed_key(plan jsonb, changed integer, known integer) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
