@@ -104,7 +104,8 @@ used AS (
     -- a function that is listed belongs only to the rights that list it, even if a function of other rights calls it
     SELECT u.rights, c.callee_class, c.callee FROM used AS u
     JOIN @extschema@._model_access_call AS c ON c.caller_class = u.class AND c.caller = u.id
-    WHERE NOT EXISTS (SELECT FROM listed AS l WHERE l.kind = 'ROUTINE' AND c.callee_class = 'pg_proc'::regclass AND l.id = c.callee))
+    WHERE NOT EXISTS (
+        SELECT FROM listed AS l WHERE l.kind = 'ROUTINE' AND c.callee_class = 'pg_proc'::regclass AND l.id = c.callee))
 SELECT l.* FROM listed AS l
 UNION ALL
 SELECT u.rights, 'ROUTINE', u.id::regprocedure::text, 'EXECUTE', NULL, u.id FROM used AS u
