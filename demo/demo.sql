@@ -31,7 +31,7 @@ SET model_access.url = :'half';
 SELECT outcome, withheld FROM model_access_sync();
 SELECT count(*) AS still_listed FROM model_access WHERE missing_since IS NULL;
 
--- A banned model vanishes and returns. It is still banned.
+-- A banned model leaves the list and returns. It is still banned.
 \set without :mock without= :banned
 SET model_access.url = :'without';
 SELECT outcome, missing FROM model_access_sync();

@@ -1,4 +1,4 @@
--- What an installed database says of itself, as Markdown; scripts/reference runs it and adds the notes.
+-- Writes the objects of an installed database and their COMMENTs as Markdown; scripts/reference runs it and adds the notes.
 -- Objects whose names begin with _ are internal and left out.
 
 CREATE EXTENSION model_access;
@@ -60,7 +60,7 @@ RETURN (SELECT string_agg(pg_temp.code(h.rights), ', ' ORDER BY pg_temp.ranked(h
 
 \echo '# Reference'
 \echo
-\echo 'What an installed database says of itself: every public object with its COMMENT. `make reference` writes this page.'
+\echo 'This page lists every public object of an installed database, with its COMMENT. `make reference` writes it.'
 
 \echo
 \echo '## Functions'

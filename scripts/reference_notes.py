@@ -1,8 +1,8 @@
 """Prints a generated page with what was written by hand into the one before it; scripts/reference calls it.
 
 Below each heading the generated lines come first. What stands below a line <!-- notes --> was written by hand, up to the
-next heading, and is kept; so is the last cell of a table's row where the generated one is empty. Notes whose heading is
-gone are kept at the end, under a heading of their own.
+next heading, and is kept; so is the last cell of the tables of outcomes and error codes. An empty cell of any other table
+lacks its COMMENT. Notes whose heading is gone are kept at the end, under a heading of their own.
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 
 NOTES = "<!-- notes -->"
 LOST = "## Notes whose heading is gone"
+BY_HAND = ("## Outcomes of a run", "## Error codes")
 
 
 def blocks(text):
@@ -38,9 +39,9 @@ def split(lines):
     return "\n".join(lines[:place]).strip(), "\n".join(lines[place + 1 :]).strip()
 
 
-def merge(new, old):
-    """The block with what is kept of the old one, and what is still to be written by hand."""
-    by_hand = {row[0]: row[-1] for row in map(cells, old) if row}
+def merge(new, old, is_by_hand):
+    """The block with what is kept of the old one, and the rows that lack their last cell."""
+    by_hand = {row[0]: row[-1] for row in map(cells, old) if row and is_by_hand}
     lines, missing = [], []
     for line in new:
         row = cells(line)
@@ -61,9 +62,11 @@ def main(arguments):
     new = blocks(generated.read_text())
     parts, problems = [], []
     for path, lines in new.items():
-        text, missing = merge(lines, old.get(path, []))
+        is_by_hand = path[-1] in BY_HAND
+        text, missing = merge(lines, old.get(path, []), is_by_hand)
         parts += [path[-1], text]
-        problems += [f"{path[-1]}: say in the last cell what {name} means" for name in missing]
+        problem = "say in the last cell what {} means" if is_by_hand else "{} has no COMMENT"
+        problems += [f"{path[-1]}: {problem.format(name)}" for name in missing]
     lost = []
     for path, lines in old.items():
         notes = split(lines)[1]

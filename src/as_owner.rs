@@ -36,7 +36,7 @@ type Statement = (String, Vec<pg_sys::Oid>);
 /// The values of a row, converted by the output functions of their types.
 pub type Row = Vec<Option<String>>;
 
-/// What happens to the effects of code of the owner that ran meanwhile.
+/// What happens to the effects of the owner's code that runs during the work.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effect {
     /// All effects are rolled back: rows, cursors and locks. Used for reading.

@@ -221,8 +221,8 @@ fn the_blocks_of_leaving_allowed_models_run_as_printed() {
 #[test]
 fn the_reference_is_what_a_database_says() {
     let check = Command::new(repository().join("scripts/reference")).arg("--check").output().unwrap();
-    let said = [check.stdout, check.stderr].concat();
-    assert!(check.status.success(), "{}", String::from_utf8_lossy(&said));
+    let report = [check.stdout, check.stderr].concat();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&report));
 }
 
 /// Every page that people read, as a path from the repository.

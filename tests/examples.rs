@@ -125,11 +125,11 @@ impl Service {
         let mut service = Self { child: command.spawn().unwrap(), log, port: 0 };
         let start = Instant::now();
         while service.port == 0 {
-            let said = service.said();
-            assert!(start.elapsed() < BOUND, "it does not listen: {said}");
-            assert!(service.child.try_wait().unwrap().is_none(), "it ended: {said}");
+            let log = service.log();
+            assert!(start.elapsed() < BOUND, "it does not listen: {log}");
+            assert!(service.child.try_wait().unwrap().is_none(), "it ended: {log}");
             sleep(Duration::from_millis(20));
-            let port = said.split("http://127.0.0.1:").nth(1).unwrap_or_default();
+            let port = log.split("http://127.0.0.1:").nth(1).unwrap_or_default();
             // the port is complete only when another character follows it
             if let Some((digits, _)) = port.split_once(|c: char| !c.is_ascii_digit()) {
                 service.port = digits.parse().unwrap();
@@ -138,7 +138,7 @@ impl Service {
         service
     }
 
-    fn said(&self) -> String {
+    fn log(&self) -> String {
         text(&std::fs::read(&self.log).unwrap())
     }
 
@@ -260,8 +260,8 @@ fn serves(stage: &mut Stage, service: &Service, ask: &str) {
     while answer.status == 503 && start.elapsed() < BOUND {
         answer = get(stage, PRO);
     }
-    assert_eq!((answer.status, json(&answer.body)), (200, stage.list(PRO)), "{}", service.said());
-    assert!(!service.said().contains("uncaught"), "{}", service.said());
+    assert_eq!((answer.status, json(&answer.body)), (200, stage.list(PRO)), "{}", service.log());
+    assert!(!service.log().contains("uncaught"), "{}", service.log());
 
     // a request that PostgreSQL refuses is a client error, not an outage
     stage.client.batch_execute("SELECT model_access_revoke('app')").unwrap();

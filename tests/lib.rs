@@ -154,16 +154,16 @@ impl Cluster {
     /// If the server does not let it in.
     #[must_use]
     pub fn hearing(&self, scenario: &str) -> (Client, Receiver<DbError>) {
-        let (said, heard) = channel();
+        let (sender, notices) = channel();
         let mut client = self
             .config()
-            .notice_callback(move |notice| drop(said.send(notice)))
+            .notice_callback(move |notice| drop(sender.send(notice)))
             .connect(NoTls)
             .expect("a session");
         client
             .batch_execute(&format!("SET model_access.url = '{}'", self.upstream.url(scenario)))
             .expect("a URL");
-        (client, heard)
+        (client, notices)
     }
 
     fn config(&self) -> Config {

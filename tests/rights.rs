@@ -160,7 +160,7 @@ fn health_compares_what_a_role_holds_with_what_was_granted() {
             "CREATE ROLE app; CREATE ROLE other; CREATE ROLE web; SELECT model_access_grant('app', 'viewer')",
         )
         .unwrap();
-    for (drift, said) in [
+    for (drift, finding) in [
         ("GRANT SELECT ON model_access TO other", "other holds SELECT on TABLE model_access"),
         ("GRANT UPDATE (pricing) ON model_access TO app", "app holds UPDATE (pricing) on TABLE model_access"),
         (
@@ -172,7 +172,7 @@ fn health_compares_what_a_role_holds_with_what_was_granted() {
     ] {
         client.batch_execute(&format!("BEGIN; {drift}")).unwrap();
         let (ok, detail) = privileges(&mut client, "public");
-        assert!(!ok && detail.replace("public.", "").contains(said), "{drift}: {detail}");
+        assert!(!ok && detail.replace("public.", "").contains(finding), "{drift}: {detail}");
         client.batch_execute("ROLLBACK").unwrap();
         assert!(privileges(&mut client, "public").0);
     }

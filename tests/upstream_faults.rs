@@ -356,7 +356,7 @@ fn a_standby_refuses_the_sync_and_names_the_primary() {
     let error = sync(&mut standby.connect()).unwrap_err();
     let error = error.as_db_error().unwrap();
     assert_eq!((error.code().code(), error.message()), ("25006", "cannot sync model_access on a standby"));
-    assert!(error.hint().unwrap().starts_with("Run it on the primary"), "{error:?}");
+    assert!(error.hint().unwrap().starts_with("Run the sync on the primary"), "{error:?}");
     // it lists the same models as the primary
     sync(&mut cluster.connect()).unwrap();
     cluster

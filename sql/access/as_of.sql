@@ -1,5 +1,5 @@
--- What a tier saw at a moment in the past. It takes back the changes in the history, from the present rows on; so it is exact,
--- except for transactions that were open at that moment.
+-- Lists what a tier saw at a moment in the past. It begins with the present rows and takes back the changes in the history. So it
+-- is exact, except for transactions that were open at that moment.
 
 CREATE FUNCTION @extschema@._model_access_as_of(at timestamptz) RETURNS SETOF @extschema@.model_access
 LANGUAGE sql STABLE
@@ -10,15 +10,15 @@ BEGIN ATOMIC
         -- the value of each column before its first change after that moment
         SELECT f.model_id, jsonb_object_agg(f.key, f.value) AS columns
         FROM (
-            SELECT DISTINCT ON (h.model_id, was.key) h.model_id, was.key, was.value
-            FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_each(h.old) AS was
+            SELECT DISTINCT ON (h.model_id, o.key) h.model_id, o.key, o.value
+            FROM @extschema@.model_access_history AS h CROSS JOIN LATERAL jsonb_each(h.old) AS o
             WHERE h.at > _model_access_as_of.at
-            ORDER BY h.model_id, was.key, h.history_id) AS f
+            ORDER BY h.model_id, o.key, h.history_id) AS f
         GROUP BY f.model_id) AS past ON past.model_id = m.model_id
     CROSS JOIN LATERAL jsonb_populate_record(m, coalesce(past.columns, '{}')) AS r;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS
-    'Internal. The rows as they were then; upstream, fingerprint, entry_hash, changed_at and last_run_id are those of today.';
+    'Internal. Gives the rows as they were then, but the present upstream, fingerprint, entry_hash, changed_at and last_run_id.';
 
 CREATE FUNCTION @extschema@.models_for_tier_as_of(tier text, at timestamptz) RETURNS SETOF @extschema@.model_access_visible
 -- without JIT, whose compilation takes several times as long as reading 100,000 changes

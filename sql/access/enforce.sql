@@ -1,4 +1,4 @@
--- What both forms of the trigger model_access_enforce share: it refuses rows in an application's own tables.
+-- The parts that both forms of the trigger model_access_enforce share. It refuses rows in an application's own tables.
 
 CREATE FUNCTION @extschema@._model_access_refusal(user_id text, model_id text) RETURNS text
 -- no SET, which would cost time for every row: nothing here is found by the search path
@@ -11,7 +11,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_refusal(text, text) IS
-    'Internal. Says why a user may not use a model; empty where the user may.';
+    'Internal. Says why a user may not use a model; empty if the user may.';
 
 CREATE FUNCTION @extschema@._model_access_refuse(user_id text, model_id text, why text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -48,4 +48,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_enforce(oid, name, text, text[]) IS
-    'Internal. Raises an error where model_access_enforce cannot serve a trigger as it is defined.';
+    'Internal. Raises an error if model_access_enforce cannot serve a trigger as it is defined.';

@@ -1,4 +1,4 @@
--- Why a tier may or may not use a model, in words. The decision itself is always that of model_allowed.
+-- Says in words why a tier may or may not use a model. The answer itself is always that of model_allowed.
 
 CREATE FUNCTION @extschema@._model_access_reason(tier text, model_id text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -30,7 +30,7 @@ BEGIN ATOMIC
         THEN 'not in the catalogue; the suffix is part of the id'
         ELSE 'not in the catalogue' END);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_reason(text, text) IS 'Internal. Why a model is or is not visible in a tier.';
+COMMENT ON FUNCTION @extschema@._model_access_reason(text, text) IS 'Internal. Says why a model is or is not visible in a tier.';
 
 CREATE FUNCTION @extschema@.model_access_explain(tier text, model_id text, OUT allowed boolean, OUT reason text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -40,4 +40,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_explain(text, text) IS
-    'Whether a tier may use a model, and the reason, for people to read.';
+    'Tells whether a tier may use a model, and why, as a text for people.';

@@ -1,4 +1,4 @@
--- Exceptions for one user, written by plain DML: a model or a whole provider, allowed or denied, for a time.
+-- Exceptions for single users, written by plain DML: each allows or denies a model or a whole provider, for a time.
 
 CREATE SEQUENCE @extschema@.model_access_override_override_id_seq;
 COMMENT ON SEQUENCE @extschema@.model_access_override_override_id_seq IS 'Numbers the overrides.';
@@ -22,13 +22,13 @@ ALTER SEQUENCE @extschema@.model_access_override_override_id_seq OWNED BY @extsc
 CREATE INDEX model_access_override_user_id_idx ON @extschema@.model_access_override (user_id, allowed);
 
 COMMENT ON TABLE @extschema@.model_access_override IS
-    'Exceptions for one user, written by plain DML: they allow or deny a model or a provider, for a time.';
+    'Exceptions for single users, written by plain DML: each allows or denies a model or a provider, for a time.';
 COMMENT ON COLUMN @extschema@.model_access_override.user_id IS 'The user, spelled as in the key of the bound table.';
 COMMENT ON COLUMN @extschema@.model_access_override.model_id IS 'The model; NULL for an override of a provider.';
 COMMENT ON COLUMN @extschema@.model_access_override.allowed IS
     'true allows what the tier does not, false denies what the tier allows.';
 COMMENT ON COLUMN @extschema@.model_access_override.expires_at IS 'When it ends; NULL = never.';
-COMMENT ON COLUMN @extschema@.model_access_override.note IS 'A remark of the admin.';
+COMMENT ON COLUMN @extschema@.model_access_override.note IS 'Free text of an admin; NULL = none.';
 COMMENT ON COLUMN @extschema@.model_access_override.provider IS
     'The provider, for all its present and future models; NULL for an override of a model.';
 COMMENT ON COLUMN @extschema@.model_access_override.starts_at IS 'When it starts; NULL = at once.';
@@ -41,7 +41,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     kind text := (SELECT b.key FROM @extschema@.model_access_binding AS b);
 BEGIN
-    -- no lookup: a uuid or an integer has one spelling, and under a deterministic collation no other text equals a text
+    -- needs no lookup: a uuid or an integer has one spelling, and a deterministic collation has no two equal texts
     IF kind IS NULL OR kind = 'text' THEN
         RETURN user_id;
     END IF;
@@ -57,7 +57,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS
-    'Internal. Gives a user id as the bound table spells it; NULL where it cannot be a key of that table.';
+    'Internal. Gives a user id as the bound table spells it; NULL if it cannot be a key of that table.';
 
 CREATE FUNCTION @extschema@._model_access_check_override() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -98,7 +98,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_override() IS
-    'Internal. Trigger function: refuses an override that matches nothing, and spells its user as the bound table does.';
+    'Internal. Trigger function that refuses an override that matches nothing, and spells its user as the bound table does.';
 
 CREATE TRIGGER model_access_check_override BEFORE INSERT OR UPDATE ON @extschema@.model_access_override
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_override();
@@ -108,7 +108,7 @@ COMMENT ON TRIGGER model_access_check_override ON @extschema@.model_access_overr
 CREATE FUNCTION @extschema@._model_access_respell_overrides() RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    -- the trigger spells them; a user_id that cannot be a key of that table stays, and matches nobody
+    -- the trigger writes the new spelling; a user_id that cannot be a key of that table stays, and matches nobody
     UPDATE @extschema@.model_access_override AS o SET user_id = o.user_id
     WHERE @extschema@._model_access_user_key(o.user_id) <> o.user_id;
 END;
@@ -149,7 +149,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_record_override() IS
-    'Internal. Trigger function: records changes of overrides in model_access_history, and notifies.';
+    'Internal. Trigger function that records changes of overrides in model_access_history, and notifies.';
 
 CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_override
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();

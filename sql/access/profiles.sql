@@ -1,4 +1,4 @@
--- Which table knows the users and their tiers. It is read as its owner, whoever asks: library/lookup.sql.
+-- Binds the table that has the users and their tiers. Whoever asks, the table is read as its owner: library/lookup.sql.
 
 CREATE TABLE @extschema@.model_access_binding (
     profiles    regclass PRIMARY KEY,
@@ -13,16 +13,16 @@ CREATE TABLE @extschema@.model_access_binding (
 );
 CREATE UNIQUE INDEX model_access_binding_one_idx ON @extschema@.model_access_binding ((true));
 COMMENT ON TABLE @extschema@.model_access_binding IS
-    'The table that knows the users and their tiers: at most one row, written by model_access_bind_profiles.';
+    'Names the table that has the users and their tiers: at most one row, written by model_access_bind_profiles.';
 COMMENT ON COLUMN @extschema@.model_access_binding.profiles IS 'The bound table.';
 COMMENT ON COLUMN @extschema@.model_access_binding.id_column IS 'The column of that table with the key of a user.';
 COMMENT ON COLUMN @extschema@.model_access_binding.tier_column IS 'The column of that table with the tier of a user.';
 COMMENT ON COLUMN @extschema@.model_access_binding.tier_map IS
-    'The tier for each value of tier_column, such as {"MAX": "pro"}; NULL where the column holds the names of the tiers.';
+    'The tier for each value of tier_column, such as {"MAX": "pro"}; NULL if the column holds the names of the tiers.';
 COMMENT ON COLUMN @extschema@.model_access_binding.notify IS 'Whether triggers on the bound table notify of a changed tier.';
 COMMENT ON COLUMN @extschema@.model_access_binding.key IS 'The kind of the key of a user: text, uuid or integer (of any size).';
 COMMENT ON COLUMN @extschema@.model_access_binding.table_id IS
-    'The oid of profiles when it was bound; where it differs, after a restore, the columns are found by name.';
+    'The oid of profiles when it was bound; if it differs, after a restore, the columns are found by name.';
 COMMENT ON COLUMN @extschema@.model_access_binding.id_number IS 'pg_attribute.attnum of id_column.';
 COMMENT ON COLUMN @extschema@.model_access_binding.tier_number IS 'pg_attribute.attnum of tier_column.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_binding
@@ -48,7 +48,7 @@ BEGIN ATOMIC
     WHERE a.attrelid = relation AND a.attname = column_name AND a.attnum > 0 AND NOT a.attisdropped;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_column_number(oid, name) IS
-    'Internal. Gives pg_attribute.attnum of a column; NULL where the column does not exist.';
+    'Internal. Gives pg_attribute.attnum of a column; NULL if the column does not exist.';
 
 CREATE FUNCTION @extschema@._model_access_column_type(relation oid, column_number smallint) RETURNS regtype
 LANGUAGE sql STABLE
@@ -61,7 +61,7 @@ BEGIN ATOMIC
     SELECT b.type::regtype FROM base AS b JOIN pg_type AS t ON t.oid = b.type WHERE t.typtype <> 'd';
 END;
 COMMENT ON FUNCTION @extschema@._model_access_column_type(oid, smallint) IS
-    'Internal. Gives the type of a column, or the base type of its domain; NULL where the column does not exist.';
+    'Internal. Gives the type of a column, or the base type of its domain; NULL if the column does not exist.';
 
 CREATE FUNCTION @extschema@._model_access_key_kind(type regtype) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -115,7 +115,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_bindable(regclass) IS
-    'Internal. Raises an error where a relation cannot be the table of the users.';
+    'Internal. Raises an error if a relation cannot be the table of the users.';
 
 CREATE FUNCTION @extschema@._model_access_check_profiles(profiles regclass, id_column name, tier_column name) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -162,7 +162,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_profiles(regclass, name, name) IS
-    'Internal. Raises an error where a table cannot be bound.';
+    'Internal. Raises an error if a table cannot be bound.';
 
 CREATE FUNCTION @extschema@._model_access_binding_error() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -187,13 +187,13 @@ EXCEPTION WHEN wrong_object_type OR datatype_mismatch OR feature_not_supported O
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_binding_error() IS
-    'Internal. Says why users cannot be looked up; NULL where they can.';
+    'Internal. Says why users cannot be looked up; NULL if they can.';
 
 CREATE FUNCTION @extschema@._model_access_refresh_binding() RETURNS void
--- not LANGUAGE sql, which plans the statement in every run
+-- not LANGUAGE sql, which would plan the statement again in every run
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- for a dump, which carries names: numbers mean nothing where it is restored
+    -- a dump needs the names, because columns have other numbers after a restore
     UPDATE @extschema@.model_access_binding AS b
     SET id_column = i.attname, tier_column = t.attname, table_id = b.profiles::oid, id_number = i.attnum, tier_number = t.attnum
     FROM @extschema@._model_access_bound AS o
@@ -231,7 +231,7 @@ DECLARE
     counted text[] := (
         SELECT @extschema@._model_access_unknown_tiers(b.profiles::oid, b.tier_number,
             coalesce(ARRAY(SELECT jsonb_object_keys(b.tier_map)), '{}')
-                || CASE WHEN b.tier_map IS NULL THEN '{free,pro,enterprise}'::text[] END)
+                || CASE WHEN b.tier_map IS NULL THEN @extschema@._model_access_tiers() END)
         FROM @extschema@._model_access_bound AS b);
 BEGIN
     RETURN CASE WHEN counted[1] <> '0' THEN format('%s, such as %L', counted[1], counted[2]) END;
@@ -259,7 +259,7 @@ BEGIN
             item.name, item.event, profiles, item.detail, '@extschema@');
         EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L',
             item.name, profiles, 'Notifies listeners of channel model_access ' || item.what || '.');
-        -- not as members of the extension, since a dump would not carry them then; but DROP EXTENSION drops them
+        -- they are not members of the extension, because a dump would not include them then; but DROP EXTENSION drops them
         IF extension IS NOT NULL THEN
             EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION %I', item.name, profiles, extension);
         END IF;
@@ -299,7 +299,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_unbind_profiles() IS
-    'Unbinds the table of the users, so that every user is unknown and may use no model; false where no table was bound.';
+    'Unbinds the table of the users, so that every user is unknown and may use no model; false if no table was bound.';
 
 CREATE FUNCTION @extschema@._model_access_check_tier_map(tier_map jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -313,9 +313,7 @@ BEGIN
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'invalid tier_map: %', wrong
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = format(
-                      'It must be a JSON object whose keys are values of the tier column, and whose values are tiers (%s).',
-                      array_to_string(@extschema@._model_access_tiers(), ', ')),
+                  DETAIL = 'It must be a JSON object whose keys are values of the tier column, and whose values are tiers.',
                   HINT = 'Write it as in tier_map => ''{"BASIC": "free", "MAX": "pro"}'', or pass NULL where the column holds '
                          'the names of the tiers.';
     END IF;
@@ -379,7 +377,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_reader(regclass) IS
-    'Internal. Raises error 42501 where the caller may not have a table read as its owner.';
+    'Internal. Raises error 42501 if the caller may not have a table read as its owner.';
 
 CREATE FUNCTION @extschema@.model_access_bind_profiles(
     profiles regclass, id_column name DEFAULT 'id', tier_column name DEFAULT 'subscription_tier',
@@ -419,4 +417,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS
-    'Binds the table that knows the users and their tiers, in place of the table bound before.';
+    'Binds the table that has the users and their tiers, in place of the table that was bound before.';

@@ -1,4 +1,4 @@
--- The tiers, and the answers for a tier. All answers stand on one rule: a model is visible in its own tier and in higher tiers
+-- The tiers, and the answers for a tier. All answers follow one rule: a model is visible in its own tier and in higher tiers
 -- while it is active and listed, and an alias only while its target is not disabled. Every list of tiers is in this file, except
 -- the columns of model_access and of model_access_rule, and the triggers in core/decision.sql.
 
@@ -6,33 +6,34 @@ CREATE FUNCTION @extschema@._model_access_tiers() RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY['free', 'pro', 'enterprise'];
 COMMENT ON FUNCTION @extschema@._model_access_tiers() IS
-    'Internal. The tiers, lowest first; each has a column is_<tier> in model_access.';
+    'Internal. Gives the tiers, lowest first; each has a column is_<tier> in model_access.';
 
 CREATE FUNCTION @extschema@._model_access_rank(tier text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 -- a CASE, since a query may compute it for every model
 RETURN CASE tier WHEN 'free' THEN 1 WHEN 'pro' THEN 2 WHEN 'enterprise' THEN 3 END;
 COMMENT ON FUNCTION @extschema@._model_access_rank(text) IS
-    'Internal. The rank of a tier, 1 for the lowest; NULL for an unknown tier.';
+    'Internal. Gives the rank of a tier, 1 for the lowest; NULL for an unknown tier.';
 
 CREATE FUNCTION @extschema@._model_access_rank(model @extschema@.model_access) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN (model).is_free THEN 1 WHEN (model).is_pro THEN 2 WHEN (model).is_enterprise THEN 3 END;
 COMMENT ON FUNCTION @extschema@._model_access_rank(@extschema@.model_access) IS
-    'Internal. The rank of the lowest tier that holds a model; NULL for a model in no tier.';
+    'Internal. Gives the rank of the lowest tier that holds a model; NULL for a model in no tier.';
 
 CREATE FUNCTION @extschema@._model_access_tiers_of(model @extschema@.model_access) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN array_remove(ARRAY[CASE WHEN (model).is_free THEN 'free' END, CASE WHEN (model).is_pro THEN 'pro' END,
     CASE WHEN (model).is_enterprise THEN 'enterprise' END], NULL);
 COMMENT ON FUNCTION @extschema@._model_access_tiers_of(@extschema@.model_access) IS
-    'Internal. The tiers whose flags are set for a model.';
+    'Internal. Gives the tiers whose flags are set for a model.';
 
 CREATE FUNCTION @extschema@._model_access_flags() RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY(
     SELECT 'is_' || t.tier FROM unnest(@extschema@._model_access_tiers()) WITH ORDINALITY AS t(tier, rank) ORDER BY t.rank);
-COMMENT ON FUNCTION @extschema@._model_access_flags() IS 'Internal. The columns of the tier flags, in the order of the tiers.';
+COMMENT ON FUNCTION @extschema@._model_access_flags() IS
+    'Internal. Gives the columns of the tier flags, in the order of the tiers.';
 
 CREATE FUNCTION @extschema@._model_access_flagged(flags jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -40,7 +41,7 @@ RETURN ARRAY(
     SELECT t.tier FROM unnest(@extschema@._model_access_tiers()) WITH ORDINALITY AS t(tier, rank)
     WHERE (flags ->> ('is_' || t.tier))::boolean ORDER BY t.rank);
 COMMENT ON FUNCTION @extschema@._model_access_flagged(jsonb) IS
-    'Internal. The tiers whose flags are set in a row that is given as JSON.';
+    'Internal. Gives the tiers whose flags are set in a row that is given as JSON.';
 
 CREATE FUNCTION @extschema@._model_access_flags_of(tiers text[]) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -49,7 +50,7 @@ BEGIN ATOMIC
     FROM unnest(@extschema@._model_access_tiers()) AS t(tier);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_flags_of(text[]) IS
-    'Internal. The tier flags of a model that is in exactly these tiers, as columns in JSON.';
+    'Internal. Gives the tier flags of a model that is in exactly these tiers, as columns in JSON.';
 
 CREATE VIEW @extschema@._model_access_active AS
 SELECT
@@ -94,7 +95,7 @@ COMMENT ON COLUMN @extschema@.model_access_visible.expires_on IS
 
 CREATE FUNCTION @extschema@._model_access_shown(model @extschema@._model_access_active)
     RETURNS SETOF @extschema@.model_access_visible
--- PostgreSQL inlines it, and checks that its columns are those of the view
+-- PostgreSQL inlines it, and checks that its columns match the view
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
     SELECT
@@ -103,15 +104,17 @@ BEGIN ATOMIC
         (model).pricing, (model).prompt_usd_per_million, (model).completion_usd_per_million, (model).expires_on;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_shown(@extschema@._model_access_active) IS
-    'Internal. The visible columns of an active model, as one row.';
+    'Internal. Gives the visible columns of an active model, as one row.';
 
 CREATE FUNCTION @extschema@._model_access_unknown_tier(tier text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tiers CONSTANT text[] := @extschema@._model_access_tiers();
+    last  CONSTANT integer := cardinality(tiers);
 BEGIN
     RAISE EXCEPTION 'unknown tier "%"', tier
         USING ERRCODE = 'invalid_parameter_value',
-              HINT = format('Use %s.',
-                  regexp_replace(array_to_string(@extschema@._model_access_tiers(), ', '), ', ([^,]*)$', ' or \1'));
+              HINT = format('Use %s or %s.', array_to_string(tiers[:last - 1], ', '), tiers[last]);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_unknown_tier(text) IS 'Internal. Raises error 22023 for an unknown tier.';
@@ -121,7 +124,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN tier IS NULL OR tier = ANY (@extschema@._model_access_tiers()) THEN tier
             ELSE @extschema@._model_access_unknown_tier(tier) END;
 COMMENT ON FUNCTION @extschema@._model_access_tier(text) IS
-    'Internal. The tier itself, or NULL for NULL; raises error 22023 for an unknown tier.';
+    'Internal. Gives the tier itself, or NULL for NULL; raises error 22023 for an unknown tier.';
 
 CREATE FUNCTION @extschema@.models_for_tier(tier text) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -148,4 +151,5 @@ BEGIN
     RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_allowed(text, text) IS 'Whether a tier may use a model, by the rule of models_for_tier.';
+COMMENT ON FUNCTION @extschema@.model_allowed(text, text) IS
+    'Tells whether a tier may use a model, by the rule of models_for_tier.';

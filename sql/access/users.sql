@@ -18,7 +18,7 @@ BEGIN ATOMIC
         CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2]
              WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END
     FROM (
-        -- as in _model_access_bound, without the cost of the part that serves a restored binding
+        -- as in _model_access_bound, but without the costly part for a restored binding
         SELECT b.tier_map, CASE WHEN b.profiles::oid = b.table_id
             THEN @extschema@._model_access_lookup(b.profiles::oid, b.id_number, b.tier_number, _model_access_user.user_id)
             ELSE @extschema@._model_access_lookup_restored(_model_access_user.user_id) END AS found
@@ -27,7 +27,7 @@ BEGIN ATOMIC
         LIMIT 1) AS l;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_user(text) IS
-    'Internal. The key and the tier of a user, NULL where unknown; no row where no table is bound.';
+    'Internal. Gives the key and the tier of a user, NULL if unknown; no row if no table is bound.';
 
 CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE sql STABLE
@@ -81,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_allowed_for_user(text, text) IS
-    'Whether a user may use a model, by the rule of models_for_user.';
+    'Tells whether a user may use a model, by the rule of models_for_user.';
 
 CREATE FUNCTION @extschema@.model_access_explain_for_user(user_id text, model_id text, OUT allowed boolean, OUT reason text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' AS $$
@@ -105,7 +105,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_explain_for_user(text, text) IS
-    'Whether a user may use a model, and the reason, for people to read.';
+    'Tells whether a user may use a model, and why, as a text for people.';
 
 CREATE FUNCTION @extschema@.model_access_user(user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -122,7 +122,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_user(text) IS
-    'Whether a user is known, the tier, and when an override of the user next starts or ends.';
+    'Tells whether a user is known, the tier, and when an override of the user next starts or ends.';
 
 CREATE FUNCTION @extschema@._model_access_me() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -137,7 +137,7 @@ EXCEPTION WHEN data_exception OR statement_too_complex THEN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_me() IS
-    'Internal. The claim sub of the request, as PostgREST sets it; NULL if the request has none.';
+    'Internal. Gives the claim sub of the request, as PostgREST sets it; NULL if the request has none.';
 
 CREATE FUNCTION @extschema@.models_for_me() RETURNS SETOF @extschema@.model_access_visible
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -146,4 +146,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.models_for_me() IS
-    'Lists the models that the user of a PostgREST request may use, by the claim sub.';
+    'Lists the models that the user of a PostgREST request may use; the claim sub names the user.';

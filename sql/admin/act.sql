@@ -18,7 +18,7 @@ BEGIN
     IF jsonb_typeof(NEW.arguments -> 'model_ids') = 'array' THEN
         model_ids := ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'model_ids'));
     END IF;
-    -- these writes are decisions even where they change no value: see _model_access_named
+    -- these writes are decisions even if they change no value: see _model_access_named
     PERFORM set_config('_model_access.acting', pg_trigger_depth()::text, true);
     CASE NEW.action
     WHEN 'confirm' THEN
@@ -38,11 +38,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_act() IS
-    'Internal. Trigger function: does what was asked, as the owner of the tables.';
+    'Internal. Trigger function that confirms, accepts or undoes, as the owner of the tables.';
 
 CREATE TRIGGER model_access_act INSTEAD OF INSERT ON @extschema@.model_access_action
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_act();
-COMMENT ON TRIGGER model_access_act ON @extschema@.model_access_action IS 'Confirms, accepts or undoes.';
+COMMENT ON TRIGGER model_access_act ON @extschema@.model_access_action IS
+    'Confirms, accepts or undoes, as the inserted row says.';
 
 CREATE FUNCTION @extschema@._model_access_ask(action text, arguments jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -76,7 +77,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_accept(text[]) IS
-    'Does what the first matching rule proposes for models that wait for review, and returns what was done.';
+    'Applies the proposal of the first matching rule to models that wait for review, and returns what it did.';
 
 CREATE FUNCTION @extschema@.model_access_undo(
     since timestamptz DEFAULT NULL, dry_run boolean DEFAULT true, model_ids text[] DEFAULT NULL, actor text DEFAULT NULL,
@@ -98,4 +99,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS
-    'Takes changes back, or only shows what that would do unless dry_run is false: one row for each model, override or rule.';
+    'Takes changes back if dry_run is false, otherwise shows what an undo would do: one row for each model, override or rule.';

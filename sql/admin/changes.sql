@@ -16,7 +16,7 @@ BEGIN ATOMIC
     HAVING count(*) > 0;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_statement(bigint[], boolean, boolean) IS
-    'Internal. The call of model_access_undo that takes back exactly these rows of the history; NULL without rows.';
+    'Internal. Gives the call of model_access_undo that takes back exactly these rows of the history; NULL without rows.';
 
 CREATE VIEW @extschema@._model_access_change AS
 SELECT h.at, h.actor, h.actor_role, h.on_behalf_of, h.run_id, count(*) AS rows, array_agg(h.history_id) AS ids,
@@ -81,7 +81,7 @@ LEFT JOIN LATERAL (
     WHERE d.history_id = ANY (c.undoable)
       AND (@extschema@._model_access_is_decision(k.unit) OR k.unit IN ('review', 'override', 'rule'))) AS u ON true;
 COMMENT ON VIEW @extschema@.model_access_changes IS
-    'What was done: one row for each statement, the newest first, with the statement that undoes it.';
+    'Shows what was done: one row for each statement, the newest first, with the statement that undoes it.';
 COMMENT ON COLUMN @extschema@.model_access_changes.at IS 'When the statement ran.';
 COMMENT ON COLUMN @extschema@.model_access_changes.actor IS 'The role that had logged in.';
 COMMENT ON COLUMN @extschema@.model_access_changes.actor_role IS 'The role set by SET ROLE; NULL without one.';
@@ -92,6 +92,6 @@ COMMENT ON COLUMN @extschema@.model_access_changes.rows IS 'The number of models
 COMMENT ON COLUMN @extschema@.model_access_changes.what IS
     'The six most important kinds of changes, each with the number of rows.';
 COMMENT ON COLUMN @extschema@.model_access_changes.undone IS
-    'Whether all of it has been taken back; NULL if nothing can be taken back.';
+    'Whether everything in the row has been taken back; NULL if nothing in it can be taken back.';
 COMMENT ON COLUMN @extschema@.model_access_changes.undo IS
     'The statement that takes the change back; NULL if it has been taken back or cannot be.';

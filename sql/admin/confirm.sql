@@ -1,4 +1,4 @@
--- What model_access_confirm and model_access_accept do.
+-- The work of model_access_confirm and model_access_accept.
 
 CREATE FUNCTION @extschema@._model_access_check_ids(ids text[], known text[], message text, hint text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -35,7 +35,7 @@ BEGIN
     RETURN confirmed;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_confirm(text[]) IS 'Internal. What model_access_confirm does.';
+COMMENT ON FUNCTION @extschema@._model_access_confirm(text[]) IS 'Internal. Does the work of model_access_confirm.';
 
 CREATE FUNCTION @extschema@._model_access_accept(model_ids text[])
 RETURNS TABLE (model_id text, tiers text, rule text)
@@ -43,7 +43,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     accepted jsonb;
 BEGIN
-    -- what is checked is what is written: no ban and no other rule falls in between
+    -- under these locks, no ban and no rule changes between the check and the write
     PERFORM @extschema@._model_access_lock();
     LOCK TABLE @extschema@.model_access_rule IN SHARE MODE;
     PERFORM @extschema@._model_access_check_ids(model_ids,
@@ -62,4 +62,4 @@ BEGIN
         SELECT p.model_id, p.proposed, p.rule FROM jsonb_to_recordset(accepted) AS p(model_id text, proposed text, rule text);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_accept(text[]) IS 'Internal. What model_access_accept does.';
+COMMENT ON FUNCTION @extschema@._model_access_accept(text[]) IS 'Internal. Does the work of model_access_accept.';

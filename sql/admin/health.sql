@@ -1,4 +1,4 @@
--- One query for an alert: what is wrong, and what will be soon.
+-- One query for alerts: it shows what is wrong, and what will soon be wrong.
 
 CREATE FUNCTION @extschema@._model_access_health_of_runs() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
@@ -25,7 +25,7 @@ COMMENT ON FUNCTION @extschema@._model_access_health_of_runs() IS 'Internal. Giv
 
 CREATE FUNCTION @extschema@._model_access_health_of_tiers() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- a tier that had active models and has none left, because of what syncs took
+    -- a tier that had active models and has no active model left, because of what syncs took
     SELECT 'tiers', count(t.tier) = 0, coalesce(
         'no model is left in tier ' || string_agg(t.tier, ', ' ORDER BY t.tier), 'no tier has lost its last model')
     FROM (

@@ -29,7 +29,7 @@ FROM @extschema@._model_access_grantee AS g
 JOIN @extschema@._model_access_right AS r ON r.rights = ANY (@extschema@._model_access_included(g.rights))
 LEFT JOIN LATERAL unnest(r.columns) AS c(name) ON true
 UNION
--- the owner of the tables, as which the definer functions run, may call all others but those that act as the owner of any table
+-- definer functions run as the owner of the tables, who may call all others but those that act as the owner of any table
 SELECT p.oid, o.rolname, o.oid, 'EXECUTE', format('ROUTINE %s', p.oid::regprocedure)
 FROM @extschema@._model_access_member AS m JOIN pg_proc AS p ON p.oid = m.id AND m.class = 'pg_proc'::regclass
 JOIN @extschema@._model_access_member AS t
@@ -54,7 +54,7 @@ BEGIN
             h.object, CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE h.grantee::regrole::text END)
         FROM @extschema@._model_access_held AS h
         WHERE h.grantee = 0 OR h.grantee IN (
-            -- hosted PostgreSQL gives its web roles everything new
+            -- hosted PostgreSQL grants every new object to its web roles
             SELECT a.grantee FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS a
             WHERE d.defaclnamespace IN (0, '@extschema@'::regnamespace) AND a.grantee <> d.defaclrole
             EXCEPT SELECT u.grantee FROM @extschema@._model_access_due AS u)
@@ -113,7 +113,7 @@ EXCEPTION WHEN insufficient_privilege OR invalid_parameter_value THEN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_revoke_as(oid, text) IS
-    'Internal. Revokes what another role granted; false where the caller may not act as that role.';
+    'Internal. Revokes what another role granted; false if the caller may not act as that role.';
 
 CREATE FUNCTION @extschema@.model_access_revoke(role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -205,7 +205,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM @extschema@._model_access_creators() AS c(roles) WHERE c.roles IS NOT NULL
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_privilege_findings() IS
-    'Internal. Lists what differs from the rights that were granted, and how model_access_repair_privileges mends it.';
+    'Internal. Lists what differs from the rights that were granted, and how model_access_repair_privileges corrects it.';
 
 CREATE FUNCTION @extschema@._model_access_health_of_privileges() RETURNS TABLE ("check" text, ok boolean, detail text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

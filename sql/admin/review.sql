@@ -1,10 +1,10 @@
--- What waits for a decision, and why.
+-- Shows what waits for a decision, and why.
 
 CREATE FUNCTION @extschema@._model_access_reasons() RETURNS text[]
 LANGUAGE sql IMMUTABLE
 RETURN ARRAY['free_revoked', 'alias_moved', 'ban_proposed', 'price_up', 'left', 'returned', 'expiring', 'active_without_tier',
     'new'];
-COMMENT ON FUNCTION @extschema@._model_access_reasons() IS 'Internal. The reasons for a review, the most urgent first.';
+COMMENT ON FUNCTION @extschema@._model_access_reasons() IS 'Internal. Gives the reasons for a review, the most urgent first.';
 
 CREATE VIEW @extschema@._model_access_waiting AS
 SELECT * FROM (
@@ -29,7 +29,7 @@ SELECT * FROM (
         (SELECT value::interval FROM @extschema@.model_access_settings WHERE name = 'expiry_notice') AS expiry_notice) AS s
     -- a rule proposes tiers only for a model without a decision; for an active model it can only propose a ban
     LEFT JOIN @extschema@._model_access_proposal AS p ON p.model_id = m.model_id
-        -- model_access_confirm has turned this ban down, and the alias has not moved since
+        -- model_access_confirm has rejected this ban, and the alias has not moved since
         AND (m.status = 'new' OR m.reviewed_rule IS DISTINCT FROM 'not ' || p.rule
             OR m.alias_of IS DISTINCT FROM m.reviewed_alias_of)
     WHERE m.missing_since IS NULL AND m.status IN ('new', 'active')
@@ -65,7 +65,7 @@ CREATE FUNCTION @extschema@._model_access_usd(price numeric) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN coalesce(trim_scale(round(price, 6))::text, '?');
 COMMENT ON FUNCTION @extschema@._model_access_usd(numeric) IS
-    'Internal. A price in USD, to six places; ? for one that is variable or unknown.';
+    'Internal. Writes a price in USD, rounded to six places; ? = variable or unknown.';
 
 CREATE FUNCTION @extschema@._model_access_price_factor(old jsonb, new jsonb) RETURNS numeric
 LANGUAGE sql IMMUTABLE
@@ -81,7 +81,7 @@ BEGIN ATOMIC
     WHERE _model_access_price_factor.old IS NOT NULL;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_price_factor(jsonb, jsonb) IS
-    'Internal. The largest factor between two highest_prices; NULL where a component is known in one of them only.';
+    'Internal. Gives the largest factor between two highest_prices; NULL if a component is known in one of them only.';
 
 CREATE FUNCTION @extschema@._model_access_other_prices(prices jsonb, prompt numeric, completion numeric) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -100,14 +100,14 @@ BEGIN ATOMIC
         WHERE p.key NOT IN ('prompt', 'completion') AND (p.value IS NULL OR p.value::numeric > 0)) AS a;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_other_prices(jsonb, numeric, numeric) IS
-    'Internal. What a model charges besides its usual prompt and completion prices, for people; NULL for nothing.';
+    'Internal. Says what a model charges besides its usual prompt and completion prices, for people; NULL = nothing.';
 
 CREATE FUNCTION @extschema@._model_access_initials(words text[]) RETURNS text
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT string_agg(left(w.word, 1), '' ORDER BY w.position) FROM unnest(words) WITH ORDINALITY AS w(word, position);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_initials(text[]) IS 'Internal. The first letters of words.';
+COMMENT ON FUNCTION @extschema@._model_access_initials(text[]) IS 'Internal. Gives the first letters of words.';
 
 CREATE VIEW @extschema@.model_access_review AS
 SELECT
@@ -146,11 +146,11 @@ COMMENT ON COLUMN @extschema@.model_access_review.since IS 'The day since which 
 COMMENT ON COLUMN @extschema@.model_access_review.model_id IS
     'The model, as UPDATE, model_access_confirm and model_access_accept name it.';
 COMMENT ON COLUMN @extschema@.model_access_review.usd IS
-    'Prompt / completion price in USD per million tokens; ? = variable or unknown; a + means that something else costs.';
+    'Prompt / completion price in USD per million tokens; ? = variable or unknown; + = other prices apply too.';
 COMMENT ON COLUMN @extschema@.model_access_review.old_usd IS
     'The same prices at the last decision; NULL if there was no decision.';
 COMMENT ON COLUMN @extschema@.model_access_review.factor IS
-    'The largest factor by which a price has changed since the last decision; Infinity if one was 0; NULL if one is not known.';
+    'The largest factor by which a price changed since the last decision; Infinity if a price was 0; NULL if one is unknown.';
 COMMENT ON COLUMN @extschema@.model_access_review.context IS 'Context window in tokens; NULL = unknown.';
 COMMENT ON COLUMN @extschema@.model_access_review.io IS
     'What the model reads > what it writes, by initials: text, image, file, audio, video.';

@@ -16,7 +16,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a moment in the past.';
     ELSIF dry_run IS NULL THEN
         RAISE EXCEPTION 'dry_run must not be null'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Set dry_run to true or false.';
+            USING ERRCODE = 'null_value_not_allowed', HINT = 'Set dry_run to true or false.';
     ELSIF model_ids IS NOT NULL THEN
         PERFORM @extschema@._model_access_check_ids(model_ids, ARRAY(SELECT m.model_id FROM @extschema@.model_access AS m),
             'model %s does not exist'::text, 'Use the exact model_id of model_access.'::text);
@@ -40,13 +40,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_undo_check(timestamptz, boolean, text[], bigint[], boolean, boolean) IS
-    'Internal. Raises 22023 or P0002 if the arguments of model_access_undo are not valid.';
+    'Internal. Raises 22004, 22023 or P0002 if the arguments of model_access_undo are not valid.';
 
 CREATE FUNCTION @extschema@._model_access_undo_write(plan jsonb, after bigint) RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
     SELECT @extschema@._model_access_update(jsonb_agg(
-        -- the stamp of somebody else's review stays, with what it saw; but now somebody decided otherwise; a note is no decision
+        -- if the undo restores no stamp, only when and by whom is new, since somebody decides now; a note is no decision
         CASE WHEN p.columns ? 'reviewed_at' OR p.columns - 'note' = '{}' THEN '{}'
              ELSE jsonb_build_object('reviewed_at', clock_timestamp(), 'reviewed_by', @extschema@._model_access_actor()) END
         || p.columns || jsonb_build_object('model_id', p.model_id)))
@@ -143,4 +143,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_undo(timestamptz, boolean, text[], text, bigint[], boolean, boolean) IS
-    'Internal. Does what model_access_undo is documented to do.';
+    'Internal. Does the work of model_access_undo.';

@@ -1,10 +1,10 @@
--- Which changes in the history an undo is about, and which of them still count. Nothing here writes.
+-- Finds the changes in the history that an undo is about, and which of them still count. Nothing here writes.
 
 CREATE FUNCTION @extschema@._model_access_is_decision(key text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN key = ANY (@extschema@._model_access_decided_columns());
 COMMENT ON FUNCTION @extschema@._model_access_is_decision(text) IS
-    'Internal. Whether a column of model_access is decided by admins: the status, a tier or the note.';
+    'Internal. Tells whether a column of model_access is decided by admins: the status, a tier or the note.';
 
 CREATE FUNCTION @extschema@._model_access_undo_unit(key text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -15,7 +15,7 @@ RETURN CASE
     WHEN left(key, 9) = 'reviewed_' THEN 'review'
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_unit(text) IS
-    'Internal. The unit in which a key of old and new in the history is taken back; NULL if it is never taken back.';
+    'Internal. Gives the unit in which a key of old and new in the history is taken back; NULL if it is never taken back.';
 
 CREATE VIEW @extschema@._model_access_undo_subject AS
 SELECT h.*,
@@ -33,10 +33,11 @@ DECLARE
     found  text[];
     stamps jsonb;
 BEGIN
-    -- an undo took reviews back down to the oldest stamp that it or a later undo restored; an undo's own stamp takes none back
+    -- oldest: the change that replaced the stamp which the undo restored; the undo took back the reviews from that change on.
+    -- It is NULL if the undo wrote a new stamp: then it took back no review.
     stamps := (SELECT jsonb_agg(v) FROM (
         SELECT h.model_id, h.history_id, h.undo_of, min(o.history_id) AS oldest,
-            -- columns that several changes together had left unchanged are taken back with the review of these changes
+            -- level: columns that the undone changes together left unchanged; they are taken back with the review
             ARRAY(SELECT k.key FROM @extschema@.model_access_history AS i CROSS JOIN LATERAL jsonb_object_keys(i.new) AS k(key)
                   WHERE i.history_id = ANY (h.undo_of) AND NOT h.new ? k.key
                     AND @extschema@._model_access_is_decision(k.key)
@@ -49,10 +50,11 @@ BEGIN
           AND coalesce((o.old ->> 'reviewed_at')::timestamptz, '-infinity')
             = coalesce((h.new ->> 'reviewed_at')::timestamptz, '-infinity')
         WHERE h.undo_of IS NOT NULL AND h.new ? 'reviewed_at' GROUP BY h.history_id) AS v);
-    -- an undo that was itself taken back takes nothing back: one round for each level of undos of undos
+    -- an undo that was itself taken back takes nothing back; the loop runs once for each depth of undos of undos
     LOOP
         found := ARRAY(
             WITH stamp AS (
+                -- a later undo that still counts may have restored an older stamp
                 SELECT v.history_id, min(v.oldest) FILTER (WHERE d.item IS NULL)
                     OVER (PARTITION BY v.model_id ORDER BY v.history_id DESC) AS oldest
                 FROM jsonb_to_recordset(stamps) AS v(model_id text, history_id bigint, oldest bigint)
@@ -79,9 +81,9 @@ BEGIN
         FROM unnest(undone) AS d(item);
 END
 $$;
--- waits: somebody decided since the undone review, which therefore goes together with that decision
+-- waits: somebody decided after the undone review, so the review is taken back only together with that decision
 COMMENT ON FUNCTION @extschema@._model_access_undone() IS
-    'Internal. The units of rows of the history that undos have taken back, without undos that were taken back themselves.';
+    'Internal. Gives the units of rows of the history that undos have taken back, without undos that were taken back themselves.';
 
 CREATE FUNCTION @extschema@._model_access_undo_status(state jsonb, run_id bigint) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
@@ -95,7 +97,7 @@ RETURN CASE
         'status_before_missing', state ->> 'status_before_missing')
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_status(jsonb, bigint) IS
-    'Internal. The status in old or new of a row of the history, in the form in which undo compares it.';
+    'Internal. Gives the status in old or new of a row of the history, in the form in which undo compares it.';
 
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)
@@ -106,7 +108,7 @@ BEGIN ATOMIC
     WITH wanted AS MATERIALIZED (
         SELECT h.history_id, h.kind, h.subject FROM @extschema@._model_access_undo_subject AS h
         WHERE (since IS NULL OR h.at >= since)
-          -- without history_ids: no undos, and what syncs did only where no actor is named
+          -- without history_ids, undos are left out, and changes by syncs too if an actor is named
           AND CASE WHEN history_ids IS NULL
                    THEN h.undo_of IS NULL AND (h.run_id IS NULL OR _model_access_undo_rows.actor IS NULL)
                    ELSE h.history_id IN (SELECT i.id FROM unnest(history_ids) AS i(id)) END
@@ -156,6 +158,6 @@ BEGIN ATOMIC
       AND NOT EXISTS (SELECT FROM undone AS d WHERE d.history_id = h.history_id AND d.unit = u.unit AND NOT d.waits);
 END;
 -- wanted: the caller named this change. waits: an earlier undo left this review for later. gives: a sync gave something back.
--- why: what refused says where this change stands in the way.
+-- why: the reason in the column refused, if this change prevents the undo.
 COMMENT ON FUNCTION @extschema@._model_access_undo_rows(timestamptz, text[], text, bigint[], boolean, boolean) IS
-    'Internal. The changes that are to be undone and those after them, as far as they still count: one row for each unit.';
+    'Internal. Lists the changes to undo and the later ones, if they still count: one row for each unit.';

@@ -1,4 +1,4 @@
--- What an undo would write, and what it would refuse. Nothing here writes: a dry run shows the plan, and an undo writes it.
+-- Plans what an undo would write and refuse. Nothing here writes: a dry run shows the plan, and an undo writes it.
 
 CREATE FUNCTION @extschema@._model_access_undo_old(model_id text, history_id bigint, key text) RETURNS jsonb
 LANGUAGE sql STABLE
@@ -13,12 +13,12 @@ BEGIN ATOMIC
         ORDER BY h.history_id LIMIT 1) AS f;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_old(text, bigint, text) IS
-    'Internal. The value of a column of a model just before that row of the history.';
+    'Internal. Gives the value of a column of a model just before that row of the history.';
 
 CREATE FUNCTION @extschema@._model_access_undo_agrees(history_id bigint) RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- where the row says that the model stopped being free, it must be free of charge again
+    -- if the row says that the model stopped being free, the model must be free of charge again
     SELECT m.missing_since IS NULL AND (m.is_free_of_charge OR h.new ->> 'free_revoked_at' IS NULL)
         AND NOT @extschema@._model_access_is_above(m.highest_prices,
             @extschema@._model_access_undo_old(m.model_id, h.history_id, 'reviewed_highest_prices'::text), 1::numeric)
@@ -26,7 +26,7 @@ BEGIN ATOMIC
     WHERE h.history_id = _model_access_undo_agrees.history_id;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_agrees(bigint) IS
-    'Internal. Whether a model is listed now, and at no higher a price than was reviewed when a sync wrote that row.';
+    'Internal. Tells whether a model is listed now, at a price that is not above the reviewed price when a sync wrote that row.';
 
 CREATE FUNCTION @extschema@._model_access_undo_absent(model_id text, history_id bigint) RETURNS boolean
 LANGUAGE sql STABLE
@@ -38,7 +38,7 @@ BEGIN ATOMIC
     FROM @extschema@.model_access AS m WHERE m.model_id = _model_access_undo_absent.model_id;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_absent(text, bigint) IS
-    'Internal. Whether a model was missing before that row of the history and has been missing since.';
+    'Internal. Tells whether a model was missing before that row of the history and has been missing since.';
 
 CREATE FUNCTION @extschema@._model_access_undo_walk(steps jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -54,7 +54,7 @@ BEGIN
     -- from the newest to the oldest
     FOR step IN SELECT s FROM jsonb_array_elements(steps) AS s LOOP
         IF blocker IS NULL AND NOT (step -> 'meant')::boolean AND step -> 'run_id' <> 'null' THEN
-            -- changes by syncs that together change nothing do not stand in the way
+            -- changes by syncs that together change nothing do not prevent the undo
             new := coalesce(new, step -> 'new');
             pending := coalesce(pending, step ->> 'why');
             IF step -> 'old' = new THEN
@@ -69,7 +69,7 @@ BEGIN
                 IF NOT (step -> 'wanted')::boolean THEN
                     waiting := waiting || (step -> 'history_id')::bigint;
                 END IF;
-                -- where a sync gave something back, an undo never stops: that would restore what the sync had taken
+                -- an undo never ends at a change by which a sync gave something back: it would restore the loss before it
                 IF NOT (step -> 'gives')::boolean THEN
                     taken := tail;
                 END IF;
@@ -83,10 +83,10 @@ BEGIN
     RETURN jsonb_build_object('ids', taken, 'waiting', waiting);
 END
 $$;
--- ids: those that can be taken back, down to the first that must stay; waiting: those of them that an earlier undo named.
--- Where the newest must stay: refused says why, and old is what an undo would restore.
+-- ids: the changes that can be taken back, from the newest down to the first that must stay; waiting: those of them that an
+-- earlier undo named. If the newest must stay, refused says why, and old is what an undo would restore.
 COMMENT ON FUNCTION @extschema@._model_access_undo_walk(jsonb) IS
-    'Internal. Which changes of one unit, given from the newest to the oldest, can be taken back.';
+    'Internal. Finds which changes of one unit can be taken back; they are given from the newest to the oldest.';
 
 CREATE FUNCTION @extschema@._model_access_undo_steps(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean) RETURNS jsonb
@@ -105,7 +105,7 @@ BEGIN ATOMIC
     SELECT jsonb_agg(s.walk || jsonb_build_object('unit', s.unit, 'subject', s.subject)) FROM step AS s;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_steps(timestamptz, text[], text, bigint[], boolean, boolean) IS
-    'Internal. The result of _model_access_undo_walk for each unit of each model, override and rule.';
+    'Internal. Gives the result of _model_access_undo_walk for each unit of each model, override and rule.';
 
 CREATE FUNCTION @extschema@._model_access_undo_columns(steps jsonb)
 RETURNS TABLE (model_id text, columns jsonb, ids bigint[], costs boolean)
@@ -153,7 +153,7 @@ BEGIN ATOMIC
 END;
 -- costs: the model was free of charge when it was reviewed and now costs money, so that an undo does not put it in the free tier
 COMMENT ON FUNCTION @extschema@._model_access_undo_columns(jsonb) IS
-    'Internal. For each model: the columns to restore, the rows of the history to take back, and whether is_free stays false.';
+    'Internal. Gives for each model the columns to restore, the history rows to take back, and whether is_free stays false.';
 
 CREATE FUNCTION @extschema@._model_access_undo_models(steps jsonb)
 RETURNS TABLE (kind text, model_id text, subject text, ids bigint[], columns jsonb, old jsonb, new jsonb, refused jsonb)
@@ -203,13 +203,13 @@ BEGIN ATOMIC
     FROM reported AS s WHERE s.keys <> '{}' OR s.refused <> '{}';
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_models(jsonb) IS
-    'Internal. One row for each model: what an undo writes (columns), and what it reports.';
+    'Internal. Gives for each model what an undo writes (columns), and what it reports.';
 
 CREATE FUNCTION @extschema@._model_access_override_problem(override jsonb) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF @extschema@._model_access_user_key(override ->> 'user_id') IS NULL THEN
-        RETURN format('user "%s" cannot be in the bound profiles', override ->> 'user_id');
+        RETURN format('invalid user_id for the bound table: "%s"', override ->> 'user_id');
     END IF;
     IF override ->> 'model_id' IS NOT NULL THEN
         PERFORM FROM @extschema@.model_access AS m WHERE m.model_id = override ->> 'model_id';
@@ -220,7 +220,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_override_problem(jsonb) IS
-    'Internal. Why an override from the history could not match anything now; NULL if it could.';
+    'Internal. Says why an override from the history could match nothing now; NULL if it could match.';
 
 CREATE FUNCTION @extschema@._model_access_undo_others(steps jsonb)
 RETURNS TABLE (kind text, model_id text, subject text, ids bigint[], columns jsonb, old jsonb, new jsonb, refused jsonb)
@@ -254,4 +254,4 @@ BEGIN ATOMIC
     FROM judged AS j;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_others(jsonb) IS
-    'Internal. One row for each override and rule: what an undo writes (columns; {} = it deletes the row), and what it reports.';
+    'Internal. Gives for each override and rule what an undo writes (columns; {} = it deletes the row), and what it reports.';

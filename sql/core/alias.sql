@@ -2,7 +2,7 @@
 -- alias keeps this in target_disabled, since reading the row of the target as well would double the cost of model_allowed.
 
 CREATE VIEW @extschema@._model_access_alias_in_doubt AS
--- an alias may stand for another alias; UNION ends the recursion if aliases form a circle
+-- an alias may stand for another alias; UNION ends the recursion if aliases refer to each other in a circle
 WITH RECURSIVE banned AS (
     SELECT t.model_id FROM @extschema@.model_access AS t WHERE t.status = 'disabled'
     UNION
@@ -23,7 +23,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_follow_target() IS
-    'Internal. Trigger function: sets target_disabled in the row of an alias.';
+    'Internal. Trigger function that sets target_disabled in the row of an alias.';
 
 CREATE TRIGGER model_access_target BEFORE UPDATE ON @extschema@.model_access
     FOR EACH ROW
@@ -52,7 +52,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lead_aliases() IS
-    'Internal. Trigger function: sets target_disabled of every alias whose target is now disabled or no longer disabled.';
+    'Internal. Trigger function that sets target_disabled of every alias whose target is now disabled or no longer disabled.';
 
 -- Triggers fire in the order of their names, so this one fires after model_access_record, and what it writes comes later in
 -- the history. It does not fire on INSERT: a model that is inserted is new, the run that inserts it corrects its aliases, and

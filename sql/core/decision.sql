@@ -4,13 +4,14 @@
 CREATE FUNCTION @extschema@._model_access_decided_columns() RETURNS text[]
 LANGUAGE sql IMMUTABLE
 RETURN ARRAY['status', 'note'] || @extschema@._model_access_flags();
-COMMENT ON FUNCTION @extschema@._model_access_decided_columns() IS 'Internal. The columns of model_access that admins write.';
+COMMENT ON FUNCTION @extschema@._model_access_decided_columns() IS
+    'Internal. Gives the columns of model_access that admins write.';
 
 CREATE FUNCTION @extschema@._model_access_decision(model @extschema@.model_access) RETURNS text[]
 LANGUAGE sql IMMUTABLE
 RETURN ARRAY[(model).status, (model).is_free::text, (model).is_pro::text, (model).is_enterprise::text];
 COMMENT ON FUNCTION @extschema@._model_access_decision(@extschema@.model_access) IS
-    'Internal. The status and the tier flags of a model, as an array that differs if the decision differs.';
+    'Internal. Gives the status and the tier flags of a model, as an array that differs if the decision differs.';
 
 CREATE FUNCTION @extschema@._model_access_owner_writes_columns() RETURNS trigger
 -- not SECURITY DEFINER: current_user must be the role that writes the row
@@ -31,13 +32,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_owner_writes_columns() IS
-    'Internal. Trigger function: refuses a change of upstream and bookkeeping columns by a role that does not own the table.';
+    'Internal. Trigger function that refuses a change of upstream and bookkeeping columns by a role that does not own the table.';
 
 -- fires before model_access_decide, since triggers fire in the order of their names
 CREATE TRIGGER model_access_columns BEFORE UPDATE ON @extschema@.model_access
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_owner_writes_columns();
 COMMENT ON TRIGGER model_access_columns ON @extschema@.model_access IS
-    'Only the owner may change upstream and bookkeeping columns.';
+    'Lets only the owner change upstream and bookkeeping columns.';
 
 CREATE FUNCTION @extschema@._model_access_actor() RETURNS text
 LANGUAGE sql STABLE
@@ -45,7 +46,8 @@ BEGIN ATOMIC
     -- not current_user, which is the owner of the function in a SECURITY DEFINER function
     SELECT coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user::text);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_actor() IS 'Internal. The role in effect, also inside SECURITY DEFINER functions.';
+COMMENT ON FUNCTION @extschema@._model_access_actor() IS
+    'Internal. Gives the role in effect, also inside SECURITY DEFINER functions.';
 
 CREATE FUNCTION @extschema@._model_access_stamp_columns() RETURNS text[]
 LANGUAGE sql IMMUTABLE
@@ -53,7 +55,7 @@ RETURN ARRAY['reviewed_at', 'reviewed_by', 'reviewed_rule', 'reviewed_pricing', 
     'reviewed_completion_usd_per_million', 'reviewed_is_free_of_charge', 'reviewed_highest_prices', 'reviewed_alias_of',
     'returned_at', 'free_revoked_at', 'tiers_before', 'price_guarded_at'];
 COMMENT ON FUNCTION @extschema@._model_access_stamp_columns() IS
-    'Internal. The columns that _model_access_decide writes with every decision.';
+    'Internal. Gives the columns that _model_access_decide writes with every decision.';
 
 CREATE FUNCTION @extschema@._model_access_decide() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -68,11 +70,11 @@ BEGIN
     END IF;
     IF NEW.reviewed_at IS NOT DISTINCT FROM OLD.reviewed_at THEN
         NEW.reviewed_at := clock_timestamp();
-        -- a decision about flags alone keeps the record of a ban that was turned down, unless an alias had another target then
+        -- a decision about flags alone keeps the record of a rejected ban, unless an alias had another target then
         NEW.reviewed_rule := CASE WHEN NEW.status = OLD.status AND NEW.alias_of IS NOT DISTINCT FROM OLD.reviewed_alias_of
             AND OLD.reviewed_rule LIKE 'not %' THEN OLD.reviewed_rule END;
     ELSIF NEW.reviewed_at IS NULL OR NEW.reviewed_by IS NOT NULL THEN
-        -- undo writes the whole stamp as it was; only the owner of the table may do so
+        -- undo writes the whole old stamp; only the owner of the table may do so
         RETURN NEW;
     END IF;
     -- model_access_confirm and model_access_accept write reviewed_at and reviewed_rule, with reviewed_by NULL; this function
@@ -98,7 +100,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_decide() IS
-    'Internal. Trigger function: stamps a decision, that is, records when, by whom and at which price it was taken.';
+    'Internal. Trigger function that stamps a decision: it records when, by whom and at which price it was taken.';
 
 CREATE TRIGGER model_access_decide BEFORE UPDATE ON @extschema@.model_access
     FOR EACH ROW
@@ -116,14 +118,14 @@ CREATE TRIGGER model_access_keep BEFORE UPDATE OF status ON @extschema@.model_ac
     WHEN (OLD.status_before_missing IS NOT NULL AND OLD.* IS NOT DISTINCT FROM NEW.*)
     EXECUTE FUNCTION @extschema@._model_access_decide();
 COMMENT ON TRIGGER model_access_keep ON @extschema@.model_access IS
-    'An UPDATE that names the status of a vanished model and changes nothing decides that it stays inactive.';
+    'Makes an UPDATE that names the status of a missing model and changes nothing a decision: the model stays inactive.';
 
 CREATE FUNCTION @extschema@._model_access_named() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- A trigger with transition tables cannot have a list of columns, so this trigger notes what it needs. The depth tells the
-    -- statement from those in its triggers. _model_access.acting is set while model_access_accept or model_access_undo writes.
-    -- A role that forges the note only gets a wrong notice.
+    -- A trigger with transition tables cannot have a list of columns, so this trigger notes what _model_access_settle needs. The
+    -- depth distinguishes the statement from those in its triggers. _model_access.acting is set while model_access_accept or
+    -- model_access_undo writes. A role that forges the note only gets a wrong notice.
     IF current_setting('_model_access.acting', true) IS DISTINCT FROM (pg_trigger_depth() - 1)::text THEN
         PERFORM set_config('_model_access.named',
             concat_ws(' ', pg_trigger_depth(), extract(epoch FROM clock_timestamp())), true);
@@ -132,7 +134,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_named() IS
-    'Internal. Trigger function: notes for _model_access_settle when a statement that names status or a tier flag began.';
+    'Internal. Trigger function that notes for _model_access_settle when a statement that names status or a tier flag began.';
 
 CREATE TRIGGER model_access_named BEFORE UPDATE OF status, is_free, is_pro, is_enterprise ON @extschema@.model_access
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_named();
@@ -150,13 +152,15 @@ DECLARE
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access'::regclass);
     SELECT array_agg(n.model_id) FILTER (WHERE d.changed AND NOT d.stamped),
-        -- not if the stamp is older than the statement: then the owner has written it
+        -- a stamp that is older than the statement is left alone: the owner has written it
         array_agg(n.model_id) FILTER (WHERE NOT d.changed AND d.stamped AND NOT d.kept
             AND named AND extract(epoch FROM n.reviewed_at) >= noted[2]::numeric),
         array_agg(n.model_id) FILTER (WHERE NOT d.changed AND NOT d.kept)
     INTO unstamped, reverted, untouched
     FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id CROSS JOIN LATERAL (SELECT
-        @extschema@._model_access_decision(n) IS DISTINCT FROM @extschema@._model_access_decision(o),
+        -- the cast: a row of a transition table is a record, and an overload could take records
+        @extschema@._model_access_decision(n::@extschema@.model_access)
+            IS DISTINCT FROM @extschema@._model_access_decision(o::@extschema@.model_access),
         n.reviewed_at IS DISTINCT FROM o.reviewed_at,
         n.status_before_missing IS DISTINCT FROM o.status_before_missing) AS d(changed, stamped, kept)
     WHERE n.last_run_id IS NOT DISTINCT FROM o.last_run_id;
@@ -192,7 +196,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_settle() IS
-    'Internal. Trigger function: corrects stamps after all BEFORE triggers, and reports models that still wait for review.';
+    'Internal. Trigger function that corrects stamps after all BEFORE triggers, and reports models that still wait for review.';
 
 -- fires after model_access_record, since triggers fire in the order of their names: what it writes comes later in the history
 CREATE TRIGGER model_access_settle AFTER UPDATE ON @extschema@.model_access

@@ -1,4 +1,5 @@
--- Who changed what: syncs and admins. An insert of a model writes no row: each model starts as new, in no tier, at first_seen_at.
+-- The history of changes by syncs and admins. An insert of a model writes no row: each model starts as new, in no tier, at
+-- first_seen_at.
 
 CREATE SEQUENCE @extschema@.model_access_history_history_id_seq;
 COMMENT ON SEQUENCE @extschema@.model_access_history_history_id_seq IS 'Orders the history.';
@@ -21,7 +22,7 @@ CREATE TABLE @extschema@.model_access_history (
 ALTER SEQUENCE @extschema@.model_access_history_history_id_seq OWNED BY @extschema@.model_access_history.history_id;
 CREATE INDEX model_access_history_model_id_idx ON @extschema@.model_access_history (model_id, history_id);
 CREATE INDEX model_access_history_at_idx ON @extschema@.model_access_history (at);
--- since when a model waits: for the review
+-- the review finds by it since when a model waits
 CREATE INDEX model_access_history_new_idx ON @extschema@.model_access_history (model_id, at) WHERE new ->> 'status' = 'new';
 CREATE INDEX model_access_history_pricing_idx ON @extschema@.model_access_history (model_id, at) WHERE new ? 'pricing';
 CREATE INDEX model_access_history_undo_idx ON @extschema@.model_access_history (history_id) WHERE undo_of IS NOT NULL;
@@ -82,12 +83,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_record() IS
-    'Internal. Trigger function: records the changes of a statement in the history, and notifies.';
+    'Internal. Trigger function that records the changes of a statement in the history, and notifies.';
 
 CREATE FUNCTION @extschema@._model_access_notify() RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC
-    -- PostgreSQL sends equal payloads once a transaction
+    -- PostgreSQL sends equal payloads only once for each transaction
     SELECT pg_notify('model_access', '{"changed": "model_access"}');
 END;
 COMMENT ON FUNCTION @extschema@._model_access_notify() IS
@@ -102,7 +103,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_announce() IS 'Internal. Trigger function: notifies of inserted or deleted rows.';
+COMMENT ON FUNCTION @extschema@._model_access_announce() IS
+    'Internal. Trigger function that notifies of inserted or deleted rows.';
 
 CREATE FUNCTION @extschema@._model_access_announce_always() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -111,7 +113,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_announce_always() IS 'Internal. Trigger function: notifies.';
+COMMENT ON FUNCTION @extschema@._model_access_announce_always() IS 'Internal. Trigger function that notifies.';
 
 CREATE TRIGGER model_access_record AFTER UPDATE ON @extschema@.model_access
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows

@@ -21,7 +21,7 @@ CREATE TABLE @extschema@.model_access (
     is_free                    boolean NOT NULL DEFAULT false,
     is_pro                     boolean NOT NULL DEFAULT false,
     is_enterprise              boolean NOT NULL DEFAULT false,
-    -- stands here because every reader needs it: PostgreSQL must unpack all columns that stand before the one it reads
+    -- is here because every query reads it: to read a column, PostgreSQL must first unpack all columns before it
     target_disabled            boolean NOT NULL DEFAULT false,
     note                       text,
     first_seen_at              timestamptz NOT NULL DEFAULT now(),
@@ -89,14 +89,14 @@ COMMENT ON COLUMN @extschema@.model_access.upstream IS
 COMMENT ON COLUMN @extschema@.model_access.status IS
     'new (waits for review), active (approved), inactive (not offered) or disabled (banned); written by admins and syncs.';
 COMMENT ON COLUMN @extschema@.model_access.is_free IS
-    'Whether the model is in tier free, and so also in pro and enterprise (written by admins and syncs).';
+    'Whether the model is in tier free, and so in every tier (written by admins and syncs).';
 COMMENT ON COLUMN @extschema@.model_access.is_pro IS
-    'Whether the model is in tier pro, and so also in enterprise (written by admins and syncs).';
+    'Whether the model is in tier pro, and so in every higher tier (written by admins and syncs).';
 COMMENT ON COLUMN @extschema@.model_access.is_enterprise IS
     'Whether the model is in tier enterprise (written by admins and syncs).';
 COMMENT ON COLUMN @extschema@.model_access.target_disabled IS
     'Whether this is an alias of a disabled model, also by way of other aliases (written by triggers and syncs).';
-COMMENT ON COLUMN @extschema@.model_access.note IS 'Free text; NULL = none (written by admins).';
+COMMENT ON COLUMN @extschema@.model_access.note IS 'Free text of an admin; NULL = none (written by admins).';
 COMMENT ON COLUMN @extschema@.model_access.first_seen_at IS 'When a sync first found the model in the list (written by syncs).';
 COMMENT ON COLUMN @extschema@.model_access.changed_at IS 'When an upstream value of the model last changed (written by syncs).';
 COMMENT ON COLUMN @extschema@.model_access.missing_since IS
@@ -114,7 +114,7 @@ COMMENT ON COLUMN @extschema@.model_access.reviewed_prompt_usd_per_million IS
 COMMENT ON COLUMN @extschema@.model_access.reviewed_completion_usd_per_million IS
     'Value of completion_usd_per_million at the last decision; NULL = variable, unknown or no decision (written by decisions).';
 COMMENT ON COLUMN @extschema@.model_access.reviewed_rule IS
-    'Rule that model_access_accept applied, or not and the rule whose ban was rejected; NULL = neither (written by decisions).';
+    'Rule that model_access_accept applied, or "not " and the rule whose ban was rejected; NULL = none (written by decisions).';
 COMMENT ON COLUMN @extschema@.model_access.returned_at IS
     'When the model returned to the list and needed a new decision; NULL = no such return, or decided since (written by syncs).';
 COMMENT ON COLUMN @extschema@.model_access.free_revoked_at IS
@@ -152,4 +152,4 @@ COMMENT ON COLUMN @extschema@.model_access.price_withheld_since IS
 COMMENT ON COLUMN @extschema@.model_access.price_guarded_at IS
     'When a sync sent the model to review for its price; NULL = never, or decided or given back since (written by syncs).';
 COMMENT ON COLUMN @extschema@.model_access.entry_hash IS
-    'SHA-256 of the bytes of the upstream entry, by which a sync knows it without reading it (written by syncs).';
+    'SHA-256 of the bytes of the upstream entry, by which a sync finds what has not changed (written by syncs).';

@@ -14,17 +14,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_owner_writes() IS
-    'Internal. Trigger function: refuses a statement by a role that does not own the table.';
+    'Internal. Trigger function that refuses a statement by a role that does not own the table.';
 
 CREATE TRIGGER model_access_owner BEFORE INSERT OR DELETE OR TRUNCATE ON @extschema@.model_access
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access IS 'Only the owner may insert and delete models.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access IS 'Lets only the owner insert and delete models.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_setting
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_setting IS 'Only the owner may change settings.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_setting IS 'Lets only the owner change settings.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_sync_log
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_sync_log IS 'Only the owner may write the log.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_sync_log IS 'Lets only the owner write the log.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_history
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
-COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_history IS 'Only the owner may write the history.';
+COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_history IS 'Lets only the owner write the history.';

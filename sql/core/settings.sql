@@ -1,18 +1,18 @@
--- Settings that decide access or write rows. Only values that were set are stored: CREATE EXTENSION inserts no rows with which a
--- restored dump would collide.
+-- The settings decide about access and about rows. Only values that were set are stored: CREATE EXTENSION inserts no row, so a
+-- restored dump cannot conflict with one.
 
 CREATE TABLE @extschema@.model_access_setting (
     name  text PRIMARY KEY,
     value text NOT NULL
 );
 COMMENT ON TABLE @extschema@.model_access_setting IS
-    'The settings that were changed from their default; written by model_access_set.';
+    'The settings that differ from their default; written by model_access_set.';
 COMMENT ON COLUMN @extschema@.model_access_setting.name IS 'The name of the setting.';
 COMMENT ON COLUMN @extschema@.model_access_setting.value IS 'The value of the setting, as text.';
 
 CREATE VIEW @extschema@.model_access_settings AS
 SELECT d.name, coalesce(s.value, d."default") AS value, d."default", d.unit, d.meaning
--- a new setting is one row here; a new unit also needs a branch in _model_access_setting_value
+-- a new setting is one row here; a new unit also needs a branch in _model_access_setting_value and _model_access_setting_json
 FROM (VALUES
     ('max_removal_percent', '20', 'percent',
      'largest share of the active models that syncs may take from users within 24 hours, '
@@ -35,7 +35,7 @@ LEFT JOIN @extschema@.model_access_setting AS s USING (name);
 COMMENT ON VIEW @extschema@.model_access_settings IS 'Every setting with its present value, default, unit and meaning.';
 COMMENT ON COLUMN @extschema@.model_access_settings.name IS 'The name of the setting.';
 COMMENT ON COLUMN @extschema@.model_access_settings.value IS 'The present value.';
-COMMENT ON COLUMN @extschema@.model_access_settings."default" IS 'The value without a change.';
+COMMENT ON COLUMN @extschema@.model_access_settings."default" IS 'The value of the setting while nobody has set another.';
 COMMENT ON COLUMN @extschema@.model_access_settings.unit IS 'The form of a valid value.';
 COMMENT ON COLUMN @extschema@.model_access_settings.meaning IS 'What the setting decides.';
 
@@ -56,7 +56,13 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
             FROM string_to_table(list, ',') WITH ORDINALITY AS t(part, position)) AS p(key, position)) AS k
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_keys(text) IS
-    'Internal. A list of keys in its usual form, each once, separated by a comma and a space; NULL if the list is not valid.';
+    'Internal. Gives a list of keys in its usual form: each key once, separated by ", "; NULL if the list is not valid.';
+
+CREATE FUNCTION @extschema@._model_access_key_array(list text) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+RETURN string_to_array(list, ', ');
+COMMENT ON FUNCTION @extschema@._model_access_key_array(text) IS
+    'Internal. Gives the keys of a list in its usual form, which _model_access_keys returns.';
 
 CREATE FUNCTION @extschema@._model_access_setting_value(unit text, value text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres' AS $$
@@ -82,7 +88,7 @@ EXCEPTION WHEN data_exception THEN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_setting_value(text, text) IS
-    'Internal. The value of a setting in the usual form of its unit; NULL if the value is not valid.';
+    'Internal. Gives the value of a setting in the usual form of its unit; NULL if the value is not valid.';
 
 CREATE FUNCTION @extschema@.model_access_set(name text, value text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

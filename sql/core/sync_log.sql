@@ -1,4 +1,4 @@
--- One row for each run, failed runs included.
+-- The log of runs has one row for each run, failed runs included.
 
 CREATE SEQUENCE @extschema@.model_access_sync_log_run_id_seq;
 COMMENT ON SEQUENCE @extschema@.model_access_sync_log_run_id_seq IS 'Numbers the runs.';
@@ -38,7 +38,7 @@ COMMENT ON COLUMN @extschema@.model_access_sync_log.url IS
 COMMENT ON COLUMN @extschema@.model_access_sync_log.http_status IS 'The HTTP status of the response; NULL without a response.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.listed IS 'The number of usable entries in the list.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.added IS 'The number of models that were not known before.';
-COMMENT ON COLUMN @extschema@.model_access_sync_log.changed IS 'The number of known models of which an upstream value changed.';
+COMMENT ON COLUMN @extschema@.model_access_sync_log.changed IS 'The number of known models whose upstream values changed.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.missing IS 'The number of models that became missing in this run.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.returned IS 'The number of missing models that are listed again.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.free_revoked IS
@@ -48,11 +48,11 @@ COMMENT ON COLUMN @extschema@.model_access_sync_log.withheld IS
 COMMENT ON COLUMN @extschema@.model_access_sync_log.unusable IS
     'The entries that could not be used, at most 100: [{"id": text or null, "reason": text}].';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.error IS
-    'What went wrong or why something was withheld, with what to do about it; NULL without a problem.';
-COMMENT ON COLUMN @extschema@.model_access_sync_log.error_code IS 'The SQLSTATE of error; NULL without a problem.';
+    'What went wrong, or why something was withheld, and what to do about it; NULL = no problem.';
+COMMENT ON COLUMN @extschema@.model_access_sync_log.error_code IS 'The SQLSTATE of error; NULL = no problem.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.max_removals IS
     'The argument max_removals of the call: how many removals and withdrawals it allowed.';
-COMMENT ON COLUMN @extschema@.model_access_sync_log.run_by IS 'The current role that ran it.';
+COMMENT ON COLUMN @extschema@.model_access_sync_log.run_by IS 'The role in effect when it ran.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.complete IS
     'Whether the list was known to be whole; only such a list proves that a model is absent.';
 COMMENT ON COLUMN @extschema@.model_access_sync_log.changed_key IS

@@ -8,12 +8,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE k.name <> 'model_id'
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_columns(jsonb, text) IS
-    'Internal. The keys of an array of rows except model_id, each in this format; NULL if there is no other key.';
+    'Internal. Gives the keys of an array of rows except model_id, each in this format; NULL if there is no other key.';
 
 CREATE FUNCTION @extschema@._model_access_insert(rows jsonb, at timestamptz, run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    first jsonb := jsonb_build_array(rows -> 0);
+    -- a plan chooses no status for a new model; changed_at is the time of the run
+    first jsonb := jsonb_build_array((rows -> 0) - '{status,changed_at}'::text[] - @extschema@._model_access_not_planned());
 BEGIN
     IF rows <> '[]' THEN
         EXECUTE 'INSERT INTO @extschema@.model_access (model_id, first_seen_at, changed_at, last_run_id, target_disabled, '

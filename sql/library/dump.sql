@@ -1,4 +1,4 @@
--- What pg_dump carries: the tables that hold decisions, their history, settings and runs, and the sequences behind them.
+-- Tells pg_dump what to include: the tables that hold decisions, their history, settings and runs, and the sequences behind them.
 
 SELECT pg_extension_config_dump('@extschema@.model_access', '');
 SELECT pg_extension_config_dump('@extschema@.model_access_setting', '');

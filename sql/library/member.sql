@@ -1,4 +1,4 @@
--- What belongs to the extension, according to pg_depend.
+-- Finds in pg_depend what belongs to the extension.
 
 CREATE VIEW @extschema@._model_access_member AS
 SELECT d.classid AS class, d.objid AS id,

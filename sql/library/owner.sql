@@ -1,5 +1,5 @@
--- Tables, views, sequences and SECURITY DEFINER functions belong to a role of their own, so that a fault in a definer function
--- reaches nothing else. What runs with the rights of its caller belongs to the installer: whoever could alter it would act as
+-- Tables, views, sequences and SECURITY DEFINER functions belong to a role of their own, so that a mistake in such a function
+-- affects nothing else. What runs with the rights of its caller belongs to the installer: whoever could alter it would act as
 -- the superuser who calls it.
 
 DO $$

@@ -1,4 +1,4 @@
--- What a sync would do now, and what the guard would withhold.
+-- Shows what a sync would do now, and what the guard would withhold.
 
 CREATE FUNCTION @extschema@._model_access_preview(plan jsonb) RETURNS TABLE (action text, model_id text, detail jsonb)
 LANGUAGE sql STABLE
@@ -25,7 +25,7 @@ BEGIN ATOMIC
          WHERE o.value <> n.value)
     FROM jsonb_array_elements(plan -> 'update') AS c(change)
     JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
-    -- a model that is withheld may change no more than since when it is absent
+    -- the only change of a withheld model may be that absent_since is set
     WHERE c.change - '{model_id,absent_since,price_withheld_since}'::text[] <> '{}' OR NOT plan -> 'withheld_models' ? m.model_id
     UNION ALL
     SELECT 'withhold', w.model_id, plan -> 'problem' FROM jsonb_array_elements_text(plan -> 'withheld_models') AS w(model_id);
@@ -65,7 +65,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_preview_fetched(integer) IS
-    'Internal. Previews a run with what model_access.url gives.';
+    'Internal. Previews a run with the document that it fetches from model_access.url.';
 
 CREATE FUNCTION @extschema@.model_access_preview(document text DEFAULT NULL, max_removals integer DEFAULT NULL)
 RETURNS TABLE (action text, model_id text, detail jsonb)
@@ -86,4 +86,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_preview(text, integer) IS
-    'Shows, row by row, what model_access_sync would do now, or model_access_load with this document, and writes nothing.';
+    'Shows what model_access_sync, or model_access_load with this document, would do now, row by row; writes nothing.';

@@ -12,7 +12,7 @@ BEGIN
     -- the sync needs it, whatever the default of the role is
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     run := @extschema@._model_access_sync_as_job();
-    -- the run row stays, whatever is raised below
+    -- keeps the run row, even if an error is raised below
     COMMIT;
     PERFORM @extschema@._model_access_prune();
     COMMIT;
@@ -24,14 +24,14 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE @extschema@.model_access_sync_job() IS
-    'Runs model_access_sync for a scheduler, commits its log row, and raises an error if the outcome was bad.';
+    'Runs model_access_sync for a scheduler, commits its run row, and raises an error if it failed, was held or is long overdue.';
 
 CREATE FUNCTION @extschema@._model_access_bad(run @extschema@.model_access_sync_log) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE run.outcome
         WHEN 'failed' THEN run.error_code
         WHEN 'held' THEN '55000'
-        -- a session that holds the lock for ever would otherwise stop every sync unnoticed
+        -- otherwise nobody would notice a session that holds the lock for ever and so prevents every sync
         WHEN 'skipped' THEN CASE WHEN NOT EXISTS (
             SELECT FROM @extschema@.model_access_sync_log AS l
             WHERE l.outcome IN ('applied', 'unchanged') AND l.started_at > clock_timestamp() - interval '2 days')
@@ -39,7 +39,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_bad(@extschema@.model_access_sync_log) IS
-    'Internal. Gives the SQLSTATE that the job raises for a run; NULL for a good run.';
+    'Internal. Gives the SQLSTATE that the job raises for a run; NULL = it raises no error.';
 
 CREATE FUNCTION @extschema@._model_access_shell(word text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -76,7 +76,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_cron_field(text, integer, integer, text[]) IS
-    'Internal. Gives the numbers that a field of a cron schedule names; NULL where it is not understood.';
+    'Internal. Gives the numbers that a field of a cron schedule names; NULL if it is not understood.';
 
 CREATE FUNCTION @extschema@._model_access_longest_gap(schedule text) RETURNS interval
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -110,7 +110,7 @@ BEGIN
             FROM generate_series(date '2023-01-01', date '2032-01-01', interval '1 day') AS d
             WHERE extract(month FROM d) = ANY (months)),
         day AS (
-            -- cron's rule: where both fields name something, a day that matches either of them counts
+            -- cron's rule: if both fields restrict the days, a day that matches either of them counts
             SELECT d.day FROM date AS d
             WHERE CASE WHEN f[3] LIKE '*%' OR f[5] LIKE '*%' THEN d.is_day AND d.is_weekday ELSE d.is_day OR d.is_weekday END),
         minute AS (SELECT DISTINCT h * 60 + m AS minute FROM unnest(hours) AS h, unnest(minutes) AS m),
@@ -123,12 +123,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_longest_gap(text) IS
-    'Internal. Gives the longest time between two runs of a cron schedule; NULL where it is not understood.';
+    'Internal. Gives the longest time between two runs of a cron schedule; NULL if it is not understood.';
 
 CREATE FUNCTION @extschema@._model_access_has_pg_cron() RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- objects that only have these names may be anybody's: they must be members of the extension
+    -- any role can create objects with these names, so they must be members of the extension
     SELECT count(*) = 3 FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'pg_cron'
     WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass AND (d.classid, d.objid) IN (
         ('pg_class'::regclass, to_regclass('cron.job')),
@@ -136,7 +136,7 @@ BEGIN ATOMIC
         ('pg_proc'::regclass, to_regprocedure('cron.schedule_in_database(text,text,text,text,text,boolean)')));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_has_pg_cron() IS
-    'Internal. Whether pg_cron 1.4 or later is installed in this database.';
+    'Internal. Tells whether pg_cron 1.4 or later is installed in this database.';
 
 CREATE FUNCTION @extschema@._model_access_job_name() RETURNS text
 LANGUAGE sql STABLE
@@ -207,7 +207,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_unschedule() IS
-    'Removes the job of this database from pg_cron; false where pg_cron had no such job.';
+    'Removes the job of this database from pg_cron; false if pg_cron had no such job.';
 
 CREATE FUNCTION @extschema@.model_access_schedule(schedule text DEFAULT '17 3 * * *', role regrole DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,20 +1,21 @@
--- How a catalogue comes in: model_access_sync fetches it, model_access_load is given it. Both do the same run.
+-- The two ways to load a catalogue: model_access_sync fetches it, and model_access_load gets it as an argument. The rest of the
+-- run is the same.
 
 CREATE FUNCTION @extschema@._model_access_fetch()
 RETURNS TABLE (url text, http_status integer, body bytea, problem text)
 LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_fetch_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_fetch() IS
-    'Internal. Fetches model_access.url within its limits, and gives either body or problem (JSON).';
+    'Internal. Fetches model_access.url within its limits, and gives either the body or the problem (JSON).';
 
 CREATE FUNCTION @extschema@._model_access_primary() RETURNS text
 LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_primary_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_primary() IS 
+COMMENT ON FUNCTION @extschema@._model_access_primary() IS
     'Internal. Gives host and port of the primary, on a standby that receives WAL from it.';
 
 CREATE FUNCTION @extschema@._model_access_plan(document bytea, state text, max_removals integer) RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS
-    'Internal. Gives the plan, as JSON, that a document means for a state; outcome failed where it is not a catalogue.';
+    'Internal. Makes the plan for a document and a state, as JSON; its outcome is failed if the document is not a catalogue.';
 
 CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -25,7 +26,7 @@ BEGIN
     IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
         PERFORM @extschema@._model_access_lock();
         IF plan ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
-            -- rows changed before the lock was granted
+            -- rows changed before the lock was granted; now the lock keeps other sessions from changing them
             plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
         END IF;
     END IF;
@@ -33,7 +34,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, integer) IS
-    'Internal. Gives the plan that a document means for the present rows, and holds the lock if the plan writes.';
+    'Internal. Makes the plan for a document and the present rows, and keeps the lock if the plan writes.';
 
 CREATE FUNCTION @extschema@._model_access_run(document bytea, run jsonb)
 RETURNS @extschema@.model_access_sync_log
@@ -55,7 +56,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS
-    'Internal. Ends every run: plans unless the outcome is known, applies, and warns.';
+    'Internal. Does the rest of every run: plans unless the outcome is known, applies the plan, and warns.';
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log
@@ -93,7 +94,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS
-    'Does what model_access_sync does with a given document, the JSON text of a catalogue.';
+    'Does what model_access_sync does, but with a document that the caller gives, the JSON text of a catalogue.';
 
 CREATE FUNCTION @extschema@._model_access_sync_as_job() RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,9 +1,9 @@
--- The end of a retired column, days later: what uses it is replaced or dropped, and a table keeps its values.
+-- Drops a retired column, days later: what uses it is replaced or dropped, and a table keeps its values.
 
 CREATE FUNCTION @extschema@._model_access_view_without(
     view oid, column_name name, instead text, OUT definition text, OUT is_listed boolean, OUT is_changed boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- the name stands nowhere else, and PostgreSQL prints each item of a select list on a line of its own
+    -- the name occurs nowhere else, and PostgreSQL prints each item of a select list on its own line
     WITH part AS (
         SELECT pg_get_viewdef(view, 0) AS whole, '(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)' AS name,
             @extschema@._model_access_as_regex(quote_ident(column_name)) || '(?![a-z0-9_$"])' AS column_name),
@@ -47,7 +47,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                 AS k(kind) WHERE k.kind IS NOT NULL) END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_drop_object(oid, oid, text) IS
-    'Internal. Gives the statement that drops an object; NULL where the object goes with the column, or the kind is unknown.';
+    'Internal. Gives the statement that drops an object; NULL if the object goes with the column, or the kind is unknown.';
 
 CREATE FUNCTION @extschema@._model_access_drop_uses(relation oid, column_name name, accept text[], disabled oid[])
 RETURNS TABLE (object text, action text, why text, ddl text)
@@ -128,7 +128,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                 left(c.relname, 30) || '_' || left(gone.column_name, 32)) AS name
         FROM pg_class AS c WHERE c.oid = relation),
     named AS (
-        -- hosted PostgreSQL gives its web roles everything new
+        -- hosted PostgreSQL grants every new object to its web roles
         SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS role
         FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS a
         WHERE d.defaclobjtype = 'r' AND a.grantee <> d.defaclrole)

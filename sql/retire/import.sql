@@ -1,9 +1,9 @@
--- Before such a column goes: which users would lose which model, and overrides that keep those models for a time.
+-- Before such a column is retired: shows which users would lose which model, and adds overrides that keep them for a time.
 
 CREATE FUNCTION @extschema@._model_access_import_lists(profiles regclass, column_name name, id_column name, tier_column name)
 RETURNS TABLE (user_id text, tier text, list jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- keys and tiers by their output functions, since a cast may be anybody's; one row a user, since lists are long
+    -- output functions print keys and tiers, because any role can make a cast; one row for each user, because lists are long
     SELECT @extschema@._model_access_user_key(r[1]), coalesce(b.tier_map ->> r[2], r[2]), r[3]::jsonb
     FROM @extschema@._model_access_read(profiles::oid,
         ARRAY[format('concat(p.%I)', id_column), format('CASE WHEN p.%1$I IS NOT NULL THEN concat(p.%1$I) END', tier_column),
@@ -45,7 +45,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         CASE WHEN h.list IS NOT NULL THEN h.list IN ('everything', 'not a model id')
              ELSE a.model_id IS NULL OR NOT coalesce(least(o.allowed, p.allowed),
                  a.rank <= @extschema@._model_access_rank(h.tier), false) END,
-        -- no override where an admin has turned the model down, or where another override counts already
+        -- no override if an admin has rejected the model, or if another override is already in force
         h.list IS NULL AND h.id IS NOT NULL AND (m.status IN ('new', 'active') OR m.status_before_missing IS NOT NULL)
             AND o.allowed IS NULL AND p.allowed IS NULL
     FROM had AS h

@@ -1,8 +1,8 @@
--- What uses a column such as profiles.allowed_models: by what pg_depend records, and by the text of function bodies.
+-- Finds what uses a column such as profiles.allowed_models, in pg_depend and in the text of function bodies.
 
 CREATE FUNCTION @extschema@._model_access_object(class oid, id oid, sub integer) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- a view stands for its rule, and a generated column for its expression
+    -- names the view in place of its rule, and the generated column in place of its expression
     SELECT CASE
         WHEN c.relkind = 'm' THEN format('materialized view %s', c.oid::regclass)
         WHEN c.oid IS NOT NULL THEN format('view %s', c.oid::regclass)
@@ -24,12 +24,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM @extschema@._model_access_tree(relation) AS t
     JOIN pg_attribute AS a ON a.attrelid = t.id AND a.attname = column_name AND a.attnum > 0
     JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.id AND d.refobjsubid = a.attnum
-    -- a constraint stands for its index
+    -- names the constraint in place of its index
     LEFT JOIN pg_constraint AS x ON d.classid = 'pg_class'::regclass AND x.conindid = d.objid AND x.contype <> 'f'
     CROSS JOIN LATERAL (SELECT CASE WHEN x.oid IS NULL THEN d.classid ELSE 'pg_constraint'::regclass::oid END,
                                coalesce(x.oid, d.objid)) AS k(class, id)
     CROSS JOIN LATERAL (SELECT @extschema@._model_access_object(k.class, k.id, d.objsubid)) AS o(object)
-    -- what a partition has from its parent comes and goes with that
+    -- what a partition inherits from its parent is created and dropped with the parent's object
     WHERE NOT EXISTS (
         SELECT FROM pg_class AS c
         WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND d.objsubid = 0 AND c.relispartition)
@@ -57,7 +57,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         @extschema@._model_access_as_regex(lower(replace(word, '"', '""'))), E'(?![a-z0-9_$\u0080-\uFFFF])')
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_has_word(text, text) IS
-    'Internal. Whether a text contains a name as a whole word, in upper or lower case.';
+    'Internal. Tells whether a text contains a name as a whole word, in upper or lower case.';
 
 CREATE FUNCTION @extschema@._model_access_code(source text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

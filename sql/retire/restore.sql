@@ -1,4 +1,4 @@
--- The way back: the column gets its old name again, and triggers get their old states. No value is moved.
+-- Restores a retired column: it gets its old name again, and triggers get their old states. No value is moved.
 
 CREATE FUNCTION @extschema@._model_access_retired_of(profiles regclass, column_name name)
 RETURNS @extschema@.model_access_retired
@@ -31,7 +31,7 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_forget(@extschema@.model_acces
 
 CREATE FUNCTION @extschema@._model_access_ddl_refill(gone @extschema@.model_access_retired) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- which columns an UPDATE must name: those that the triggers listen to, else the tier, else any
+    -- the columns that the UPDATE must name: those for which the triggers fire, else the tier, else any
     SELECT format('UPDATE %s SET %s WHERE age(xmin) <= age(%L::xid);', gone.profiles, coalesce(
         (SELECT string_agg(format('%1$I = %1$I', a.attname), ', ' ORDER BY a.attnum) FROM pg_trigger AS t
          JOIN pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::smallint[])

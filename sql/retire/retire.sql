@@ -1,5 +1,5 @@
--- Leaving a column such as profiles.allowed_models: it gets another name. SQL that uses the old name fails from then on, and
--- works again after a restore; what PostgreSQL itself ties to the column works until the column is dropped.
+-- Retires a column such as profiles.allowed_models by giving it another name. SQL that uses the old name fails from then on, and
+-- works again after a restore. Objects for which PostgreSQL records a dependency on the column work until it is dropped.
 
 CREATE TABLE @extschema@.model_access_retired (
     profiles     regclass,
@@ -34,7 +34,7 @@ COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_retired IS 'Le
 
 CREATE FUNCTION @extschema@._model_access_ddl_note(source text, stops_at text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- a carriage return ends a comment too: what follows it would be run
+    -- a carriage return also ends a comment, so the text after it would be run as SQL
     SELECT concat('--   ', regexp_replace(rtrim(source, chr(10)), E'\r\n|\r|\n', E'\n--   ', 'g'), E'\n',
         'DO ' || quote_literal('BEGIN RAISE EXCEPTION USING MESSAGE = ' || quote_literal(stops_at || ' must be reviewed first')
             || ', ERRCODE = ''object_not_in_prerequisite_state'', HINT = ''Change it, or name it in accept.''; END') || E';\n')
@@ -77,7 +77,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_column(regclass, name) IS
-    'Internal. Raises an error where a column cannot be renamed.';
+    'Internal. Raises an error if a column cannot be renamed.';
 
 CREATE FUNCTION @extschema@._model_access_carry_out(profiles regclass, what text, steps jsonb, dry_run boolean)
 RETURNS TABLE (step integer, object text, action text, why text, ddl text)
@@ -197,7 +197,7 @@ COMMENT ON FUNCTION @extschema@._model_access_retire_uses(oid, name) IS
 
 CREATE FUNCTION @extschema@._model_access_fingerprint(relation oid, column_name name) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- names and no numbers: it is the same in every copy of a database
+    -- it has names and no oids, so it is the same in every copy of a database
     SELECT md5(jsonb_build_array(
         ARRAY(SELECT jsonb_build_array(u.object, u.action, u.lines)
               FROM @extschema@._model_access_retire_uses(relation, column_name) AS u
@@ -211,7 +211,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
               ORDER BY a.attrelid::regclass::text COLLATE "C"))::text)
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_fingerprint(oid, name) IS
-    'Internal. Gives a hash that differs as soon as anything that uses a column has changed.';
+    'Internal. Gives a hash that changes when anything that uses a column changes.';
 
 CREATE FUNCTION @extschema@._model_access_check_unchanged(profiles regclass, column_name name, fingerprint text) RETURNS void
 -- the table is locked while this runs: JIT would take longer than it saves
@@ -237,10 +237,10 @@ CREATE FUNCTION @extschema@._model_access_ddl_lock(relation oid, column_name nam
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(
         E'-- in one transaction: psql -1 -v ON_ERROR_STOP=1 -f FILE\nSET LOCAL search_path = pg_catalog, pg_temp;\n',
-        -- everybody who comes later waits behind whoever waits for this lock
+        -- while this waits for its lock, every later query on the table waits too, so the wait is limited
         CASE WHEN current_setting('lock_timeout') = '0' THEN E'SET LOCAL lock_timeout = ''5s'';\n' END,
         format(E'LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE;\n', relation::regclass),
-        -- readers wait for this one from here on: it must not wait for them, or one of them dies of a deadlock
+        -- from here on, readers wait for this transaction; it must not wait for them for long, or a deadlock ends one of them
         E'SET LOCAL lock_timeout = ''10ms'';\n',
         (SELECT string_agg(
             format(E'LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE;\n', t.id::regclass), '' ORDER BY t.id::regclass::text)

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION @extschema@._model_access_values_query(relation oid, columns text[]) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- concat and not a cast, which may be anybody's function and would run with the owner's rights; and only columns that
+    -- concat and not a cast, because any role can make a cast, which would run with the owner's rights; and only columns that
     -- exist, since ($1).name calls a function of that name otherwise
     SELECT format('SELECT ARRAY[%s]::text[]', string_agg(CASE
         WHEN a.attname IS NULL THEN 'NULL'

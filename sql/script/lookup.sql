@@ -5,8 +5,8 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT c.relowner = owner FROM pg_class AS c WHERE c.oid = '@extschema@.model_access_binding'::regclass;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_may_bind(oid) IS 
-    'Internal. Whether a table of that owner may be bound: the owner must own the table model_access_binding too.';
+COMMENT ON FUNCTION @extschema@._model_access_may_bind(oid) IS
+    'Internal. Tells whether a table of that owner may be bound: the owner must own the table model_access_binding too.';
 
 CREATE FUNCTION @extschema@._model_access_read(profiles oid, expressions text[], source text) RETURNS SETOF text[]
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
@@ -37,7 +37,7 @@ COMMENT ON FUNCTION @extschema@._model_access_execute(oid, text) IS
 
 CREATE FUNCTION @extschema@._model_access_printed(relation oid, column_number smallint) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    -- concat and not a cast, which may be anybody's function; char(n) is padded
+    -- concat and not a cast, because any role can make a cast; char(n) is padded
     SELECT format('CASE WHEN p.%1$I IS NOT NULL THEN %2$s END', a.attname,
         format(CASE WHEN a.atttypid = 'character'::regtype THEN 'rtrim(concat(p.%I))' ELSE 'concat(p.%I)' END, a.attname))
     FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attnum = column_number AND NOT a.attisdropped
@@ -72,7 +72,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lookup(oid, smallint, smallint, text) IS
-    'Internal. Gives the key and the tier of a user from the bound table; NULL where exactly one row cannot be read.';
+    'Internal. Gives the key and the tier of a user from the bound table; NULL if exactly one row cannot be read.';
 
 CREATE FUNCTION @extschema@._model_access_unknown_tiers(profiles oid, tier_column smallint, known text[]) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,4 +1,4 @@
--- What belongs to this install, since no extension records it.
+-- Records what belongs to this install, because there is no extension that records it.
 
 CREATE TABLE @extschema@._model_access_installed (
     relation regclass UNIQUE,

@@ -1,28 +1,45 @@
--- Where rows are written: what a plan rests on, the lock it is made under, and the one function that applies it.
+-- The state from which a plan is made, the lock under which it is made, and the only function that writes it.
+
+CREATE FUNCTION @extschema@._model_access_setting_json(unit text, value text) RETURNS json
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    CASE unit
+    WHEN 'percent' THEN
+        RETURN to_json(value::numeric);
+    WHEN 'interval' THEN
+        RETURN to_json(extract(epoch FROM value::interval)::bigint);
+    WHEN 'on or off' THEN
+        RETURN to_json(value::boolean);
+    WHEN 'list of keys' THEN
+        RETURN to_json(@extschema@._model_access_key_array(value));
+    WHEN 'factor or off' THEN
+        RETURN to_json(nullif(value, 'off')::numeric);
+    ELSE
+        RAISE EXCEPTION 'no JSON form for unit "%"', unit
+            USING ERRCODE = 'internal_error', HINT = 'Add a branch for this unit to _model_access_setting_json.';
+    END CASE;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_setting_json(text, text) IS
+    'Internal. Gives the value of a setting as the planner reads it: a number, boolean, seconds, or list of keys; NULL for off.';
 
 CREATE FUNCTION @extschema@._model_access_rows_version() RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- what writes a row gives it another place or another transaction
-    SELECT coalesce(bit_xor(hash_record_extended(ROW(m.ctid, m.xmin), 0)), 0)::text FROM @extschema@.model_access AS m;
+    -- each write gives a row another place or another transaction
+    SELECT coalesce(bit_xor(hash_record_extended(ROW(m.ctid, m.xmin), 0::bigint)), 0)::text FROM @extschema@.model_access AS m;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
-    'Internal. A text that is another one after any change of the rows.';
+    'Internal. Gives a text that is another one after any change of the rows.';
 
 CREATE FUNCTION @extschema@._model_access_state() RETURNS json
--- not LANGUAGE sql, which plans the statement in every run
+-- not LANGUAGE sql, which would plan the statement again in every run
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN (SELECT json_build_object(
         'now', clock_timestamp(),
         'settings', (
-            SELECT json_object_agg(s.name, CASE s.unit
-                WHEN 'percent' THEN to_json(s.value::numeric)
-                WHEN 'interval' THEN to_json(extract(epoch FROM s.value::interval)::bigint)
-                WHEN 'on or off' THEN to_json(s.value::boolean)
-                WHEN 'list of keys' THEN to_json(string_to_array(s.value, ', '))
-                ELSE to_json(nullif(s.value, 'off')::numeric)
-            END)
+            SELECT json_object_agg(s.name, @extschema@._model_access_setting_json(s.unit, s.value))
             FROM @extschema@.model_access_settings AS s),
         'tiers', @extschema@._model_access_tiers(),
         'complete_days', (
@@ -30,7 +47,7 @@ BEGIN
             FROM @extschema@.model_access_sync_log AS l WHERE l.complete),
         'rows_version', @extschema@._model_access_rows_version(),
         'rows', (
-            -- arrays, in the order of the fields of Row in crates/catalog/src/state.rs: names would double the size
+            -- arrays, in the order of the fields of Row in crates/catalog/src/state.rs; names would double the size
             SELECT coalesce(json_agg(json_build_array(m.model_id, m.status, @extschema@._model_access_tiers_of(m), m.fingerprint,
                 m.entry_hash, m.missing_since, m.status_before_missing, m.highest_prices, m.reviewed_at,
                 m.reviewed_highest_prices, m.absent_since, m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since,
@@ -38,29 +55,42 @@ BEGIN
             FROM @extschema@.model_access AS m)));
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_state() IS 
-    'Internal. What a plan rests on, as crates/catalog/src/state.rs describes it, with intervals in seconds.';
+COMMENT ON FUNCTION @extschema@._model_access_state() IS
+    'Internal. Gives what a plan is made from, in the form of State in crates/catalog/src/state.rs, with intervals in seconds.';
 
 CREATE FUNCTION @extschema@._model_access_lock() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- readers go on; admins and other runs wait, so no decision falls between plan and apply
+    -- readers do not wait; admins and other runs do, so nobody can decide between the plan and its writing
     LOCK TABLE @extschema@.model_access IN SHARE ROW EXCLUSIVE MODE;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_lock() IS 'Internal. Takes the lock under which a plan is made and applied.';
+COMMENT ON FUNCTION @extschema@._model_access_lock() IS 'Internal. Takes the lock under which a plan is made and written.';
 
 CREATE FUNCTION @extschema@._model_access_flags_after(model @extschema@.model_access, change jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- a plan can take a tier, and give back the free tier where a guard took it, but never give one
+    -- a plan can take tiers away; the only tier that it can add is the free tier, where a guard took it
     SELECT CASE WHEN change ? 'tiers' THEN @extschema@._model_access_flags_of(ARRAY(
         SELECT t.tier FROM jsonb_array_elements_text(change -> 'tiers') AS t(tier)
-        WHERE t.tier = ANY (@extschema@._model_access_tiers_of(model)) OR t.tier = 'free' AND (model).free_revoked_at IS NOT NULL))
+        WHERE t.tier = ANY (@extschema@._model_access_tiers_of(model))
+            OR t.tier = 'free' AND (model).free_revoked_at IS NOT NULL))
         ELSE '{}' END;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_flags_after(@extschema@.model_access, jsonb) IS
-    'Internal. The flags of a model as a change of a plan leaves them, as columns in JSON; {} where it leaves them alone.';
+    'Internal. Gives the tier flags of a model after a change of a plan, as columns in JSON; {} if the change has no tiers.';
+
+CREATE FUNCTION @extschema@._model_access_not_planned() RETURNS text[]
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    -- the tiers of a change are written by way of _model_access_flags_after
+    SELECT array_remove(@extschema@._model_access_decided_columns(), 'status')
+        || '{tiers,target_disabled,first_seen_at,last_run_id}'::text[]
+        || ARRAY(SELECT s.name FROM unnest(@extschema@._model_access_stamp_columns()) AS s(name)
+                 WHERE left(s.name, 9) = 'reviewed_');
+END;
+COMMENT ON FUNCTION @extschema@._model_access_not_planned() IS
+    'Internal. The columns that a plan cannot write, whatever it names.';
 
 CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
 LANGUAGE sql VOLATILE
@@ -68,7 +98,8 @@ BEGIN ATOMIC
     SELECT @extschema@._model_access_insert(plan -> 'insert', (plan ->> 'at')::timestamptz, run);
 
     SELECT @extschema@._model_access_update(coalesce(jsonb_agg(
-        c.change - 'tiers' || @extschema@._model_access_flags_after(m, c.change) || jsonb_build_object('last_run_id', run)), '[]'))
+        c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
+            || jsonb_build_object('last_run_id', run)), '[]'))
     FROM jsonb_array_elements(plan -> 'update') AS c(change)
     JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
 END;
@@ -78,26 +109,28 @@ COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS
 CREATE FUNCTION @extschema@._model_access_changed_key(plan jsonb, changed integer, known integer) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- a few changed models do not show that the upstream changed its format, and need no comparison
     IF changed <= 10 OR 2 * changed <= known THEN
         RETURN NULL;
     END IF;
     RETURN (
-        -- as it is repeated in messages
+        -- messages quote this key
         SELECT regexp_replace(left(k.key, 100), '[[:cntrl:]]', ' ', 'g')
         FROM jsonb_array_elements(plan -> 'update') AS c(change)
         JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
         CROSS JOIN LATERAL (
-            SELECT key FROM jsonb_each(m.upstream) AS was FULL JOIN jsonb_each(c.change -> 'upstream') AS is_now USING (key)
-            WHERE was.value IS DISTINCT FROM is_now.value) AS k
+            SELECT key FROM jsonb_each(m.upstream) AS old FULL JOIN jsonb_each(c.change -> 'upstream') AS new USING (key)
+            WHERE old.value IS DISTINCT FROM new.value) AS k
         WHERE c.change ? 'upstream'
-          -- it went because it is ignored from now on
-          AND k.key <> ALL (string_to_array(
-              (SELECT s.value FROM @extschema@.model_access_settings AS s WHERE s.name = 'ignored_keys'), ', '))
+          -- this run removes a key that is now ignored from the stored entries
+          AND k.key <> ALL (@extschema@._model_access_key_array(
+              (SELECT s.value FROM @extschema@.model_access_settings AS s WHERE s.name = 'ignored_keys')))
         GROUP BY k.key HAVING 2 * count(*) > known
         ORDER BY count(*) DESC, k.key LIMIT 1);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_changed_key(jsonb, integer, integer) IS 'Internal. Before a plan is written that changes so many of the models that are known and listed: the key that changed in most of them, and in more than half; NULL where there is none. Looks only at a plan that changes more than half, and more than ten.';
+COMMENT ON FUNCTION @extschema@._model_access_changed_key(jsonb, integer, integer) IS
+    'Internal. Gives the key that a plan changes in most models and in more than half of the known ones; NULL if none.';
 
 CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -115,7 +148,7 @@ BEGIN
     END IF;
     IF FOUND OR plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
         PERFORM @extschema@._model_access_lock();
-        -- a sequence that was set back would make a run look like the one that wrote a row before
+        -- the sequence may have been set back; last_run_id must not name a run that wrote the row before
         IF run.run_id <= (SELECT max(last_run_id) FROM @extschema@.model_access) THEN
             run.run_id := setval('@extschema@.model_access_sync_log_run_id_seq',
                 (SELECT max(last_run_id) + 1 FROM @extschema@.model_access));
@@ -134,4 +167,5 @@ BEGIN
     RETURN run;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS 'Writes a plan and its run row, mends what is wrong about aliases, and returns the run row. The plan must rest on the rows as they are under the lock that this takes. Owner only.';
+COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS
+    'Writes a plan and its run row, corrects what is stored about aliases, and returns the run row.';

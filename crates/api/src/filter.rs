@@ -52,11 +52,8 @@ const PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "context",
-        expected: "a whole number that is not negative",
-        condition: |value| {
-            let tokens = value.parse().ok().filter(|tokens: &i64| *tokens >= 0)?;
-            condition(move |model| model.context_length.is_some_and(|length| length >= tokens))
-        },
+        expected: WHOLE,
+        condition: |value| at_least(value, |model| model.context_length),
     },
     Parameter {
         name: "max_price",
@@ -71,6 +68,7 @@ const PARAMETERS: &[Parameter] = &[
 ];
 
 const LIST: &str = "one or more words, separated by commas";
+const WHOLE: &str = "a whole number that is not negative";
 const DECIMAL: &str = "a decimal number that is not negative";
 
 /// The conditions of a query.
@@ -119,6 +117,11 @@ fn contains_all(value: &str, column: for<'a> fn(&'a Model<'_>) -> Option<&'a [St
     condition(move |model| {
         column(model).is_some_and(|present| words.iter().all(|word| present.contains(word)))
     })
+}
+
+fn at_least(value: &str, column: fn(&Model<'_>) -> Option<i64>) -> Option<Condition> {
+    let min = value.parse().ok().filter(|min: &i64| *min >= 0)?;
+    condition(move |model| column(model).is_some_and(|number| number >= min))
 }
 
 fn at_most(value: &str, column: fn(&Model<'_>) -> Option<f64>) -> Option<Condition> {

@@ -19,7 +19,7 @@ const MAX_QUOTED: usize = 200;
 pub struct Catalogue {
     /// The usable entries that were read, in the order of the document. Each id occurs once, here or in `as_stored`.
     pub models: Vec<Model>,
-    /// The ids of the entries that are as they are stored, and so were not read.
+    /// The ids of the entries that were not read, because they have not changed since they were stored.
     pub as_stored: HashSet<String>,
     /// The entries that cannot be used.
     pub unusable: Vec<Unusable>,
@@ -32,7 +32,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// How many entries are usable.
+    /// The number of usable entries.
     #[must_use]
     pub fn listed(&self) -> usize {
         self.models.len() + self.as_stored.len()
@@ -84,7 +84,7 @@ fn text(document: &[u8]) -> Result<&str, Problem> {
         .hint("Convert the document to UTF-8, or check any proxy in between."))
 }
 
-/// The top level of a document. What stands beside the data is a slice of the document, parsed only when it is needed.
+/// The top level of a document. All parts but the data are slices, and are parsed only when they are needed.
 #[derive(DeriveDeserialize)]
 #[serde(bound(deserialize = "Data: Deserialize<'de>"))]
 struct Envelope<'a, Data> {

@@ -124,17 +124,17 @@ impl Price {
     }
 }
 
-/// A usable entry, as it was found.
+/// A usable entry, read or known to be unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// It has the same bytes as the entry that the row with this id holds.
+    /// The entry has not changed since it was stored in the row with this id.
     AsStored(String),
-    /// It was read.
+    /// The entry was read.
     Read(Box<Model>),
 }
 
 impl Entry {
-    /// Its id.
+    /// The id of the entry.
     #[must_use]
     pub fn model_id(&self) -> &str {
         match self {
@@ -144,10 +144,10 @@ impl Entry {
     }
 }
 
-/// Reads one entry, unless its bytes show that the row holds it already.
+/// Reads one entry, unless its hash shows that it has not changed since it was stored.
 ///
-/// An equal hash means the same keys and values, so reading would give what is stored. An unequal hash means nothing:
-/// the fingerprint decides once the entry is read.
+/// If the hash is equal, the keys and values are equal too, and reading would give what is stored. If the hash differs,
+/// the entry is read, and the fingerprint decides whether it has changed.
 ///
 /// # Errors
 /// Why the entry cannot be used.
@@ -202,7 +202,7 @@ impl<'a> Slices<'a> {
         let mut hash = Sha256::new_with_prefix(FINGERPRINT_VERSION);
         for (key, raw) in &parts {
             for text in [&key.0, raw.get()] {
-                // with their lengths, no two entries have the same input
+                // the lengths show where each text ends, so different entries give different input
                 hash.update((text.len() as u64).to_le_bytes());
                 hash.update(text);
             }
@@ -215,7 +215,7 @@ impl<'a> Slices<'a> {
     }
 
     fn are_stored(&self, id: &str, options: &ReadOptions) -> bool {
-        // a value takes two bytes at least; if the limit of values may have become too low, the entry is read
+        // each value takes at least two bytes; if the entry may have too many values, it is read and they are counted
         self.bytes / 2 <= options.limits.max_values && options.stored.get(id) == Some(&self.hash)
     }
 

@@ -1,4 +1,4 @@
-//! What a list may take from users: absence in one response is an observation, not a fact, and no night empties a tier.
+//! Decides which removals and withdrawals a list may cause, so that a wrong list does not take many models from users.
 
 use crate::document::Catalogue;
 use crate::lifecycle::{Change, Taking};
@@ -6,31 +6,32 @@ use crate::problem::{Problem, code};
 use crate::state::{FREE, Row, State, Status};
 use jiff::{SignedDuration, Timestamp};
 
-/// Removals of models that are not active pass up to this many, whatever the share.
+/// Up to this many removals of models that are not active are allowed, whatever their share is.
 const ALWAYS_LISTED: usize = 10;
-/// Withdrawals pass up to this many, whatever the share.
-const ALWAYS_WITHDRAWN: usize = 2;
-/// For how long withdrawals count.
-const WITHDRAWN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
-/// What complete lists have said on this many days, and over this long, is a fact.
+/// Up to this many models may be taken from users, whatever their share is.
+const ALWAYS_TAKEN: usize = 2;
+/// What syncs take from users within this time is counted together.
+const TAKEN_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+/// What complete lists agree on for at least this many days, and for at least `FACT_AGE`, is a fact: it is not withheld.
 const FACT_DAYS: usize = 3;
+/// See `FACT_DAYS`.
 const FACT_AGE: SignedDuration = SignedDuration::from_hours(48);
 
-/// What a list says of itself that speaks against what it takes.
+/// Reasons in the list itself to doubt what it would take away.
 #[derive(Debug, Clone)]
 pub struct Doubts {
-    /// A message and a hint, if it says that it is not the whole list.
+    /// A message and a hint, if the list says that it is not complete.
     incomplete: Option<(String, String)>,
-    /// Entries without a readable id: any missing row could be one of them.
+    /// The number of entries without a readable id. Any missing model could be one of them.
     unidentified: usize,
-    /// Entries that cannot be used, or whose price cannot be read any more.
+    /// The number of entries that cannot be used, or whose price can no longer be read.
     unusable: usize,
-    /// Entries that arrived.
+    /// The number of entries that arrived.
     arrived: usize,
 }
 
 impl Doubts {
-    /// Reads them off a catalogue.
+    /// The doubts about a catalogue.
     #[must_use]
     pub fn of(catalogue: &Catalogue) -> Self {
         let unidentified = catalogue.unusable.iter().filter(|entry| entry.id.is_none()).count();
@@ -42,45 +43,47 @@ impl Doubts {
         }
     }
 
-    /// Counts entries whose price cannot be read any more.
+    /// Adds the number of entries whose price can no longer be read.
     #[must_use]
     pub fn with_unreadable_prices(mut self, entries: usize) -> Self {
         self.unusable += entries;
         self
     }
 
-    /// Whether what this list lacks is not there.
+    /// Whether a model that is not in this list is absent.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.incomplete.is_none() && self.unidentified == 0
     }
 
-    /// A message and a hint, if more entries are unusable than models may go.
+    /// A message and a hint, if the share of unusable entries is above `max_removal_percent`.
     fn unreadable(&self, percent: f64) -> Option<(String, String)> {
         (self.unusable as f64 * 100.0 > percent * self.arrived as f64).then(|| {
             (
                 format!(
-                    "{} of {} entries cannot be used; max_removal_percent is {percent}",
+                    "{} of {} entries of the list cannot be used (max_removal_percent is {percent})",
                     self.unusable, self.arrived
                 ),
-                "Look at unusable in the run row: the upstream may have changed the form of its list.".into(),
+                "Read column unusable of the run row. The upstream may have changed the form of its list."
+                    .into(),
             )
         })
     }
 }
 
-/// What one run would take away.
+/// What one run would take away if nothing were withheld.
 #[derive(Debug, Clone, Default)]
 pub struct Case<'a> {
-    /// Rows that were listed and are not in the catalogue.
+    /// The rows that were listed and are not in the catalogue.
     pub removals: Vec<&'a Row>,
-    /// Active rows that lose something by their price.
+    /// The active rows that would lose something because of their price.
     pub takings: Vec<(&'a Row, Taking)>,
-    /// Every row once the list is written but for these, so that a second run finds the same.
+    /// Every row as it will be after this run without the removals and takings above. A second run on the same list
+    /// then finds the same.
     pub standing: Vec<Standing>,
 }
 
-/// Where a model stands with users.
+/// The columns of a row that say what users have of its model.
 #[derive(Debug, Clone)]
 pub struct Standing {
     status: Status,
@@ -92,7 +95,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Of a row once a change is written.
+    /// The standing of a row after a change.
     #[must_use]
     pub fn after(row: &Row, change: &Change) -> Self {
         Self {
@@ -113,40 +116,41 @@ impl Standing {
         self.status == Status::Active && self.is_listed()
     }
 
-    /// Whether a sync has taken the model from users within a day, and it has not come back.
+    /// Whether a sync took the model from users within the last day, and it has not come back.
     fn is_gone(&self, now: Timestamp) -> bool {
         self.has_left(now) || within_a_day(self.price_guarded_at, now)
     }
 
+    /// Whether the model left the list within the last day while it was active.
     fn has_left(&self, now: Timestamp) -> bool {
         self.status_before_missing == Some(Status::Active) && within_a_day(self.missing_since, now)
     }
 
-    /// The same of its place in the free tier.
+    /// Whether a sync took an active model out of the free tier within the last day.
     fn is_out_of_free(&self, now: Timestamp) -> bool {
         self.is_active() && within_a_day(self.free_revoked_at, now)
     }
 }
 
 fn within_a_day(at: Option<Timestamp>, now: Timestamp) -> bool {
-    at.is_some_and(|at| now.duration_since(at) < WITHDRAWN_WITHIN)
+    at.is_some_and(|at| now.duration_since(at) < TAKEN_WITHIN)
 }
 
-/// What is to become of it.
+/// What the guard decided.
 #[derive(Debug, Default)]
 pub struct Verdict<'a> {
-    /// Removals that are withheld.
+    /// The removals that are withheld.
     pub removals: Vec<&'a Row>,
-    /// Takings that are withheld.
+    /// The rows that keep what their price would take.
     pub takings: Vec<&'a Row>,
-    /// Whether the run is held, also with nothing to withhold.
+    /// Whether the outcome is `held`, which it can be even if nothing is withheld.
     pub held: bool,
-    /// Why, or what is wrong with the list all the same.
+    /// Why something is withheld, or what is wrong with the list.
     pub problem: Option<Problem>,
 }
 
-/// Judges what a run would take away. `max_removals` is the caller's word for this one run: it decides in place of every
-/// other reason.
+/// Judges what a run would take away. If the caller gives `max_removals`, it alone decides in this run whether anything
+/// is withheld.
 #[must_use]
 pub fn judge<'a>(case: &Case<'a>, doubts: &Doubts, state: &State, max_removals: Option<u32>) -> Verdict<'a> {
     let percent = state.settings.max_removal_percent;
@@ -162,8 +166,11 @@ pub fn judge<'a>(case: &Case<'a>, doubts: &Doubts, state: &State, max_removals: 
             reasons.insert(
                 0,
                 (
-                    format!("{count} models would go, max_removals is {max}"),
-                    "Look at what would go; a larger max_removals lets it through, once.".into(),
+                    format!("the list would take away {}, but max_removals is {max}", models(count)),
+                    format!(
+                        "Check which models the list would take away. If it is right, run the sync once with \
+                         max_removals => {count}."
+                    ),
                 ),
             );
         }
@@ -173,51 +180,76 @@ pub fn judge<'a>(case: &Case<'a>, doubts: &Doubts, state: &State, max_removals: 
         verdict.held |= doubts.incomplete.is_some();
         verdict.removals.clone_from(&case.removals);
         if doubts.unidentified > 0 && !case.removals.is_empty() {
-            reasons.push(unidentified(case.removals.len(), doubts.unidentified));
+            reasons.push(unidentified(case, doubts.unidentified));
         }
         let prices = Case { removals: Vec::new(), ..case.clone() };
         withhold_too_many(&prices, state, &mut verdict, &mut reasons);
     }
     verdict.held |= !verdict.removals.is_empty() || !verdict.takings.is_empty();
-    verdict.problem = problem(reasons, verdict.held);
+    verdict.problem = problem(reasons, &verdict);
     verdict
 }
 
-fn problem(reasons: Vec<(String, String)>, held: bool) -> Option<Problem> {
+fn problem(reasons: Vec<(String, String)>, verdict: &Verdict) -> Option<Problem> {
     let (mut messages, mut hints): (Vec<_>, Vec<_>) = reasons.into_iter().unzip();
     hints.dedup();
     if messages.is_empty() {
         return None;
     }
-    if held {
-        messages.push("what the list would take away is withheld".into());
-    }
+    messages.extend(withheld(verdict));
     Some(Problem::new(code::WITHHELD, messages.join("; ")).hint(hints.join(" ")))
 }
 
-/// A message and a hint, if the list says itself that it is not the whole list.
+/// A sentence that says what is withheld, unless the run is not held.
+fn withheld(verdict: &Verdict) -> Option<String> {
+    let (removals, takings) = (models(verdict.removals.len()), models(verdict.takings.len()));
+    match (verdict.removals.is_empty(), verdict.takings.is_empty()) {
+        (true, true) => verdict.held.then(|| "nothing had to be withheld".into()),
+        (false, true) => Some(format!("the removal of {removals} is withheld")),
+        (true, false) => Some(format!("the loss of the free tier or the approval for {takings} is withheld")),
+        (false, false) => Some(format!(
+            "the removal of {removals} and the loss of the free tier or the approval for {takings} are withheld"
+        )),
+    }
+}
+
+fn models(count: usize) -> String {
+    if count == 1 { "1 model".into() } else { format!("{count} models") }
+}
+
+/// A message and a hint, if the list says that it is not complete.
 fn incomplete(catalogue: &Catalogue) -> Option<(String, String)> {
     if let Some(next) = &catalogue.next {
         return Some((
-            format!("the upstream says that more is at {next}"),
-            "Raise limit in the URL (model_access.url) until one response holds the whole list.".into(),
+            format!("the list is incomplete: the upstream says that it continues at {next}"),
+            "Raise the parameter limit in the URL until one response has the complete list.".into(),
         ));
     }
     let total = catalogue.total_count.filter(|total| *total != catalogue.arrived as u64)?;
     Some((
-        format!("the upstream counts {total} models, {} arrived", catalogue.arrived),
-        "Try again later; max_removals lets that many removals through, once.".into(),
+        format!(
+            "the list is incomplete: the upstream counts {total} models, but {} arrived",
+            catalogue.arrived
+        ),
+        "Run the sync again later. If the list is right, run the sync once with max_removals.".into(),
     ))
 }
 
-fn unidentified(removals: usize, entries: usize) -> (String, String) {
+fn unidentified(case: &Case, entries: usize) -> (String, String) {
+    let count = case.removals.len() + case.takings.len();
     (
-        format!("{removals} models left the list, and {entries} entries have no readable id"),
-        "Look at unusable in the run row; max_removals lets that many removals through, once.".into(),
+        format!(
+            "{} left the list, but may be among the entries without a readable id ({entries})",
+            models(case.removals.len())
+        ),
+        format!(
+            "Read column unusable of the run row. If the list is right, run the sync once with max_removals => \
+             {count}."
+        ),
     )
 }
 
-/// What complete lists have said long enough is a fact.
+/// Whether complete lists have said the same for long enough since `since`.
 fn is_fact(since: Option<Timestamp>, state: &State) -> bool {
     since.is_some_and(|since| {
         state.days_until_now(since) >= FACT_DAYS && state.now.duration_since(since) >= FACT_AGE
@@ -233,7 +265,7 @@ fn withhold_too_many<'a>(
     let percent = state.settings.max_removal_percent;
     let exceeds =
         |taken: usize, of: usize, always: usize| taken > always && taken as f64 * 100.0 > percent * of as f64;
-    // what is a fact passes, but counts for what is none
+    // a fact is never withheld, but it counts when the others are judged
     let is_open = |row: &&Row| !row.absence_confirmed && !is_fact(row.absent_since, state);
     let (leaving, others): (Vec<&Row>, Vec<&Row>) =
         case.removals.iter().copied().partition(|row| row.status == Status::Active);
@@ -245,8 +277,9 @@ fn withhold_too_many<'a>(
     let listed = case.standing.iter().filter(|standing| standing.is_listed()).count();
     if exceeds(others.len(), listed, ALWAYS_LISTED) {
         let message = format!(
-            "{} of {listed} listed models left the list that are not active; max_removal_percent is {percent}",
-            others.len()
+            "{} that are not active left the list of {} (max_removal_percent is {percent})",
+            models(others.len()),
+            models(listed)
         );
         reasons.push((message, let_through(case)));
         verdict.removals.extend(&others);
@@ -255,17 +288,17 @@ fn withhold_too_many<'a>(
     let gone = case.standing.iter().filter(|standing| standing.is_gone(state.now)).count();
     let out_of_free = case.standing.iter().filter(|standing| standing.is_out_of_free(state.now)).count();
     let active = gone + case.standing.iter().filter(|standing| standing.is_active()).count();
-    // each model once
+    // these would be counted twice
     let twice = leaving
         .iter()
         .chain(&case.takings.iter().map(|(row, _)| *row).collect::<Vec<_>>())
         .filter(|row| within_a_day(row.free_revoked_at, state.now))
         .count();
-    let withdrawn = gone + out_of_free + leaving.len() + case.takings.len() - twice;
-    if exceeds(withdrawn, active, ALWAYS_WITHDRAWN) && open.len() + takings.len() > 0 {
+    let taken = gone + out_of_free + leaving.len() + case.takings.len() - twice;
+    if exceeds(taken, active, ALWAYS_TAKEN) && open.len() + takings.len() > 0 {
         let message = format!(
-            "{withdrawn} of {active} active models would be taken from users within 24 hours, {} now by leaving the \
-             list and {} by their price; max_removal_percent is {percent}",
+            "{taken} of {active} active models would be taken from users within 24 hours, {} now because they left \
+             the list and {} because of their price (max_removal_percent is {percent})",
             leaving.len(),
             case.takings.len()
         );
@@ -276,13 +309,14 @@ fn withhold_too_many<'a>(
     }
     for tier in &state.tiers {
         if withhold_last_of_a_tier(case, tier, &open, state, verdict) {
-            let message = format!("the models that left the list were the last with the flag of tier {tier}");
+            let message = format!("the last active models with the flag of tier {tier} left the list");
             reasons.push((message, let_through(case)));
         }
     }
 }
 
-/// Two or more models that leave a tier with none; one alone may go, and a price is never waited for.
+/// Withholds the removal of the last active models of a tier, if they are two or more. A loss because of a price is not
+/// withheld here: the model costs money while it waits.
 fn withhold_last_of_a_tier<'a>(
     case: &Case<'a>,
     tier: &str,
@@ -312,9 +346,11 @@ fn withhold_last_of_a_tier<'a>(
     true
 }
 
+/// A hint that says how the admin can apply what is withheld.
 fn let_through(case: &Case) -> String {
     let count = case.removals.len() + case.takings.len();
     format!(
-        "If that is right, max_removals => {count} lets it through, once; three days of complete lists do, too."
+        "If the list is right, run the sync once with max_removals => {count}, or wait until complete lists have said \
+         the same for three days."
     )
 }

@@ -1,4 +1,4 @@
-//! What one run means for one row: the only place where a sync moves an admin's column.
+//! What one run changes in one row. No other code of a sync changes a column that belongs to the admin.
 
 use crate::entry::{Columns, Model};
 use crate::price::Prices;
@@ -7,7 +7,7 @@ use bigdecimal::BigDecimal;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// The columns of one row that a run writes; what is absent stays as it is.
+/// The columns of one row that a run writes. A column that is `None` here stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[allow(missing_docs)] // the SQL COMMENTs say what each column means
 pub struct Change {
@@ -18,7 +18,7 @@ pub struct Change {
     pub changed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-    /// The tiers that the row is in from now on.
+    /// All tiers of the row after this change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,13 +44,13 @@ pub struct Change {
 }
 
 impl Change {
-    /// A change of nothing.
+    /// An empty change.
     #[must_use]
     pub fn of(row: &Row) -> Self {
         Self { model_id: row.model_id.clone(), ..Self::default() }
     }
 
-    /// Itself, or `None` where nothing is to be written.
+    /// The change, or `None` if it is empty.
     #[must_use]
     pub fn if_any(self) -> Option<Self> {
         let nothing = Self { model_id: self.model_id.clone(), ..Self::default() };
@@ -58,26 +58,26 @@ impl Change {
     }
 }
 
-/// What a price takes from a model, unless the guard withholds it.
+/// What a model loses because of its price, unless the guard withholds it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // that is all
+#[allow(missing_docs)] // the names of the fields say everything
 pub struct Taking {
     pub free_tier: bool,
     pub approval: bool,
 }
 
-/// What a list means for a row whose model is in it.
+/// What a list changes in a row whose model it has.
 #[derive(Debug)]
 pub struct Listed {
-    /// What is written whatever the guard says.
+    /// The change that does not depend on the guard.
     pub change: Change,
-    /// What the price takes.
+    /// What the model loses because of its price.
     pub taking: Option<Taking>,
-    /// Whether the price cannot be read any more, and stays as it was.
+    /// Whether the price can no longer be read and the stored price is kept.
     pub keeps_price: bool,
 }
 
-/// What a list means for a row whose model is in it. `model` is `None` if the entry is as it is stored.
+/// What a list changes in a row whose model it has. `model` is `None` if the entry has not changed since it was stored.
 #[must_use]
 pub fn listed(row: &Row, model: Option<Model>, state: &State) -> Listed {
     let mut change = Change::of(row);
@@ -85,7 +85,7 @@ pub fn listed(row: &Row, model: Option<Model>, state: &State) -> Listed {
     let read = model.as_ref().map_or(stored, |model| model.columns.price.as_ref()?.highest_prices.as_ref());
     let keeps_price = keep_price(&mut change, row, read, state);
     let prices = if keeps_price { stored } else { read };
-    // one whose removal was withheld has been absent for longer
+    // if the removal was withheld at first, the absence began earlier
     let absent_since = row.missing_since.map(|since| row.absent_since.unwrap_or(since));
     let late = absent_since.is_some_and(|since| state.was_out_of_window(since));
     if row.missing_since.is_some() {
@@ -111,8 +111,8 @@ pub fn listed(row: &Row, model: Option<Model>, state: &State) -> Listed {
     Listed { change, taking, keeps_price }
 }
 
-/// A price that could be read and cannot be any more stays for `return_window`: it may come back in its old shape. One
-/// that nobody could read when the model was approved is as it was then.
+/// A stored price that can no longer be read is kept for `return_window`, because the upstream may correct it. It is
+/// not kept if the price was unknown when the model was approved: then it is only unknown again.
 fn keep_price(change: &mut Change, row: &Row, read: Option<&Prices>, state: &State) -> bool {
     let was_unknown = row.reviewed_at.is_some() && row.reviewed_highest_prices.is_none();
     let is_lost = read.is_none() && row.highest_prices.is_some() && !was_unknown;
@@ -126,7 +126,7 @@ fn keep_price(change: &mut Change, row: &Row, read: Option<&Prices>, state: &Sta
     keeps
 }
 
-/// The change to a row whose model is not listed, or `None` where nothing is to be written.
+/// The change to a row whose model is not listed, or `None` if there is nothing to write.
 #[must_use]
 pub fn unlisted(row: &Row, now: Timestamp) -> Option<Change> {
     if row.missing_since.is_some() {
@@ -142,7 +142,7 @@ pub fn unlisted(row: &Row, now: Timestamp) -> Option<Change> {
     Some(change)
 }
 
-/// The change to a row whose removal is withheld.
+/// The change to a row whose removal is withheld, or `None` if there is nothing to write.
 #[must_use]
 pub fn withheld(row: &Row, now: Timestamp) -> Option<Change> {
     let mut change = Change::of(row);
@@ -153,7 +153,7 @@ pub fn withheld(row: &Row, now: Timestamp) -> Option<Change> {
     change.if_any()
 }
 
-/// The change to a row whose model is listed by an entry that cannot be used.
+/// The change to a row whose entry in the list cannot be used, or `None` if there is nothing to write.
 #[must_use]
 pub fn seen(row: &Row) -> Option<Change> {
     let mut change = Change::of(row);
@@ -172,14 +172,14 @@ fn forget_absence(change: &mut Change, row: &Row) {
     }
 }
 
-/// A list without the model says nothing of its price.
+/// A list without the model says nothing about its price.
 fn forget_price_hold(change: &mut Change, row: &Row) {
     if row.price_withheld_since.is_some() {
         change.price_withheld_since = Some(None);
     }
 }
 
-/// Takes what a price takes, or says since when that is withheld.
+/// Adds what the price takes to the change, or the moment since when that is withheld.
 pub fn take(change: &mut Change, row: &Row, taking: Taking, withhold: bool, now: Timestamp) {
     let since = row.price_withheld_since;
     if withhold {
@@ -207,11 +207,11 @@ fn return_to_list(change: &mut Change, row: &Row, prices: Option<&Prices>, late:
     let Some(before) = row.status_before_missing else { return };
     change.status_before_missing = Some(None);
     if row.status != Status::Inactive {
-        return; // not inactive by vanishing: whatever it is, someone decided it
+        return; // an admin decided its status while it was missing
     }
-    let dearer =
+    let price_increased =
         state.settings.price_alert.as_ref().is_some_and(|factor| row.is_above_reviewed(prices, factor));
-    if !late && !dearer {
+    if !late && !price_increased {
         change.status = Some(before);
         return;
     }
@@ -229,7 +229,7 @@ fn return_to_list(change: &mut Change, row: &Row, prices: Option<&Prices>, late:
     }
 }
 
-/// What a guard took comes back within `return_window`, when the price is again at most what was approved.
+/// Gives back what a guard took within `return_window`, if the price is no longer above the approved one.
 fn give_back(change: &mut Change, row: &Row, prices: Option<&Prices>, state: &State) {
     if row.is_above_reviewed(prices, &BigDecimal::from(1)) {
         return;
@@ -260,8 +260,8 @@ fn taking(change: &Change, row: &Row, prices: Option<&Prices>, state: &State) ->
     }
 }
 
-/// A model leaves the free tier when it was free at the review and is not now, or when nobody knew its price then and
-/// it is known to cost now. One that cost money when it was put there stays.
+/// A model leaves the free tier if it was free of charge at the review and is not now, or if its price was unknown at
+/// the review and is now known to be above zero. A model that cost money at the review stays in the free tier.
 fn stopped_being_free(reviewed: Option<&Prices>, now: Option<&Prices>) -> bool {
     match reviewed {
         Some(reviewed) if reviewed.any_above_zero() => false,

@@ -1,4 +1,4 @@
-//! The difference between what is known and what is listed, and what is to be written of it.
+//! Compares the stored rows with a list and plans what a run writes.
 
 use crate::document::{self, Catalogue, Unusable};
 use crate::entry::{Limits, Model, ReadOptions};
@@ -10,57 +10,57 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
-/// Unusable entries that a run row names; more are counted.
+/// The maximum number of unusable entries that a run row names. The others are only counted.
 const MAX_UNUSABLE_NAMED: usize = 100;
 
-/// How a run ended. `skipped` is decided before there is a plan.
+/// How a run ended. A run with outcome `skipped` has no plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// Everything the list says was written.
+    /// All changes were written.
     Applied,
     /// There was nothing to write.
     Unchanged,
-    /// Rows were added and refreshed; what the list would take away was withheld, or it is known to be incomplete.
+    /// Rows were added and refreshed; removals were withheld, or the list is incomplete or largely unusable.
     Held,
-    /// There was no usable list; nothing is written.
+    /// There was no usable list, and nothing is written.
     Failed,
 }
 
 /// What a run writes: the argument of `model_access_apply`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
-    /// How the run ends when this is applied.
+    /// The outcome of the run when this plan is written.
     pub outcome: Outcome,
-    /// The moment that new rows carry.
+    /// The time of the run, which new rows get.
     pub at: Timestamp,
-    /// The version of the rows that this rests on, see [`State`].
+    /// The version of the rows from which the plan was made, see [`State`].
     pub rows_version: String,
-    /// Whether what the list lacks is not there.
+    /// Whether the list is complete, so that a model that it does not have is absent.
     pub complete: bool,
-    /// Usable entries in the list.
+    /// The number of usable entries in the list.
     pub listed: usize,
-    /// Rows that are new.
+    /// The number of new rows.
     pub added: usize,
-    /// Rows whose upstream values moved.
+    /// The number of rows whose upstream values change.
     pub changed: usize,
-    /// Rows that become missing.
+    /// The number of rows that become missing.
     pub missing: usize,
-    /// Rows that were missing and are listed again.
+    /// The number of rows that were missing and are listed again.
     pub returned: usize,
-    /// Rows that leave the free tier because they stopped being free.
+    /// The number of rows that leave the free tier because they are no longer free of charge.
     pub free_revoked: usize,
-    /// Rows that would become missing, or lose something by their price, but are left alone.
+    /// The number of rows that would become missing, or lose something because of their price, but stay as they are.
     pub withheld: usize,
-    /// Which ones, for a preview.
+    /// The ids of these rows, for a preview.
     pub withheld_models: Vec<String>,
-    /// Entries that could not be used, the first hundred.
+    /// The first hundred entries that cannot be used.
     pub unusable: Vec<Unusable>,
-    /// Why the run failed or removals were withheld.
+    /// Why the run failed or withheld removals.
     pub problem: Option<Problem>,
-    /// New rows.
+    /// The new rows.
     pub insert: Vec<Model>,
-    /// Changes to known rows, in id order.
+    /// The changes to known rows, in the order of their ids.
     pub update: Vec<Change>,
 }
 
@@ -68,12 +68,12 @@ impl Plan {
     /// This plan as the argument of `model_access_apply`.
     ///
     /// # Errors
-    /// Does not fail: all keys of a plan are strings.
+    /// Never fails, because all keys of a plan are strings.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 
-    /// The plan of a run that has no usable list.
+    /// The plan of a run without a usable list.
     #[must_use]
     pub fn failed(state: State, problem: Problem) -> Self {
         Self {
@@ -97,11 +97,10 @@ impl Plan {
     }
 }
 
-/// Plans one run from a document as it came and what `_model_access_state()` gave. `poll` is called between
-/// entries.
+/// Plans one run from a document and the result of `_model_access_state()`. `poll` is called between entries.
 ///
 /// # Errors
-/// A state that is not of the form of [`State`]; a document that is no catalogue gives a failed plan.
+/// Fails if the state is not in the form of [`State`]. For a document that is not a catalogue, the plan says `failed`.
 pub fn from_json(
     document: &[u8],
     state: &str,
@@ -112,7 +111,7 @@ pub fn from_json(
     Ok(from_document(document, serde_json::from_str(state)?, max_removals, limits, poll))
 }
 
-/// Plans one run from a document as it came. Entries that their bytes show to be as they are stored are not read.
+/// Plans one run from a document. Entries that have not changed since they were stored are not read.
 pub fn from_document(
     document: &[u8],
     state: State,
@@ -130,7 +129,8 @@ pub fn from_document(
     }
 }
 
-/// Plans one run. `max_removals` lets up to that many removals and withdrawals through, whatever the guard says, once.
+/// Plans one run. With `max_removals`, the guard withholds nothing if the run removes or withdraws at most that many
+/// models, and everything if it would remove or withdraw more.
 #[must_use]
 pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32>) -> Plan {
     let doubts = guard::Doubts::of(&catalogue);
@@ -156,14 +156,14 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
         let lifecycle::Listed { mut change, taking, keeps_price } = lifecycle::listed(row, model, state);
         returned += usize::from(row.missing_since.is_some());
         if keeps_price {
-            let reason = "its price cannot be read any more; the last one stays".into();
+            let reason = "the price can no longer be read; the last known price is kept".into();
             unreadable.push(Unusable { id: Some(row.model_id.clone()), reason });
         }
         match taking {
             Some(taking) if row.status == Status::Active && row.missing_since.is_none() => {
                 case.takings.push((row, taking));
             }
-            // what users do not have is not taken from them
+            // the guard only protects models that users have now
             Some(taking) => lifecycle::take(&mut change, row, taking, false, state.now),
             None => {}
         }
@@ -204,7 +204,7 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
     }
 }
 
-/// What is written of the known rows, in id order.
+/// The changes to known rows, in the order of their ids.
 fn changes(
     case: &guard::Case,
     verdict: &guard::Verdict,
@@ -225,7 +225,7 @@ fn changes(
         })
         .collect();
     changes.extend(case.removals.iter().filter_map(|row| match kept.contains(&row.model_id) {
-        // a list that is not whole does not say that it is absent
+        // an incomplete list does not prove that the model is absent
         true => lifecycle::withheld(row, state.now).filter(|_| state.has_complete_list),
         false => lifecycle::unlisted(row, state.now),
     }));
@@ -233,7 +233,7 @@ fn changes(
     changes
 }
 
-/// The rows that were listed and are not any more. An entry that cannot be used counts as seen.
+/// The rows whose models were listed and no longer are. An entry that cannot be used counts as listed.
 fn removals<'a>(state: &'a State, catalogue: &Catalogue) -> Vec<&'a Row> {
     let as_stored = catalogue.as_stored.iter().map(String::as_str);
     let read = catalogue.models.iter().map(|model| model.model_id.as_str());

@@ -1,4 +1,4 @@
-//! What the database knows before a run, as the SQL function `_model_access_state()` gives it.
+//! The state of the database before a run, as the SQL function `_model_access_state()` returns it.
 
 use crate::price::Prices;
 use bigdecimal::BigDecimal;
@@ -7,48 +7,48 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The rows and the settings that a plan rests on, read in one snapshot.
+/// The rows and settings from which a plan is made, read in one snapshot.
 #[derive(Debug, Clone, Deserialize)]
 pub struct State {
-    /// The moment of the run; what the plan writes carries it.
+    /// The time of the run, which the plan writes to rows.
     pub now: Timestamp,
-    /// The settings in force.
+    /// The present settings.
     pub settings: Settings,
     /// Every tier, lowest first.
     pub tiers: Vec<String>,
-    /// The days (UTC) on which complete lists arrived, by the run log.
+    /// The days (UTC) on which complete lists arrived, from the run log.
     pub complete_days: Vec<Date>,
-    /// What tells these rows from rows that have changed since.
+    /// The result of `_model_access_rows_version()`: a text that is another one after any change of the rows.
     pub rows_version: String,
     /// Every row of `model_access`.
     pub rows: Vec<Row>,
-    /// Whether the list of this run is complete; known once it has been read.
+    /// Whether the list of this run is complete. [`crate::plan::plan`] sets it.
     #[serde(skip)]
     pub has_complete_list: bool,
 }
 
 impl State {
-    /// On how many days a complete list arrived from that moment on, before this run.
+    /// The number of days since `since` on which a complete list arrived, without this run.
     fn days_since(&self, since: Timestamp) -> usize {
         let first = day(since);
         self.complete_days.iter().filter(|day| **day >= first).count()
     }
 
-    /// The same with this run.
+    /// The number of days since `since` on which a complete list arrived, with this run.
     #[must_use]
     pub fn days_until_now(&self, since: Timestamp) -> usize {
         let today = self.has_complete_list && !self.complete_days.contains(&day(self.now));
         self.days_since(since) + usize::from(today)
     }
 
-    /// Whether what the lists before this one have said from that moment on has lasted longer than `return_window`.
-    /// While nobody syncs, no time passes.
+    /// Whether more than `return_window` has passed since `since`, counted in days on which a complete list arrived,
+    /// without this run. A day without a sync does not count.
     #[must_use]
     pub fn was_out_of_window(&self, since: Timestamp) -> bool {
         self.lasts(self.days_since(since), since)
     }
 
-    /// The same with this list.
+    /// The same, with this run.
     #[must_use]
     pub fn is_out_of_window(&self, since: Timestamp) -> bool {
         self.lasts(self.days_until_now(since), since)
@@ -67,66 +67,66 @@ fn day(at: Timestamp) -> Date {
 /// The settings that decide access or write rows (view `model_access_settings`).
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// Share of the active models that syncs may take from users within 24 hours, and of the listed ones that are not
-    /// active that one run may mark as missing, in percent.
+    /// The largest share, in percent: of the active models that syncs may take from users within 24 hours, and of the
+    /// listed models that one run may mark as missing, not counting active ones.
     pub max_removal_percent: f64,
-    /// How long a vanished model's decision waits for its return; in seconds on the way in.
+    /// How long the status and tiers of a missing model wait for its return. In seconds in JSON.
     #[serde(deserialize_with = "seconds")]
     pub return_window: SignedDuration,
-    /// Whether a model that stops being free leaves the free tier.
+    /// Whether a model that stops being free of charge leaves the free tier.
     pub free_guard: bool,
-    /// Factor over the reviewed price above which an active model goes back to review; `None` = off.
+    /// An active model goes back to review if its price exceeds its reviewed price times this factor; `None` = off.
     #[serde(deserialize_with = "factor")]
     pub price_guard: Option<BigDecimal>,
-    /// Factor over the reviewed price above which a returning model is not restored; `None` = off.
+    /// A model that returns is not restored if its price exceeds its reviewed price times this factor; `None` = off.
     #[serde(deserialize_with = "factor")]
     pub price_alert: Option<BigDecimal>,
-    /// Top-level keys of an entry that are neither kept nor compared.
+    /// Top-level keys of an entry that are neither stored nor compared.
     pub ignored_keys: Vec<String>,
 }
 
-/// What a plan needs to know of one row. The fields have the order of `_model_access_state()`.
+/// The columns of one row that a plan needs, in the order of the arrays of `_model_access_state()`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Row {
-    /// Primary key.
+    /// The primary key.
     pub model_id: String,
-    /// The admin's decision, or what the lifecycle made of it.
+    /// The status, set by an admin or by a sync.
     pub status: Status,
     /// The tiers whose flags are set.
     pub tiers: Vec<String>,
-    /// Fingerprint of the entry that the upstream columns hold.
+    /// The fingerprint of the entry in the upstream columns.
     pub fingerprint: Option<String>,
-    /// Hash of the bytes of that entry.
+    /// The hash of the bytes of that entry.
     pub entry_hash: Option<String>,
-    /// Since when the model is not listed; `None` while it is.
+    /// Since when the model is not listed; `None` = it is listed.
     pub missing_since: Option<Timestamp>,
-    /// What the status was when the model vanished; `None` = not inactive by vanishing.
+    /// The status that a sync changed to inactive because the model was missing; `None` = no sync did.
     pub status_before_missing: Option<Status>,
-    /// What the model costs; `None` = its price cannot be read.
+    /// The highest prices of the model; `None` = its price cannot be read.
     pub highest_prices: Option<Prices>,
-    /// When an admin last decided.
+    /// When an admin last reviewed the model.
     pub reviewed_at: Option<Timestamp>,
-    /// What the model cost at that decision.
+    /// The highest prices at that review.
     pub reviewed_highest_prices: Option<Prices>,
-    /// Since when lists lack it although its removal was withheld.
+    /// Since when the model is not in the lists while its removal is withheld.
     pub absent_since: Option<Timestamp>,
-    /// Whether an admin has said so be it.
+    /// Whether an admin has confirmed the absence.
     pub absence_confirmed: bool,
-    /// Since when its price cannot be read any more; the stored one is older.
+    /// Since when the price can no longer be read; the stored price is older.
     pub price_unreadable_since: Option<Timestamp>,
-    /// Since when the guard keeps a price from taking something.
+    /// Since when the guard withholds what the price would take.
     pub price_withheld_since: Option<Timestamp>,
-    /// Since when a sync has taken it out of the free tier, with no decision since.
+    /// When a sync took the model out of the free tier; `None` = no sync did since the last decision.
     pub free_revoked_at: Option<Timestamp>,
-    /// When a sync sent it to review for its price, with no decision since.
+    /// When a sync sent the model to review because of its price; `None` = no sync did since the last decision.
     pub price_guarded_at: Option<Timestamp>,
 }
 
-/// The tier that a price can take a model out of.
+/// The tier that a model can leave because of its price.
 pub const FREE: &str = "free";
 
 impl Row {
-    /// The hash of the entry that all upstream columns hold; `None` if the entry must be read.
+    /// The hash of the entry that is in the upstream columns; `None` if the entry must be read.
     #[must_use]
     pub fn stored_entry(&self) -> Option<&String> {
         // a row that keeps an older price holds only a part of its entry
@@ -134,13 +134,13 @@ impl Row {
         self.entry_hash.as_ref().filter(|_| is_whole)
     }
 
-    /// Whether it has the flag of a tier.
+    /// Whether the flag of the tier is set.
     #[must_use]
     pub fn is_in(&self, tier: &str) -> bool {
         self.tiers.iter().any(|other| other == tier)
     }
 
-    /// Whether a component of a price is above `factor` times what it was at the last decision.
+    /// Whether a component of the price is above `factor` times its value at the last review.
     #[must_use]
     pub fn is_above_reviewed(&self, now: Option<&Prices>, factor: &BigDecimal) -> bool {
         self.reviewed_at.is_some()
@@ -152,13 +152,13 @@ impl Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Waits for a decision.
+    /// The model waits for a decision.
     New,
-    /// Approved.
+    /// The model is approved.
     Active,
-    /// Not offered, by an admin or because it left the list.
+    /// The model is not offered, because of an admin or because it left the list.
     Inactive,
-    /// Banned.
+    /// The model is banned.
     Disabled,
 }
 

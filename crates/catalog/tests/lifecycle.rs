@@ -1,6 +1,6 @@
-//! Sequences of catalogues and admin edits, drawn at random: what must hold whatever happens.
+//! Random sequences of catalogues and admin edits, and what must be true after each of them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a panic fails the test
 
 mod table;
 
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use table::Table;
 
-/// Prices as the upstream may write them; the last two cannot be read.
+/// Prices in the forms that the upstream may use. The last two cannot be read.
 fn pricing(price: usize) -> Value {
     match price {
         0 => json!({"prompt": "0", "completion": "0"}),
@@ -68,21 +68,24 @@ fn catalogue(listings: &[Listing], incomplete: bool) -> Option<Catalogue> {
     .ok()
 }
 
-/// Everything that one run may do to one row, as the lifecycle table has it.
+/// Checks that a run changed a row only as the lifecycle allows.
 fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: bool) {
     let listed = matches!(listing, Listing::At(_));
-    let vanished = before.missing_since.is_none() && after.missing_since.is_some();
-    assert!(!vanished || listing == Listing::Gone, "only an absent row vanishes");
-    assert!(!vanished || planned.complete || planned.problem.is_some(), "an incomplete list proves nothing");
+    let left = before.missing_since.is_none() && after.missing_since.is_some();
+    assert!(!left || listing == Listing::Gone, "only a model that is not in the list becomes missing");
+    assert!(
+        !left || planned.complete || planned.problem.is_some(),
+        "an incomplete list makes no model missing without a problem"
+    );
     assert!(
         before.missing_since.is_none() || after.missing_since.is_none() == listed,
-        "presence follows the list"
+        "a missing model returns exactly when it is listed"
     );
-    assert_eq!(after.reviewed_at, before.reviewed_at, "a review is an admin's");
+    assert_eq!(after.reviewed_at, before.reviewed_at, "only an admin changes reviewed_at");
     let returned = before.missing_since.is_some() && listed;
     let may_be: &[Status] = match before.status {
         Status::Disabled => &[Status::Disabled],
-        Status::New | Status::Active if vanished => &[Status::Inactive],
+        Status::New | Status::Active if left => &[Status::Inactive],
         Status::New if before.price_guarded_at.is_some() => &[Status::New, Status::Active],
         Status::New => &[Status::New],
         Status::Active => &[Status::Active, Status::New],
@@ -102,34 +105,37 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
     assert!(!waiting || (after.status == Status::Inactive && after.missing_since.is_some()));
     let was_unknown = before.reviewed_at.is_some() && before.reviewed_highest_prices.is_none();
     let has_read = after.highest_prices.is_some() || before.highest_prices.is_none() || was_unknown;
-    assert!(has_read || before.price_unreadable_since.is_some(), "a price is not lost with one list");
+    assert!(
+        has_read || before.price_unreadable_since.is_some(),
+        "one list without a readable price does not remove the price"
+    );
 }
 
-/// What users have lost by syncs within a day, as they were before each run, and what they still have.
+/// Checks that syncs did not take too many models from users within a day.
 fn check_guard(before: &Table, after: &Table, planned: &Plan, settings: &Settings) {
     let users_have = |row: &Row| row.status == Status::Active && row.missing_since.is_none();
     let day = SignedDuration::from_hours(24);
     let young = |at: Option<Timestamp>| at.is_some_and(|at| planned.at.duration_since(at) < day);
     let (mut taken, mut now, mut lost) = (0, 0, 0);
     for (id, row) in &after.rows {
-        let was = before.rows.get(id);
+        let old = before.rows.get(id);
         let gone = (row.status_before_missing == Some(Status::Active) && young(row.missing_since))
             || young(row.price_guarded_at);
         let out_of_free = users_have(row) && young(row.free_revoked_at);
-        let is_fact = was.is_some_and(|was| {
-            let held = was.absent_since.or(was.price_withheld_since);
+        let is_fact = old.is_some_and(|old| {
+            let held = old.absent_since.or(old.price_withheld_since);
             held.is_some_and(|at| planned.at.duration_since(at) >= day * 2)
         });
-        let had = was.is_some_and(users_have);
+        let had = old.is_some_and(users_have);
         taken +=
-            usize::from(had && (gone || (out_of_free && was.is_some_and(|was| was.is_in(FREE)))) && !is_fact);
+            usize::from(had && (gone || (out_of_free && old.is_some_and(|old| old.is_in(FREE)))) && !is_fact);
         lost += usize::from(gone || out_of_free);
         now += usize::from(users_have(row) || gone);
     }
     let share = settings.max_removal_percent / 100.0 * now as f64;
     assert!(
         taken == 0 || lost <= 2 || lost as f64 <= share,
-        "{taken} taken, {lost} lost of {now} within a day"
+        "this run took {taken}; within a day {lost} of {now} were lost"
     );
 }
 
@@ -149,7 +155,7 @@ fn sync(
     let held = planned.outcome == Outcome::Held;
     for (model, listing) in listings.iter().enumerate() {
         match (before.rows.get(&model_id(model)), table.rows.get(&model_id(model))) {
-            (None, None) => assert!(!matches!(listing, Listing::At(_)), "a listed model has a row"),
+            (None, None) => assert!(!matches!(listing, Listing::At(_)), "a listed model has no row"),
             (None, Some(row)) => {
                 assert!(matches!(listing, Listing::At(_)));
                 assert_eq!((row.status, !row.tiers.is_empty()), (Status::New, false));
@@ -172,7 +178,7 @@ fn sync(
     assert_eq!(
         (&again.insert[..], &again.update[..]),
         (&[][..], &[][..]),
-        "a second run writes nothing: {:?}",
+        "a second run on the same list writes something: {:?}",
         planned.problem
     );
     assert_eq!(again.outcome, if held { Outcome::Held } else { Outcome::Unchanged });
@@ -255,7 +261,7 @@ proptest! {
             table.decide(now, &model_id(model), Some(status), Some(flags));
         }
         let decided = table.clone();
-        // in a list that cannot be read at all, nothing is done
+        // a list that cannot be parsed changes nothing
         for (hours, listings, incomplete) in between {
             now += SignedDuration::from_hours(hours);
             sync(&mut table, now, &settings, &listings, None, incomplete);

@@ -1,6 +1,6 @@
-//! An entry that is not read, because its bytes are those that its row holds, changes no plan.
+//! A plan is the same whether entries that have not changed are read or not.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a panic fails the test
 
 mod table;
 
@@ -59,7 +59,7 @@ enum Listing {
     Rewritten,
     Gone,
     Twice,
-    /// A member in place of the one with this key, or besides the others.
+    /// A member that replaces the one with this key, or is added.
     With(&'static str, &'static str),
     /// A second member with a key; the last one counts.
     Doubled(&'static str, &'static str),
@@ -155,7 +155,7 @@ fn settings(ignored_keys: Vec<String>) -> Settings {
     }
 }
 
-/// The plan with everything read. The plan with what the rows hold must be the same.
+/// The plan if every entry is read. It must be the same if entries that have not changed are not read.
 fn planned(table: &Table, now: Timestamp, document: &str, run: &Run) -> Plan {
     let state = table.state(now, &settings(run.ignored_keys.clone()));
     let mut nothing_stored = state.clone();
@@ -213,7 +213,7 @@ fn entries_are_read_only_when_their_bytes_differ() {
         let options = ReadOptions { stored: hashes.collect(), ..ReadOptions::default() };
         for (document, read) in [
             (document, 0),
-            // the order of the keys of an entry is the same to both, that of nested keys is not
+            // the order of the top-level keys does not change the hash, the order of nested keys does
             (rewritten(&json!({ "data": values })), recorded.len()),
         ] {
             let catalogue = parse(document.as_bytes(), &options, &|| ()).unwrap();

@@ -46,13 +46,13 @@ INSERT INTO model_access_override SELECT * FROM kept.override;
 SELECT setval('model_access_override_override_id_seq', max(override_id)) IS NOT NULL AS set FROM model_access_override;
 INSERT INTO model_access_rule SELECT * FROM kept.rule;
 INSERT INTO model_access_setting SELECT * FROM kept.setting;
-SELECT t.name, (SELECT count(*) FROM jsonb_array_elements(t.is_now)) AS rows, t.is_now = t.was AS same FROM (VALUES
+SELECT t.name, (SELECT count(*) FROM jsonb_array_elements(t.new)) AS rows, t.new = t.old AS same FROM (VALUES
     ('model_access', (SELECT jsonb_agg(to_jsonb(m) ORDER BY model_id) FROM model_access AS m), (SELECT jsonb_agg(to_jsonb(m) ORDER BY model_id) FROM kept.model_access AS m)),
     ('override', (SELECT jsonb_agg(to_jsonb(o) ORDER BY override_id) FROM model_access_override AS o), (SELECT jsonb_agg(to_jsonb(o) ORDER BY override_id) FROM kept.override AS o)),
     ('rule', (SELECT jsonb_agg(to_jsonb(r) ORDER BY position) FROM model_access_rule AS r), (SELECT jsonb_agg(to_jsonb(r) ORDER BY position) FROM kept.rule AS r)),
     ('setting', (SELECT jsonb_agg(to_jsonb(s) ORDER BY name) FROM model_access_setting AS s), (SELECT jsonb_agg(to_jsonb(s) ORDER BY name) FROM kept.setting AS s)),
     ('sync_log', (SELECT jsonb_agg(to_jsonb(l) ORDER BY run_id) FROM model_access_sync_log AS l), (SELECT jsonb_agg(to_jsonb(l) ORDER BY run_id) FROM kept.sync_log AS l)),
-    ('history', (SELECT jsonb_agg(to_jsonb(h) ORDER BY history_id) FROM model_access_history AS h), (SELECT jsonb_agg(to_jsonb(h) ORDER BY history_id) FROM kept.history AS h))) AS t(name, is_now, was);
+    ('history', (SELECT jsonb_agg(to_jsonb(h) ORDER BY history_id) FROM model_access_history AS h), (SELECT jsonb_agg(to_jsonb(h) ORDER BY history_id) FROM kept.history AS h))) AS t(name, new, old);
 -- Decisions and syncs work again.
 SELECT outcome, added, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini', 'openai/gpt-5-nano'));
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'openai/gpt-5';

@@ -8,12 +8,12 @@ CREATE FUNCTION pg_temp.show() RETURNS TABLE (model_id text, status text, before
     FROM model_access ORDER BY model_id COLLATE "C" $$;
 CREATE VIEW pg_temp.waits AS SELECT reason, model_id, usd, old_usd FROM model_access_review;
 \set cheap '\'{"prompt": "0.000001", "completion": "0.000002"}\''
-\set dear '\'{"prompt": "0.00005", "completion": "0.0001"}\''
+\set high '\'{"prompt": "0.00005", "completion": "0.0001"}\''
 \set free '\'{"prompt": "0", "completion": "0"}\''
 SELECT outcome, added FROM pg_temp.load(pg_temp.list(pg_temp.entry('acme/f:free', :free), pg_temp.entry('acme/p', :cheap), pg_temp.entry('acme/q', :cheap)));
 UPDATE model_access SET status = 'active', is_free = (model_id LIKE '%:free'), is_pro = true WHERE model_id <> 'acme/q';
 SELECT * FROM pg_temp.show();
-SELECT outcome, changed, free_revoked FROM pg_temp.load(pg_temp.list(pg_temp.entry('acme/f:free', '{"prompt": "0.000003", "completion": "0.000003"}'), pg_temp.entry('acme/p', :dear), pg_temp.entry('acme/q', :cheap)));
+SELECT outcome, changed, free_revoked FROM pg_temp.load(pg_temp.list(pg_temp.entry('acme/f:free', '{"prompt": "0.000003", "completion": "0.000003"}'), pg_temp.entry('acme/p', :high), pg_temp.entry('acme/q', :cheap)));
 SELECT * FROM pg_temp.waits;
 -- A program that writes every column back unchanged decides nothing, and gets a NOTICE. A note is not a decision either.
 UPDATE model_access SET status = status, is_free = is_free, is_pro = is_pro, is_enterprise = is_enterprise, note = 'ask finance before we keep this';
@@ -54,7 +54,7 @@ SELECT outcome, returned FROM pg_temp.load(pg_temp.list(VARIADIC ARRAY(SELECT pg
     || ARRAY(SELECT pg_temp.entry(id, :cheap) FROM unnest('{acme/f:free,acme/p,acme/q}'::text[]) AS id)));
 SELECT * FROM pg_temp.show() WHERE length(model_id) = 6;
 -- A trigger of the application runs after the stamp. A change that it reverts was not decided; a change that it makes was. Each change writes a row once.
-SELECT outcome, changed FROM pg_temp.load(pg_temp.list(VARIADIC ARRAY(SELECT pg_temp.entry('acme/' || x, :dear) FROM unnest('{a,b,c,d,e,f,g}'::text[]) AS x)
+SELECT outcome, changed FROM pg_temp.load(pg_temp.list(VARIADIC ARRAY(SELECT pg_temp.entry('acme/' || x, :high) FROM unnest('{a,b,c,d,e,f,g}'::text[]) AS x)
     || ARRAY(SELECT pg_temp.entry(id, :cheap) FROM unnest('{acme/f:free,acme/p,acme/q}'::text[]) AS id)));
 CREATE FUNCTION pg_temp.meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -135,7 +135,7 @@ UPDATE model_access SET note = 'later' WHERE model_id = 'acme/p';
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/p';
 UPDATE model_access SET status = status WHERE model_id = 'acme/p';
 COMMIT;
--- A proposed ban that an admin turned down is not proposed again when flags change, but is when the status changes.
+-- A proposed ban that an admin rejected is not proposed again when flags change, but is when the status changes.
 INSERT INTO model_access_rule (position, pattern, status) VALUES (5, 'acme/q', 'disabled');
 SELECT reason, model_id FROM pg_temp.waits WHERE model_id = 'acme/q';
 SELECT model_access_confirm('acme/q');

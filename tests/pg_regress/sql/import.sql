@@ -22,7 +22,7 @@ INSERT INTO model_access_override (user_id, model_id, allowed, note) VALUES ('2'
 -- The report writes nothing. For each model it shows its status now, its lowest tier, who had it, and who would lose it.
 SELECT * FROM model_access_import_allowed_models('profiles');
 SELECT count(*) FROM model_access_override;
--- Overrides for those who would lose a model, but not for a model that was turned down, and not for a user who already has an override.
+-- Overrides for those who would lose a model, but not for a model that was rejected, and not for a user who already has an override.
 SELECT model_id, overrides FROM model_access_import_allowed_models('profiles', until => now() + interval '1 day', dry_run => false) WHERE overrides > 0;
 SELECT user_id, model_id, allowed, expires_at IS NOT NULL AS ends, note FROM model_access_override ORDER BY user_id::integer, model_id;
 SELECT u.id, string_agg(m.model_id, ', ' ORDER BY m.model_id) FROM profiles AS u, models_for_user(u.id::text) AS m GROUP BY u.id ORDER BY u.id;

@@ -90,3 +90,10 @@ SELECT count(*) FROM model_access WHERE reviewed_at IS NOT NULL;
 UPDATE model_access SET status = 'active' WHERE model_id = 'openai/gpt-5';
 SELECT model_id, reviewed_by, reviewed_pricing = pricing AS at_this_price FROM model_access WHERE reviewed_at IS NOT NULL;
 UPDATE model_access SET status = 'activ' WHERE model_id = 'openai/gpt-5';
+-- A plan gives no tier, approves no new model, and writes no decision, whatever it names.
+INSERT INTO model_access (model_id, name) VALUES ('forged/one', 'One');
+SELECT (model_access_apply(jsonb_build_object('outcome', 'applied', 'at', now(), 'started_at', now(),
+    'insert', '[{"model_id": "forged/two", "status": "active", "is_pro": true, "note": "x", "reviewed_by": "x", "first_seen_at": "2020-01-01", "changed_at": "2020-01-01", "last_run_id": 0, "target_disabled": true, "is_free_of_charge": false}]'::jsonb,
+    'update', '[{"model_id": "forged/one", "is_pro": true, "tiers": ["free", "pro"], "note": "x", "reviewed_by": "x", "reviewed_at": "2020-01-01", "first_seen_at": "2020-01-01"}]'::jsonb))).outcome;
+SELECT model_id, status, is_free, is_pro, note, reviewed_by, reviewed_at, first_seen_at > '2021-01-01' AS seen
+FROM model_access WHERE model_id LIKE 'forged/%' ORDER BY model_id COLLATE "C";

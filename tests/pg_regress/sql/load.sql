@@ -9,6 +9,10 @@ EXCEPT SELECT unnest('{first_seen_at,changed_at,last_run_id,target_disabled,miss
 -- A whole catalogue, then the same again: nothing changes and nothing is written.
 SELECT run_id, outcome, url, http_status, listed, added, changed, missing, withheld, unusable, error, max_removals, run_by
 FROM model_access_load(:'catalogue');
+-- Each upstream column has a value for some model.
+SELECT c.key AS "column" FROM model_access AS m CROSS JOIN jsonb_each(to_jsonb(m)) AS c
+WHERE c.key IN (SELECT jsonb_object_keys(_model_access_plan(convert_to('[{"id": "a/b"}]', 'UTF8'), _model_access_state()::text, NULL)::jsonb #> '{insert,0}'))
+GROUP BY c.key HAVING bool_and(c.value = 'null');
 SELECT run_id, outcome, listed, added, changed FROM model_access_load(:'catalogue');
 SELECT count(*), count(DISTINCT provider) AS providers, bool_and(status = 'new') AS all_new,
        bool_or(is_free OR is_pro OR is_enterprise) AS any_flag FROM model_access;

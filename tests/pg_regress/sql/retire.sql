@@ -11,7 +11,7 @@ SELECT ddl FROM model_access_retire_allowed_models('public.profiles') WHERE obje
 \pset format aligned
 SELECT model_access_retire_allowed_models('public.profiles', dry_run => false);
 TABLE pg_temp.changed;
--- One object is changed, the others are accepted: triggers are switched off, functions and views stay as they are.
+-- One object is changed, the others are accepted: triggers are disabled, functions and views stay as they are.
 CREATE OR REPLACE FUNCTION public.update_user_preferences(user_uuid uuid, preference_type varchar, preferences jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE public.profiles SET default_model = coalesce(preferences ->> 'default_model', default_model) WHERE id = user_uuid;

@@ -72,7 +72,7 @@ RESET search_path;
 SELECT step, object, action FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels');
 SELECT object, why FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'manual';
 TABLE pg_temp.changed;
--- With all of that accepted: triggers are switched off, in each partition; the rest stays as it is.
+-- With all of that accepted: triggers are disabled, in each partition; the rest stays as it is.
 SELECT array_agg(object) AS accepted FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels') WHERE action = 'manual' \gset
 SELECT step, object, action FROM model_access_retire_allowed_models('"My App"."Profiles"', 'AllowedModels', :'accepted', dry_run => false);
 SELECT * FROM "My App".v ORDER BY 1;
@@ -115,7 +115,7 @@ SELECT step, object, action FROM model_access_retire_allowed_models('lists', acc
 SELECT attnames, rowfilter FROM pg_publication_tables WHERE pubname = 'regress_lists';
 SELECT step, object, action FROM model_access_restore_allowed_models('lists', dry_run => false);
 TABLE pg_temp.changed;
--- The trigger that fills a NOT NULL column is switched off: new users get an empty list, and a restore drops that default.
+-- The trigger that fills a NOT NULL column is disabled: new users get an empty list, and a restore drops that default.
 CREATE TABLE filled (id integer PRIMARY KEY, tier text, allowed_models jsonb NOT NULL);
 CREATE FUNCTION fill_list() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.allowed_models := jsonb_build_array(NEW.tier); RETURN NEW; END $$;
 CREATE TRIGGER fill BEFORE INSERT OR UPDATE OF tier ON filled FOR EACH ROW EXECUTE FUNCTION fill_list();

@@ -128,7 +128,7 @@ SELECT model_id, reason, proposed, reaches FROM model_access_review ORDER BY mod
 SELECT * FROM model_access_accept(VARIADIC ARRAY(SELECT model_id FROM model_access_review WHERE proposed IS NOT NULL)) ORDER BY model_id COLLATE "C";
 SELECT model_id FROM models_for_tier('enterprise') ORDER BY 1;
 SELECT model_id, status, is_pro, reviewed_by, reviewed_rule FROM model_access WHERE status = 'disabled' ORDER BY model_id COLLATE "C";
--- A ban of active models: aliases and routers too, by pattern and modality; the tiers stay. Models that were turned down already are not proposed.
+-- A ban of active models: aliases and routers too, by pattern and modality; the tiers stay. Models that were rejected already are not proposed.
 UPDATE model_access SET status = 'active', is_pro = true WHERE model_id ~ 'chat|cruise';
 UPDATE model_access SET status = 'inactive' WHERE model_id = 'deepsea/coder';
 DELETE FROM model_access_rule;

@@ -6,6 +6,8 @@ SELECT name, unit, "default", _model_access_setting_value(unit, "default") AS us
 FROM model_access_settings WHERE _model_access_setting_value(unit, "default") IS DISTINCT FROM "default";
 SELECT _model_access_setting_value('furlong', '1');
 \echo :SQLSTATE
+SELECT _model_access_setting_json('furlong', '1');
+\echo :SQLSTATE
 SELECT s.key, s.value AS as_planned FROM json_each(_model_access_state() -> 'settings') AS s ORDER BY s.key;
 -- Only values that differ from the default are stored, in a normal form.
 SELECT model_access_set('return_window', '2 weeks'), model_access_set('free_guard', 'false'), model_access_set('price_guard', '3.0'),

@@ -304,7 +304,7 @@ CREATE FUNCTION pg_temp.stands(id text) RETURNS TABLE (status text, waits text, 
     SELECT status, status_before_missing, is_free, is_pro, missing_since IS NOT NULL, returned_at IS NOT NULL, tiers_before FROM model_access WHERE model_id = id $$;
 SELECT outcome, added FROM model_access_load(pg_temp.doc());
 UPDATE model_access SET status = 'active', is_pro = true;
--- An UPDATE without WHERE sets a status for vanished models that would hold when they return. Undo takes that status away.
+-- An UPDATE without WHERE sets a status for missing models that would hold when they return. Undo takes that status away.
 UPDATE model_access SET status = 'new' WHERE model_id = 't/m2';
 SELECT outcome, missing FROM model_access_load(pg_temp.doc('{t/m1,t/m2}'), max_removals => 2);
 SELECT clock_timestamp() AS oops \gset

@@ -56,7 +56,7 @@ INSERT INTO model_access_override (user_id, model_id) VALUES (:'free', 'openai/g
 INSERT INTO model_access_override (user_id, model_id, allowed, starts_at, expires_at) VALUES (:'free', 'openai/gpt-5', true, '2026-02-02', '2026-02-01');
 UPDATE model_access_override SET user_id = 'alice' WHERE model_id = 'openai/gpt-5-mini';
 -- The history has overrides before and after each change.
-SELECT model_id, right(user_id, 2) AS "user", actor, old #>> '{override,allowed}' AS was, new #>> '{override,allowed}' AS became, coalesce(new, old) #>> '{override,provider}' AS provider
+SELECT model_id, right(user_id, 2) AS "user", actor, old #>> '{override,allowed}' AS old, new #>> '{override,allowed}' AS new, coalesce(new, old) #>> '{override,provider}' AS provider
 FROM model_access_history WHERE user_id IS NOT NULL ORDER BY history_id LIMIT 10;
 UPDATE model_access_override SET allowed = allowed;
 SELECT model_id, old #> '{override,starts_at}' <> 'null' AS started, new #> '{override,starts_at}' = 'null' AS at_once FROM model_access_history WHERE old ? 'override' AND new ? 'override' ORDER BY history_id;

@@ -1,6 +1,6 @@
-//! The table model_access, as the SQL side would hold it.
+//! The table model_access, as the database has it.
 
-#![allow(dead_code)] // each test uses a part of it
+#![allow(dead_code)] // each test uses only a part of this file
 
 use catalog::lifecycle::Change;
 use catalog::plan::Plan;
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 /// Every tier, lowest first.
 const TIERS: [&str; 3] = ["free", "pro", "enterprise"];
 
-/// Its rows, and the days of the run log.
+/// The rows, and the days of the run log.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
-    /// By id.
+    /// The rows by id.
     pub rows: BTreeMap<String, Row>,
     complete_days: Vec<Date>,
 }
@@ -24,9 +24,9 @@ pub struct Table {
 fn new_row(model_id: &str) -> Row {
     serde_json::from_value(json!({
         "model_id": model_id, "status": "new", "tiers": [],
-        "fingerprint": null, "entry_hash": null, "missing_since": null, "status_before_missing": null, "highest_prices": null,
-        "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null, "absence_confirmed": false, "price_unreadable_since": null,
-        "price_withheld_since": null, "free_revoked_at": null, "price_guarded_at": null}))
+        "fingerprint": null, "entry_hash": null, "missing_since": null, "status_before_missing": null,
+        "highest_prices": null, "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null,
+        "absence_confirmed": false, "price_unreadable_since": null, "price_withheld_since": null, "free_revoked_at": null, "price_guarded_at": null}))
     .unwrap()
 }
 
@@ -60,7 +60,7 @@ impl Table {
         }
     }
 
-    /// As the decision trigger does it.
+    /// Writes a decision as the trigger does.
     pub fn decide(
         &mut self,
         now: Timestamp,
@@ -100,7 +100,7 @@ fn write(row: &mut Row, change: &Change) {
     let is_given_back = |tier: &String| tier == FREE && row.free_revoked_at.is_some();
     assert!(
         tiers.iter().all(|tier| row.is_in(tier) || is_given_back(tier)),
-        "only what a guard took is given back"
+        "a plan adds a tier that no guard took"
     );
     row.tiers = tiers;
     row.missing_since = change.missing_since.unwrap_or(row.missing_since);
