@@ -81,6 +81,8 @@ pub struct Case<'a> {
     /// Every row as it will be after this run without the removals and takings above. A second run on the same list
     /// then finds the same.
     pub standing: Vec<Standing>,
+    /// The number of new rows: the shares are of all rows that are listed once this list is written.
+    pub added: usize,
 }
 
 /// The columns of a row that say what users have of its model.
@@ -274,7 +276,7 @@ fn withhold_too_many<'a>(
     let takings = case.takings.iter().map(|(row, _)| *row);
     let takings: Vec<&Row> = takings.filter(|row| !is_fact(row.price_withheld_since, state)).collect();
 
-    let listed = case.standing.iter().filter(|standing| standing.is_listed()).count();
+    let listed = case.added + case.standing.iter().filter(|standing| standing.is_listed()).count();
     if exceeds(others.len(), listed, ALWAYS_LISTED) {
         let message = format!(
             "{} that are not active left the list of {} (max_removal_percent is {percent})",

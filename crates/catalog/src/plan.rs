@@ -170,6 +170,7 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
         case.standing.push(guard::Standing::after(row, &change));
         update.push((row, change));
     }
+    case.added = models.len();
     let doubts = doubts.with_unreadable_prices(unreadable.len());
     let verdict = guard::judge(&case, &doubts, state, max_removals);
     let update = changes(&case, &verdict, update, state);

@@ -222,6 +222,22 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     )
 }
 
+/// The guard's share is of the rows that are listed once the list is written, new ones included.
+#[test]
+fn a_list_of_other_models_is_judged_alike_twice() {
+    let settings: Settings = serde_json::from_value(json!({
+        "max_removal_percent": 38, "return_window": 604_800, "free_guard": false, "price_guard": null,
+        "price_alert": null, "ignored_keys": []}))
+    .unwrap();
+    let listings = |listed: std::ops::Range<usize>| -> Vec<Listing> {
+        (0..30).map(|model| if listed.contains(&model) { Listing::At(0) } else { Listing::Gone }).collect()
+    };
+    let mut table = Table::default();
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    sync(&mut table, now, &settings, &listings(0..14), None, false);
+    sync(&mut table, now + SignedDuration::from_hours(1), &settings, &listings(11..30), None, false);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
