@@ -15,7 +15,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_ids(text[], text[], text, text) IS
-    'Internal. Raises error P0002 if an id is not among the known ones; message has the place of the id.';
+    'Internal. Raises error P0002 if an id is not among the known ones; message contains %s in place of the id.';
 
 CREATE FUNCTION @extschema@._model_access_confirm(model_ids text[]) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

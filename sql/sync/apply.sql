@@ -90,7 +90,7 @@ BEGIN ATOMIC
                  WHERE left(s.name, 9) = 'reviewed_');
 END;
 COMMENT ON FUNCTION @extschema@._model_access_not_planned() IS
-    'Internal. The columns that a plan cannot write, whatever it names.';
+    'Internal. Gives the columns that no plan may write.';
 
 CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
 LANGUAGE sql VOLATILE
