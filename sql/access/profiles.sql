@@ -240,16 +240,50 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_users_without_tier() IS
     'Internal. Counts the users of the bound table in unknown tiers, with an example; NULL without such users.';
 
+CREATE FUNCTION @extschema@._model_access_extension() RETURNS name
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT e.extname FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = '@extschema@.model_access'::regclass AND d.deptype = 'e';
+END;
+COMMENT ON FUNCTION @extschema@._model_access_extension() IS
+    'Internal. Gives the name of the extension; NULL if the plain SQL script was run instead.';
+
+CREATE FUNCTION @extschema@._model_access_watches(profiles regclass) RETURNS TABLE (id oid, name name)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT t.oid, t.tgname FROM pg_trigger AS t
+    WHERE t.tgrelid = profiles AND t.tgfoid = '@extschema@._model_access_announce_always()'::regprocedure AND t.tgparentid = 0;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_watches(regclass) IS
+    'Internal. Lists the triggers on a table that _model_access_watch created.';
+
+CREATE FUNCTION @extschema@._model_access_is_watched(profiles regclass, id_column name, tier_column name) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT count(*) = 3 AND bool_and(t.tgenabled IN ('O', 'A'))
+        AND bool_and(@extschema@._model_access_extension() IS NULL OR EXISTS (
+            SELECT FROM pg_depend AS d WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.deptype = 'x'))
+        AND @extschema@._model_access_watched_column(profiles::oid, 1) = id_column
+        AND @extschema@._model_access_watched_column(profiles::oid, 2) = tier_column
+    FROM @extschema@._model_access_watches(profiles) AS w JOIN pg_trigger AS t ON t.oid = w.id;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_is_watched(regclass, name, name) IS
+    'Internal. Tells whether a table has the triggers of _model_access_watch for these columns.';
+
 CREATE FUNCTION @extschema@._model_access_watch(profiles regclass, id_column name, tier_column name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    extension text := (SELECT e.extname FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-                       WHERE d.classid = 'pg_class'::regclass AND d.objid = '@extschema@.model_access'::regclass
-                         AND d.deptype = 'e');
+    extension name := @extschema@._model_access_extension();
     changed   text := format('FOR EACH ROW WHEN (OLD.%1$I IS DISTINCT FROM NEW.%1$I OR OLD.%2$I IS DISTINCT FROM NEW.%2$I)',
         id_column, tier_column);
     item      record;
 BEGIN
+    -- the strongest lock first: a session that holds a weaker one could end in a deadlock
+    EXECUTE format('LOCK TABLE ONLY %s IN %s MODE', profiles,
+        CASE WHEN extension IS NULL THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END);
+    -- others wait for this lock, so it must not wait long for partitions
+    PERFORM set_config('lock_timeout', '10ms', true);
     FOR item IN SELECT * FROM (VALUES
         ('model_access_announce_change', 'UPDATE', changed, 'of a changed tier'),
         ('model_access_announce_delete', 'DELETE', 'FOR EACH ROW', 'of a deleted user'),
@@ -269,33 +303,60 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_watch(regclass, name, name) IS
     'Internal. Creates the triggers on a bound table that notify of changed tiers.';
 
-CREATE FUNCTION @extschema@._model_access_unwatch() RETURNS void
+CREATE FUNCTION @extschema@._model_access_unwatch(profiles regclass) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     item record;
 BEGIN
-    FOR item IN
-        SELECT t.tgname AS name, t.tgrelid::regclass AS profiles
-        FROM @extschema@.model_access_binding AS b JOIN pg_trigger AS t ON t.tgrelid = b.profiles
-        WHERE t.tgfoid = '@extschema@._model_access_announce_always()'::regprocedure AND t.tgparentid = 0
-    LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', item.name, item.profiles);
+    IF EXISTS (SELECT FROM @extschema@._model_access_watches(profiles)) THEN
+        EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', profiles);
+        PERFORM set_config('lock_timeout', '10ms', true);
+    END IF;
+    FOR item IN SELECT w.name FROM @extschema@._model_access_watches(profiles) AS w LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', item.name, profiles);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_unwatch() IS 'Internal. Drops the triggers of _model_access_watch.';
+COMMENT ON FUNCTION @extschema@._model_access_unwatch(regclass) IS 'Internal. Drops the triggers of _model_access_watch.';
 
-CREATE FUNCTION @extschema@.model_access_unbind_profiles() RETURNS boolean
+CREATE FUNCTION @extschema@._model_access_lock_binding() RETURNS regclass
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     LOCK TABLE @extschema@.model_access_binding IN SHARE ROW EXCLUSIVE MODE;
-    PERFORM @extschema@._model_access_unwatch();
+    RETURN (SELECT b.profiles FROM @extschema@.model_access_binding AS b);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_lock_binding() IS
+    'Internal. Locks the binding against others who bind, and returns the bound table.';
+
+CREATE FUNCTION @extschema@._model_access_not_bound(tables regclass[], mine text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM @extschema@._model_access_not_locked(
+        ARRAY['@extschema@.model_access_binding'::regclass, '@extschema@.model_access_override'::regclass]::oid[],
+        ARRAY(SELECT t.id FROM unnest(tables) AS p(id) CROSS JOIN LATERAL @extschema@._model_access_tree(p.id::oid) AS t), mine);
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_not_bound(regclass[], text) IS
+    'Internal. Raises error 55P03 where a table could not be bound or unbound.';
+
+CREATE FUNCTION @extschema@.model_access_unbind_profiles() RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    mine  text := @extschema@._model_access_limit_locks();
+    bound regclass;
+BEGIN
+    bound := @extschema@._model_access_lock_binding();
     DELETE FROM @extschema@.model_access_binding;
-    IF NOT FOUND THEN
-        RETURN false;
+    IF bound IS NOT NULL THEN
+        PERFORM @extschema@._model_access_in_slices(format(
+            'SELECT %s._model_access_unwatch(%L::regclass)', '@extschema@', bound));
+        PERFORM @extschema@._model_access_notify();
     END IF;
-    PERFORM @extschema@._model_access_notify();
-    RETURN true;
+    PERFORM set_config('lock_timeout', mine, true);
+    RETURN bound IS NOT NULL;
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM @extschema@._model_access_not_bound(ARRAY[bound]::regclass[], mine);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_unbind_profiles() IS
@@ -384,8 +445,10 @@ CREATE FUNCTION @extschema@.model_access_bind_profiles(
     tier_map jsonb DEFAULT NULL, notify boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    id    smallint;
-    tier  smallint;
+    mine   text := @extschema@._model_access_limit_locks();
+    before regclass;
+    id     smallint;
+    tier   smallint;
 BEGIN
     PERFORM @extschema@._model_access_check_profiles(profiles, id_column, tier_column);
     PERFORM @extschema@._model_access_check_tier_map(tier_map);
@@ -395,11 +458,7 @@ BEGIN
                   HINT = 'Pass true to be notified of changed tiers, or false to leave the table without triggers.';
     END IF;
     PERFORM @extschema@._model_access_check_reader(profiles);
-    LOCK TABLE @extschema@.model_access_binding IN SHARE ROW EXCLUSIVE MODE;
-    IF NOT notify OR NOT EXISTS (
-        SELECT FROM @extschema@.model_access_binding AS b WHERE b.profiles = model_access_bind_profiles.profiles) THEN
-        PERFORM @extschema@._model_access_unwatch();
-    END IF;
+    before := @extschema@._model_access_lock_binding();
     DELETE FROM @extschema@.model_access_binding;
     id := @extschema@._model_access_column_number(profiles::oid, id_column);
     tier := @extschema@._model_access_column_number(profiles::oid, tier_column);
@@ -408,12 +467,18 @@ BEGIN
     VALUES (profiles, id_column, tier_column, tier_map, notify,
         @extschema@._model_access_key_kind(@extschema@._model_access_column_type(profiles::oid, id)), profiles::oid, id, tier);
     PERFORM @extschema@._model_access_respell_overrides();
-    -- last, since it locks the table
-    IF notify THEN
-        PERFORM @extschema@._model_access_watch(profiles, id_column, tier_column);
-    END IF;
-    PERFORM @extschema@._model_access_notify();
     PERFORM @extschema@._model_access_warn_of_profiles();
+    PERFORM @extschema@._model_access_notify();
+    -- last, because others cannot use the table from here until the transaction ends
+    PERFORM @extschema@._model_access_in_slices(concat(
+        CASE WHEN NOT notify OR before <> profiles THEN
+            format('SELECT %s._model_access_unwatch(%L::regclass);', '@extschema@', before) END,
+        CASE WHEN notify AND @extschema@._model_access_is_watched(profiles, id_column, tier_column) IS NOT TRUE THEN
+            format('SELECT %s._model_access_watch(%L::regclass, %L::name, %L::name)',
+                '@extschema@', profiles, id_column, tier_column) END));
+    PERFORM set_config('lock_timeout', mine, true);
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM @extschema@._model_access_not_bound(ARRAY[profiles, before]::regclass[], mine);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS

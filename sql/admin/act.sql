@@ -48,12 +48,18 @@ COMMENT ON TRIGGER model_access_act ON @extschema@.model_access_action IS
 CREATE FUNCTION @extschema@._model_access_ask(action text, arguments jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    mine   text := @extschema@._model_access_limit_locks();
     answer jsonb;
 BEGIN
     INSERT INTO @extschema@.model_access_action AS a (action, arguments)
     VALUES (_model_access_ask.action, _model_access_ask.arguments)
     RETURNING a.result INTO answer;
+    PERFORM set_config('lock_timeout', mine, true);
     RETURN answer;
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM @extschema@._model_access_not_locked(
+        ARRAY['@extschema@.model_access'::regclass, '@extschema@.model_access_rule'::regclass,
+            '@extschema@.model_access_override'::regclass]::oid[], '{}'::oid[], mine);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ask(text, jsonb) IS

@@ -45,6 +45,8 @@ DECLARE
     problem text     := @extschema@._model_access_binding_error();
     writers text     := @extschema@._model_access_tier_writers();
     unknown text;
+    silent  text     := (SELECT '; bound with notify => false, so caches learn of a changed tier only when their entries expire'
+                         FROM @extschema@.model_access_binding AS b WHERE NOT b.notify);
 BEGIN
     IF bound IS NULL THEN
         RETURN QUERY VALUES ('profiles', true, 'no table is bound: models_for_user knows no user');
@@ -54,7 +56,7 @@ BEGIN
     ELSE
         unknown := @extschema@._model_access_users_without_tier();
         RETURN QUERY VALUES (
-            'profiles', unknown IS NULL, format('users of %s in unknown tiers: %s', bound, coalesce(unknown, '0')));
+            'profiles', unknown IS NULL, format('users of %s in unknown tiers: %s%s', bound, coalesce(unknown, '0'), silent));
     END IF;
     RETURN QUERY VALUES ('tier_column', writers IS NULL,
         coalesce('can be updated by ' || writers, 'only its owner and admins may update it directly'));

@@ -84,14 +84,13 @@ RETURNS TABLE (step integer, object text, action text, why text, ddl text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    mine   text := current_setting('lock_timeout');
-    ends   timestamptz := clock_timestamp() + coalesce(nullif(mine, '0'), '5s')::interval;
+    mine   text  := current_setting('lock_timeout');
     plan   jsonb := (
         SELECT jsonb_agg(s || jsonb_build_object('step', n) ORDER BY n) FROM (
             SELECT s, row_number() OVER (
                 ORDER BY s ->> 'action' <> 'manual', (s ->> 'n')::integer, s ->> 'object' COLLATE "C") AS n
             FROM jsonb_array_elements(steps) AS s) AS s);
-    missed text := (
+    missed text  := (
         SELECT string_agg(p ->> 'object', E'\n' ORDER BY (p ->> 'step')::integer)
         FROM jsonb_array_elements(plan) AS p WHERE p ->> 'action' = 'manual');
 BEGIN
@@ -101,24 +100,16 @@ BEGIN
                   DETAIL = format(E'These objects must be reviewed first:\n%s', missed),
                   HINT = 'The dry run says why. Change each so that it does not need the column, or name it in accept.';
     END IF;
-    WHILE NOT dry_run LOOP
-        BEGIN
-            EXECUTE (SELECT string_agg(p ->> 'ddl', '' ORDER BY (p ->> 'step')::integer) FROM jsonb_array_elements(plan) AS p);
-            PERFORM set_config('lock_timeout', mine, true);
-            EXIT;
-        EXCEPTION WHEN lock_not_available THEN
-            -- the failed attempt has released all its locks
-            IF clock_timestamp() > ends THEN
-                RAISE EXCEPTION 'could not obtain the locks to change %', profiles
-                    USING ERRCODE = 'lock_not_available', DETAIL = 'Another session holds a lock. Nothing was changed.',
-                          HINT = 'Find that session in pg_locks and pg_stat_activity, or try again at a quiet hour or with a '
-                                 'longer lock_timeout.';
-            END IF;
-            PERFORM pg_sleep(0.02);
-        END;
-    END LOOP;
+    IF NOT dry_run THEN
+        PERFORM @extschema@._model_access_in_slices(
+            (SELECT string_agg(p ->> 'ddl', '' ORDER BY (p ->> 'step')::integer) FROM jsonb_array_elements(plan) AS p));
+    END IF;
     RETURN QUERY SELECT p.*
         FROM jsonb_to_recordset(plan) AS p(step integer, object text, action text, why text, ddl text) ORDER BY p.step;
+EXCEPTION WHEN lock_not_available THEN
+    PERFORM @extschema@._model_access_not_locked(
+        ARRAY['@extschema@.model_access_retired'::regclass]::oid[],
+        ARRAY(SELECT t.id FROM @extschema@._model_access_tree(profiles::oid) AS t), mine);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_carry_out(regclass, text, jsonb, boolean) IS
@@ -238,7 +229,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT concat(
         E'-- in one transaction: psql -1 -v ON_ERROR_STOP=1 -f FILE\nSET LOCAL search_path = pg_catalog, pg_temp;\n',
         -- while this waits for its lock, every later query on the table waits too, so the wait is limited
-        CASE WHEN current_setting('lock_timeout') = '0' THEN E'SET LOCAL lock_timeout = ''5s'';\n' END,
+        E'SELECT set_config(''lock_timeout'', ''5s'', true) WHERE current_setting(''lock_timeout'') = ''0'';\n',
         format(E'LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE;\n', relation::regclass),
         -- from here on, readers wait for this transaction; it must not wait for them for long, or a deadlock ends one of them
         E'SET LOCAL lock_timeout = ''10ms'';\n',

@@ -137,6 +137,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     run     @extschema@.model_access_sync_log;
     problem jsonb := nullif(plan -> 'problem', 'null');
+    mine    text  := @extschema@._model_access_limit_locks();
 BEGIN
     run := jsonb_populate_record(NULL::@extschema@.model_access_sync_log,
         '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0,
@@ -164,6 +165,7 @@ BEGIN
     run.run_by := @extschema@._model_access_actor();
     run.duration_ms := round(1000 * extract(epoch FROM clock_timestamp() - run.started_at), 3);
     INSERT INTO @extschema@.model_access_sync_log SELECT run.*;
+    PERFORM set_config('lock_timeout', mine, true);
     RETURN run;
 END
 $$;

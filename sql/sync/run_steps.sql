@@ -100,12 +100,13 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_warn(jsonb) IS 'Internal. Raises a WARNING for each problem of a run.';
 
 CREATE FUNCTION @extschema@._model_access_locked(code text, message text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT jsonb_build_object('outcome', 'failed', 'insert', '[]'::jsonb, 'update', '[]'::jsonb,
         'problem', jsonb_build_object('code', code, 'message', 'could not lock model_access: ' || message,
-            'hint', 'Find the session that holds a lock on the table in pg_locks. The next run tries again.'),
-        'listed', 0, 'added', 0, 'changed', 0, 'missing', 0, 'returned', 0, 'free_revoked', 0, 'withheld', 0);
+            'hint', concat_ws(' ', h.holders, 'The next run tries again.')),
+        'listed', 0, 'added', 0, 'changed', 0, 'missing', 0, 'returned', 0, 'free_revoked', 0, 'withheld', 0)
+    FROM @extschema@._model_access_lock_holders(ARRAY['@extschema@.model_access'::regclass]::oid[], '{}'::oid[]) AS h;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_locked(text, text) IS
     'Internal. Gives the plan of a run that failed because another session had locked model_access.';

@@ -20,6 +20,12 @@ PREPARE TRANSACTION 'regress_around_2';
 SELECT tier FROM model_access_user('u1');
 COMMIT PREPARED 'regress_around_2';
 SELECT tier FROM model_access_user('u1');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'profiles'::regclass;
+SELECT ok, detail FROM model_access_health() WHERE "check" = 'profiles';
+-- An override sends a notification too.
+BEGIN;
+INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('u1', 'acme/one', false);
+PREPARE TRANSACTION 'regress_around_4';
 -- A decision sends a notification, whatever is bound.
 BEGIN;
 UPDATE model_access SET note = 'by XA' WHERE model_id = 'acme/one';
@@ -42,8 +48,8 @@ SELECT count(*) FROM models_for_user('m1');
 ALTER TYPE plan ADD VALUE 'free';
 DELETE FROM members;
 SELECT model_access_bind_profiles('members', tier_column => 'plan');
-SELECT model_access_bind_profiles('profiles');
 SET client_min_messages = error;
+SELECT model_access_unbind_profiles();
 -- Event triggers: those that the extension's functions fire run with search_path = pg_catalog, pg_temp.
 CREATE TABLE ddl_log (tag text, object text);
 CREATE FUNCTION log_ddl() RETURNS event_trigger LANGUAGE plpgsql AS

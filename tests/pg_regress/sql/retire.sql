@@ -36,7 +36,7 @@ UPDATE public.profiles SET subscription_tier = 'pro' WHERE email = 'free@example
 SELECT update_user_preferences(id, 'model', '{"default_model": "x/y"}') FROM public.profiles WHERE email = 'later@example.org';
 SELECT profiles, column_name, retired_name, retired_by, defaults, relations, triggers, states FROM model_access_retired;
 -- Restore: a dry run, then the restore itself. It says how many rows were written since, and which UPDATE lets the triggers fill them.
-SELECT step, object, action, why, regexp_replace(ddl, '''\d+''', '''XID''') AS ddl FROM model_access_restore_allowed_models('public.profiles');
+SELECT step, object, action, why, regexp_replace(ddl, '''\d{2,}''', '''XID''') AS ddl FROM model_access_restore_allowed_models('public.profiles');
 SELECT step, action FROM model_access_restore_allowed_models('public.profiles', dry_run => false);
 SELECT action FROM model_access_restore_allowed_models('public.profiles', dry_run => false);
 DELETE FROM public.profiles WHERE email = 'later@example.org';
