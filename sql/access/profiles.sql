@@ -329,15 +329,16 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_lock_binding() IS
     'Internal. Locks the binding against others who bind, and returns the bound table.';
 
-CREATE FUNCTION @extschema@._model_access_not_bound(tables regclass[], mine text) RETURNS void
+CREATE FUNCTION @extschema@._model_access_not_bound(tables regclass[], mine text, cause text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM @extschema@._model_access_not_locked(
         ARRAY['@extschema@.model_access_binding'::regclass, '@extschema@.model_access_override'::regclass]::oid[],
-        ARRAY(SELECT t.id FROM unnest(tables) AS p(id) CROSS JOIN LATERAL @extschema@._model_access_tree(p.id::oid) AS t), mine);
+        ARRAY(SELECT t.id FROM unnest(tables) AS p(id) CROSS JOIN LATERAL @extschema@._model_access_tree(p.id::oid) AS t),
+        mine, cause);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_not_bound(regclass[], text) IS
+COMMENT ON FUNCTION @extschema@._model_access_not_bound(regclass[], text, text) IS
     'Internal. Raises error 55P03 where a table could not be bound or unbound.';
 
 CREATE FUNCTION @extschema@.model_access_unbind_profiles() RETURNS boolean
@@ -356,7 +357,7 @@ BEGIN
     PERFORM set_config('lock_timeout', mine, true);
     RETURN bound IS NOT NULL;
 EXCEPTION WHEN lock_not_available THEN
-    PERFORM @extschema@._model_access_not_bound(ARRAY[bound]::regclass[], mine);
+    PERFORM @extschema@._model_access_not_bound(ARRAY[bound]::regclass[], mine, SQLERRM);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_unbind_profiles() IS
@@ -478,7 +479,7 @@ BEGIN
                 '@extschema@', profiles, id_column, tier_column) END));
     PERFORM set_config('lock_timeout', mine, true);
 EXCEPTION WHEN lock_not_available THEN
-    PERFORM @extschema@._model_access_not_bound(ARRAY[profiles, before]::regclass[], mine);
+    PERFORM @extschema@._model_access_not_bound(ARRAY[before, profiles]::regclass[], mine, SQLERRM);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_bind_profiles(regclass, name, name, jsonb, boolean) IS

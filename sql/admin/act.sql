@@ -59,7 +59,7 @@ BEGIN
 EXCEPTION WHEN lock_not_available THEN
     PERFORM @extschema@._model_access_not_locked(
         ARRAY['@extschema@.model_access'::regclass, '@extschema@.model_access_rule'::regclass,
-            '@extschema@.model_access_override'::regclass]::oid[], '{}'::oid[], mine);
+            '@extschema@.model_access_override'::regclass]::oid[], '{}'::oid[], mine, SQLERRM);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ask(text, jsonb) IS

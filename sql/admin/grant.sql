@@ -64,7 +64,7 @@ WITH RECURSIVE listed AS (
         ('admin',  'TABLE',    'model_access_action', 'SELECT', '{result}'),
         ('admin',  'ROUTINE',  '_model_access_ask(text,jsonb)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_limit_locks()', 'EXECUTE', NULL),
-        ('admin',  'ROUTINE',  '_model_access_not_locked(oid[],oid[],text)', 'EXECUTE', NULL),
+        ('admin',  'ROUTINE',  '_model_access_not_locked(oid[],oid[],text,text)', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  '_model_access_lock_holders(oid[],oid[])', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  'model_access_accept(text[])', 'EXECUTE', NULL),
         ('admin',  'ROUTINE',  'model_access_confirm(text[])', 'EXECUTE', NULL),

@@ -23,8 +23,8 @@ DECLARE
     ends  timestamptz := clock_timestamp() + current_setting('lock_timeout')::interval;
     slice integer     := 100;
 BEGIN
-    -- whoever comes later waits behind this session only for a slice; a slice of more than deadlock_timeout is needed too,
-    -- because only then PostgreSQL cancels an autovacuum that holds the lock
+    -- whoever comes later waits behind this session only for a slice; slices grow, because transactions may take longer than the
+    -- first one, and because PostgreSQL cancels an autovacuum that holds the lock only after deadlock_timeout
     LOOP
         BEGIN
             PERFORM set_config('lock_timeout', greatest(1, least(slice,
@@ -39,7 +39,7 @@ BEGIN
             END IF;
         END;
         PERFORM pg_sleep(0.02);
-        slice := 2 * slice;
+        slice := least(2 * slice, 1600);
     END LOOP;
 END
 $$;
@@ -76,16 +76,18 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_lock_holders(oid[], oid[]) IS
     'Internal. Says who keeps others from writing the first relations, or from locking the second ones against readers, or NULL.';
 
-CREATE FUNCTION @extschema@._model_access_not_locked(written oid[], locked oid[], mine text) RETURNS void
+CREATE FUNCTION @extschema@._model_access_not_locked(written oid[], locked oid[], mine text, cause text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found record := @extschema@._model_access_lock_holders(written, locked);
 BEGIN
-    RAISE EXCEPTION 'could not lock % within %', coalesce(found.relation, (locked || written)[1]::regclass),
-            coalesce(nullif(mine, '0'), '5s')
-        USING ERRCODE = 'lock_not_available', DETAIL = 'Nothing was changed.',
-              HINT = coalesce(found.holders || ' Wait until no such transaction is open, or end it.', 'Try again.');
+    RAISE EXCEPTION USING
+        -- without a holder, the lock was released since, or code of somebody else did not get another lock
+        MESSAGE = CASE WHEN found.relation IS NULL THEN cause
+            ELSE format('could not lock %s within %s', found.relation, coalesce(nullif(mine, '0'), '5s')) END,
+        ERRCODE = 'lock_not_available', DETAIL = 'Nothing was changed.',
+        HINT = coalesce(found.holders || ' Wait until no such transaction is open, or end it.', 'Try again.');
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_not_locked(oid[], oid[], text) IS
-    'Internal. Raises error 55P03 with who holds the lock; mine is what _model_access_limit_locks returned.';
+COMMENT ON FUNCTION @extschema@._model_access_not_locked(oid[], oid[], text, text) IS
+    'Internal. Raises error 55P03 with who holds the lock; mine is what _model_access_limit_locks returned, cause is SQLERRM.';

@@ -109,7 +109,7 @@ BEGIN
 EXCEPTION WHEN lock_not_available THEN
     PERFORM @extschema@._model_access_not_locked(
         ARRAY['@extschema@.model_access_retired'::regclass]::oid[],
-        ARRAY(SELECT t.id FROM @extschema@._model_access_tree(profiles::oid) AS t), mine);
+        ARRAY(SELECT t.id FROM @extschema@._model_access_tree(profiles::oid) AS t), mine, SQLERRM);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_carry_out(regclass, text, jsonb, boolean) IS

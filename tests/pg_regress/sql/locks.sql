@@ -70,6 +70,18 @@ SELECT FROM model_access WHERE model_id = 'acme/one' FOR UPDATE;
 PREPARE TRANSACTION 'regress_locks';
 SELECT model_access_confirm('acme/one');
 ROLLBACK PREPARED 'regress_locks';
+-- A lock that a trigger of the application does not get has its own message.
+CREATE TABLE desk (id integer);
+ALTER TABLE desk OWNER TO :"owner";
+CREATE FUNCTION use_desk() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN LOCK TABLE public.desk NOWAIT; RETURN NULL; END $$;
+ALTER FUNCTION use_desk() OWNER TO :"owner";
+CREATE TRIGGER use_desk AFTER UPDATE ON model_access EXECUTE FUNCTION use_desk();
+BEGIN;
+LOCK TABLE desk;
+PREPARE TRANSACTION 'regress_locks';
+SELECT model_access_confirm('acme/one');
+ROLLBACK PREPARED 'regress_locks';
+DROP TRIGGER use_desk ON model_access;
 -- Restore and drop wait as a retire does.
 SELECT count(*) > 0 AS retired FROM model_access_retire_allowed_models('profiles', dry_run => false);
 BEGIN;
