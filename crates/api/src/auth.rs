@@ -3,7 +3,7 @@
 mod claims;
 
 use crate::code::Code;
-use crate::keys::{Keys, NoKey};
+use crate::keys::{Key, Keys, NoKey};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine;
@@ -24,6 +24,7 @@ pub const MAX_TOKEN: usize = 8 * 1024;
 #[derive(Debug, Deserialize)]
 struct Header {
     alg: String,
+    typ: Option<String>,
     kid: Option<String>,
     crit: Option<IgnoredAny>,
 }
@@ -32,6 +33,14 @@ impl Header {
     fn read(token: &str) -> Option<Self> {
         let (header, _) = token.split_once('.')?;
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()
+    }
+
+    /// Whether the token is an access token, as far as its header says (RFC 8725, section 3.11; RFC 9068).
+    fn is_for_access(&self) -> bool {
+        self.typ.as_deref().is_none_or(|typ| {
+            let typ = typ.to_ascii_lowercase();
+            matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")
+        })
     }
 }
 
@@ -45,23 +54,36 @@ pub async fn user(headers: &HeaderMap, keys: &Keys, policy: &Policy) -> Result<S
     if header.crit.is_some() {
         return Err(Code::TokenHeaderUnsupported);
     }
+    if !header.is_for_access() {
+        return Err(Code::TokenTypeInvalid);
+    }
     // jsonwebtoken knows no algorithm `none`, in any spelling
     let algorithm = header.alg.parse().map_err(|_| Code::TokenAlgorithmUnsupported)?;
-    let key = keys.find(algorithm, header.kid.as_deref()).await.map_err(|none| match none {
+    let keys = keys.find(algorithm, header.kid.as_deref()).await.map_err(|none| match none {
         NoKey::Algorithm => Code::TokenAlgorithmUnsupported,
         NoKey::Unknown => Code::TokenKeyUnknown,
         NoKey::NotLoaded => Code::KeysNotLoaded,
     })?;
-    // the algorithm of the key applies, not the one of the header; the claims are checked below
-    let token =
-        decode::<Box<RawValue>>(token, &key.key, &key.validation).map_err(|error| match error.kind() {
-            ErrorKind::InvalidSignature => Code::TokenSignatureInvalid,
-            ErrorKind::InvalidAlgorithm => Code::TokenAlgorithmUnsupported,
-            ErrorKind::Json(_) => Code::TokenClaimsInvalid,
-            _ => Code::TokenMalformed,
-        })?;
+    let claims = verify(token, &keys)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    Claims::read(token.claims.get())?.user(policy, now)
+    Claims::read(claims.get())?.user(policy, now)
+}
+
+/// The claims of a token that one of the keys verifies.
+fn verify(token: &str, keys: &[Key]) -> Result<Box<RawValue>, Code> {
+    for key in keys {
+        // the algorithm of the key applies, not the one of the header; Claims checks the claims
+        match decode(token, &key.key, &key.validation) {
+            Ok(token) => return Ok(token.claims),
+            Err(error) => match error.kind() {
+                ErrorKind::InvalidSignature => {}
+                ErrorKind::InvalidAlgorithm => return Err(Code::TokenAlgorithmUnsupported),
+                ErrorKind::Json(_) => return Err(Code::TokenClaimsInvalid),
+                _ => return Err(Code::TokenMalformed),
+            },
+        }
+    }
+    Err(Code::TokenSignatureInvalid)
 }
 
 /// The token of the only `Authorization` header.

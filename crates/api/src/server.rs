@@ -1,16 +1,18 @@
 //! Connections of clients: how they are accepted, limited and ended.
 
+use crate::client::Peer;
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -38,9 +40,39 @@ pub struct Limits {
     pub shutdown_timeout: Duration,
 }
 
+/// Listens on an address, or on every address of a name. Port 0 picks one free port for all.
+///
+/// # Errors
+/// Fails if the name has no address, or if an address that this machine has cannot be listened on.
+pub async fn bind(listen: &str) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut missing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for mut address in lookup_host(listen).await? {
+        if let (0, Some(first)) = (address.port(), listeners.first()) {
+            address.set_port(first.local_addr()?.port());
+        }
+        // a name may have an address twice
+        if listeners.iter().any(|listener| listener.local_addr().is_ok_and(|known| known == address)) {
+            continue;
+        }
+        match TcpListener::bind(address).await {
+            Ok(listener) => listeners.push(listener),
+            // localhost has an address of IPv6 also where the system has no IPv6
+            Err(error) if is_of_another_machine(&error) => missing = error,
+            Err(error) => return Err(error),
+        }
+    }
+    if listeners.is_empty() { Err(missing) } else { Ok(listeners) }
+}
+
+/// Whether this machine does not have the address.
+fn is_of_another_machine(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
 /// Serves until `stop` is ready, then waits for unfinished requests. False if some did not finish in time.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     router: Router,
     limits: Limits,
     stop: impl Future<Output = ()>,
@@ -54,13 +86,14 @@ pub async fn serve(
             () = &mut stop => break,
             // frees the task of a connection that ended
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listeners, &slots) => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
+            Ok((stream, peer, slot)) => {
                 let (router, ending) = (router.clone(), ending.subscribe());
                 connections.spawn(serve_connection(
                     stream,
+                    peer,
                     router,
                     limits.client_timeout,
                     Arc::new(slot),
@@ -75,31 +108,37 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     ending.send_replace(true);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     timeout(limits.shutdown_timeout, all_ended).await.is_ok()
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listeners: &[TcpListener],
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let any = |context: &mut Context<'_>| {
+        let mut accepted = listeners.iter().map(|listener| listener.poll_accept(context));
+        accepted.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    };
+    let (stream, address) = poll_fn(any).await?;
     // without this option answers are correct, but later
     drop(stream.set_nodelay(true));
-    Ok((stream, slot))
+    Ok((stream, Peer(address.ip().to_canonical()), slot))
 }
 
 async fn serve_connection(
     stream: TcpStream,
+    peer: Peer,
     router: Router,
     client_timeout: Duration,
     slot: Arc<OwnedSemaphorePermit>,
     mut ending: watch::Receiver<bool>,
 ) {
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
         let (answer, slot) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&slot));
         // In its own task, a request finishes although its client leaves: it is counted and logged like any other, and
         // returns its connection to the database. Until then it occupies the client's slot.
