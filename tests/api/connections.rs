@@ -1,8 +1,8 @@
 //! Ways to name the database, as psql knows them: TLS, services, password files, channel binding.
 
-use crate::service::{PASSWORD, SECRET, Service, database, scratch};
+use crate::service::{PASSWORD, SECRET, Service, database, scratch, wait_for};
 use postgres::Client;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tests::{Cluster, wait_until};
@@ -132,5 +132,31 @@ fn a_service_a_password_file_and_channel_binding() {
         assert_eq!(service.log().contains("chmod 600"), is_open, "{}", service.log());
         assert!(!service.log().contains(PASSWORD));
     }
+
+    // the server asks for a certificate in place of a password
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "api");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own = params.self_signed(&key).unwrap().pem();
+    write("own.pem", &own, 0o644);
+    write("own.key", &key.serialize_pem(), 0o600);
+    write("open.key", &key.serialize_pem(), 0o644);
+    // beside the other files of the server, which its user can read
+    std::fs::write(cluster.socket().join("data/clients.pem"), own).unwrap();
+    let rules = "local all postgres trust\nhostssl all api all cert\n";
+    std::fs::write(cluster.socket().join("data/pg_hba.conf"), rules).unwrap();
+    client.batch_execute("ALTER SYSTEM SET ssl_ca_file = 'clients.pem'").unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+    let with = |key: &str| format!("service=tcp sslcert={} sslkey={}", path("own.pem"), path(key));
+    let sees_certificate = start(&["--database", &with("own.key")], &[]);
+    wait_for("the rules", || sees_certificate.get_as("bob", "/api/models").status == 200);
+    assert_eq!(start(&["--database", "service=tcp"], &[]).get_as("bob", "/api/models").status, 503);
+    let output = Service::command(&["--database", &with("open.key")])
+        .env("MODEL_ACCESS_API_HS256_SECRET", SECRET)
+        .env("PGSERVICEFILE", path("services"))
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("must not be accessible to group or others"));
     std::fs::remove_dir_all(folder).unwrap();
 }

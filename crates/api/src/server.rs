@@ -8,6 +8,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,9 +46,13 @@ pub struct Limits {
 /// # Errors
 /// Fails if the name has no address, or if an address that this machine has cannot be listened on.
 pub async fn bind(listen: &str) -> io::Result<Vec<TcpListener>> {
+    bind_each(lookup_host(listen).await?).await
+}
+
+async fn bind_each(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut missing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for mut address in lookup_host(listen).await? {
+    for mut address in addresses {
         if let (0, Some(first)) = (address.port(), listeners.first()) {
             address.set_port(first.local_addr()?.port());
         }
@@ -170,4 +175,38 @@ async fn serve_connection(
     };
     connection.as_mut().graceful_shutdown();
     drop(timeout(rest, connection).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn each_address_of_a_name_is_served() {
+        // one address twice, and one that no machine has
+        let addresses = ["127.0.0.1:0", "127.0.0.2:0", "127.0.0.1:0", "192.0.2.1:0"];
+        let listeners = bind_each(addresses.iter().map(|text| text.parse().unwrap())).await.unwrap();
+        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        assert_eq!(
+            addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>(),
+            ["127.0.0.1", "127.0.0.2"]
+        );
+        assert_eq!(addresses.first().map(SocketAddr::port), addresses.last().map(SocketAddr::port));
+        assert!(bind_each(["192.0.2.1:0".parse().unwrap()].into_iter()).await.is_err());
+        assert!(bind_each(std::iter::empty()).await.is_err());
+        assert!(bind_each(addresses.clone().into_iter()).await.is_err(), "somebody listens there");
+        let second = Duration::from_secs(1);
+        let limits = Limits { connections: 10, client_timeout: second, shutdown_timeout: second };
+        let router = Router::new().route("/", get(|| async { "here" }));
+        tokio::spawn(serve(listeners, router, limits, std::future::pending()));
+        for address in addresses {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("here"), "{address}: {answer}");
+        }
+    }
 }
