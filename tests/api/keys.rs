@@ -78,6 +78,11 @@ fn keys_of_a_file_check_every_algorithm_and_rotate() {
     assert_eq!(status(&sign(&claims("bob"), ES256, Some("ec"), &ec_key(&EC))), 200);
     assert_eq!(status(&sign(&claims("bob"), EdDSA, Some("ed"), &ed_key(&ED))), 200);
     assert_eq!(status(&sign(&claims("bob"), EdDSA, Some("rsa"), &ed_key(&ED))), 401);
+    // the name that RFC 9864 gives to EdDSA with this curve
+    let encode = |text: Value| BASE64_URL_SAFE_NO_PAD.encode(text.to_string());
+    let message = format!("{}.{}", encode(json!({ "alg": "Ed25519", "kid": "ed" })), encode(claims("bob")));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &ed_key(&ED), EdDSA).unwrap();
+    assert_eq!(status(&format!("{message}.{signature}")), 200);
     // the JWKS has one key for the algorithm, so the token needs no kid
     assert_eq!(status(&sign(&claims("bob"), RS256, None, &rsa_key(&RSA))), 200);
     assert_eq!(status(&by_the_next()), 401);

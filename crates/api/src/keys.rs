@@ -76,7 +76,11 @@ impl Keys {
     /// Keys from shared secrets, from a JWKS that is loaded at most once in `pause`, or from both.
     #[must_use]
     pub fn new(secrets: &[Vec<u8>], jwks: Option<Source>, pause: Duration, metrics: &Arc<Metrics>) -> Self {
-        let key = |secret: &Vec<u8>| Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret));
+        let key = |secret: &Vec<u8>| Key {
+            kid: None,
+            algorithm: Algorithm::HS256,
+            key: DecodingKey::from_secret(secret),
+        };
         let jwks = jwks.map(|source| KeySet {
             source,
             keys: RwLock::default(),
@@ -146,15 +150,12 @@ impl KeySet {
         if keys.is_empty() {
             return Err(NoKey::NotLoaded);
         }
-        let with = |key: &Candidates, name: Option<Option<&str>>| {
-            key.iter()
-                .any(|key| key.algorithm == algorithm && name.is_none_or(|name| name == key.kid.as_deref()))
-        };
+        let mut of_algorithm = keys.iter().filter(|keys| keys.iter().any(|key| key.algorithm == algorithm));
         // no two keys of an algorithm have the same kid
-        if let Some(key) = keys.iter().find(|key| with(key, Some(kid))) {
+        let mut named = of_algorithm.clone().filter(|keys| keys.iter().any(|key| key.kid.as_deref() == kid));
+        if let Some(key) = named.next() {
             return Ok(Arc::clone(key));
         }
-        let mut of_algorithm = keys.iter().filter(|key| with(key, None));
         match (kid, of_algorithm.next(), of_algorithm.next()) {
             // a token that names no key, and one key that it can mean
             (None, Some(key), None) => Ok(Arc::clone(key)),

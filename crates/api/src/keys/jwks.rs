@@ -125,7 +125,9 @@ fn usable(key: &Value) -> Result<(Key, Vec<u8>), String> {
         ("oct", _) => return Err("a shared secret (oct) is not accepted in a JWKS".into()),
         _ => return Err(format!("the kty {} is not supported", quoted(kty))),
     };
-    if let Some(alg) = text(key, "alg")?.filter(|alg| *alg != name) {
+    // RFC 9864 gives EdDSA with this curve the name of the curve
+    let is_name = |alg: &str| alg == name || (name == "EdDSA" && alg == "Ed25519");
+    if let Some(alg) = text(key, "alg")?.filter(|alg| !is_name(alg)) {
         return Err(format!("its alg is {}, not {name}", quoted(alg)));
     }
     if let Some(purpose) = text(key, "use")?.filter(|purpose| *purpose != "sig") {
@@ -153,7 +155,7 @@ fn usable(key: &Value) -> Result<(Key, Vec<u8>), String> {
             (x, key)
         }
     };
-    Ok((Key::new(kid, algorithm, decoding_key), material))
+    Ok((Key { kid, algorithm, key: decoding_key }, material))
 }
 
 fn rsa(n: &[u8], e: &[u8]) -> Result<(Vec<u8>, DecodingKey), String> {
@@ -221,10 +223,10 @@ pub(super) mod tests {
         let all = format!(
             r#"{{{RSA}}},{{{EC}}},{{{ED}}},
                {{{RSA},"alg":"RS256","kid":"a","use":"sig","key_ops":["verify"],"new":[1],"iat":1.5}},
-               {{{EC},"alg":"ES256","kid":"a","use":null}},{{{ED},"alg":"EdDSA","kid":"a"}}"#
+               {{{EC},"alg":"ES256","kid":"a","use":null}},{{{ED},"alg":"EdDSA","kid":"a"}},{{{ED},"alg":"Ed25519","kid":"b"}}"#
         );
         let jwks = parse(&all);
-        assert_eq!((jwks.keys.len(), jwks.skipped()), (6, None));
+        assert_eq!((jwks.keys.len(), jwks.skipped()), (7, None));
         for (other, reason) in [
             (r#"{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA","alg":"HS256"}"#, "oct"),
             (r#"{"kty":"OKP","crv":"Ed25519","x":"AQAB"}"#, "no key of Ed25519"),
@@ -244,6 +246,7 @@ pub(super) mod tests {
             (&format!(r#"{{{RSA},"use":1}}"#), "its use is not a text"),
             (&format!(r#"{{{RSA},"alg":"PS256"}}"#), "its alg is \"PS256\", not RS256"),
             (&format!(r#"{{{RSA},"alg":"HS256"}}"#), "its alg is \"HS256\", not RS256"),
+            (&format!(r#"{{{ED},"alg":"Ed448"}}"#), "its alg is \"Ed448\", not EdDSA"),
             (&format!(r#"{{{EC},"alg":"RS256"}}"#), "its alg is \"RS256\", not ES256"),
             (&format!(r#"{{{RSA},"kid":1}}"#), "its kid is not a text"),
             (&format!(r#"{{{RSA},"key_ops":["sign"]}}"#), "its key_ops do not contain verify"),
@@ -257,8 +260,8 @@ pub(super) mod tests {
             let skipped = alone.skipped().unwrap();
             assert!(skipped.starts_with("1 of 1 keys: key 1: ") && skipped.contains(reason), "{skipped}");
             let jwks = parse(&format!("{other},{all}"));
-            assert_eq!(jwks.keys.len(), 6, "the others remain: {other}");
-            assert!(jwks.skipped().unwrap().starts_with("1 of 7 keys: key 1: "), "{other}");
+            assert_eq!(jwks.keys.len(), 7, "the others remain: {other}");
+            assert!(jwks.skipped().unwrap().starts_with("1 of 8 keys: key 1: "), "{other}");
         }
         assert_eq!(parse("").keys.len(), 0);
     }
