@@ -98,7 +98,7 @@ fn the_command_token_signs_what_the_service_accepts() {
     // the manual pages name what the help names
     assert!(program().arg("man").arg(&folder).status().unwrap().success());
     let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap().replace('\\', "");
-    for words in ["--jwks-refresh", "MODEL_ACCESS_API_AUDIENCE", "sslmode", "model-access-api-token(1)"] {
+    for words in ["--jwks-refresh", "MODEL_ACCESS_API_LISTEN", "sslmode", "model-access-api-token(1)"] {
         assert!(page("model-access-api.1").contains(words), "{words}");
     }
     assert!(page("model-access-api-token.1").contains("--lifetime"));
