@@ -21,7 +21,7 @@ LONG_TESTS := test-clients
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) bench lint reference install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) bench lint reference man install install-dev package sql clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ lint: setup ## Check the format, run the linters, check the SQL
 
 reference: install-dev ## Write docs/reference.md from the COMMENTs
 	@scripts/reference
+
+man: build ## Write the manual pages of model-access-api to target/man
+	@mkdir -p target/man && target/debug/model-access-api man target/man && ls target/man/*
 
 install: setup ## Build the extension for use, and install it into the server of PG_CONFIG
 	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)

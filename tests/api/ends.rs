@@ -96,6 +96,9 @@ fn invalid_options_stop_the_start() {
     };
     let (short, pem) = (file("short", "too short\n"), file("pem", &RSA.public_key_pem()));
     let (rubbish, good) = (file("rubbish", "rubbish"), file("secret", &format!("{SECRET}\n")));
+    let other =
+        file("other", r#"{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"OKP","crv":"Ed448","x":"AAAA"}]}"#);
+    let with_rubbish = format!("postgresql://h/d?sslrootcert={rubbish}");
     for (arguments, code, words) in [
         (&[][..], 1, "no key to verify tokens with"),
         (&["--hs256-secret-file", &short], 1, "shorter than 32 bytes"),
@@ -105,16 +108,16 @@ fn invalid_options_stop_the_start() {
         (&["--jwks", "http://id.example/jwks.json"], 2, "Plain http is accepted for localhost"),
         (&["--hs256-secret-file", &good, "--database", "port=x"], 1, "--database"),
         (
-            &["--hs256-secret-file", &good, "--database-ca", &rubbish, "--listen", "256.0.0.1:1"],
-            2,
-            "--listen",
-        ),
-        (&["--hs256-secret-file", &good, "--database-ca", &rubbish], 1, "the file contains no certificate"),
-        (
-            &["--hs256-secret-file", &good, "--database", "postgresql://h/d?sslmode=verify-full"],
+            &["--jwks", &other],
             1,
-            "sslmode is disable, prefer or require",
+            "2 of 2 keys: key 1: a shared secret (oct) is not accepted in a JWKS; key 2: the curve \"Ed448\"",
         ),
+        (&["--hs256-secret-file", &good, "--listen", "127.0.0.1"], 2, "--listen"),
+        (&["--hs256-secret-file", &good, "--trusted-proxy", "proxy.example"], 1, "--trusted-proxy"),
+        (&["--hs256-secret-file", &good, "--database", &with_rubbish], 1, "the file contains no certificate"),
+        (&["--hs256-secret-file", &good, "--database", "host=h sslcrl=x"], 1, "does not support sslcrl"),
+        (&["--hs256-secret-file", &good, "--database", "host=h password=x y"], 1, "not followed by ="),
+        (&["--hs256-secret-file", &good, "--database", "service=nowhere"], 1, "in no service file"),
         (&["--hs256-secret-file", &good, "--cache-ttl=-1"], 2, "--cache-ttl"),
         (&["--hs256-secret", SECRET], 2, "unexpected argument"),
     ] {
@@ -124,6 +127,11 @@ fn invalid_options_stop_the_start() {
         assert!(message.contains(words), "{arguments:?}: {message}");
         assert!(!message.contains(SECRET));
     }
+    let twice = run(&["--hs256-secret-file", &good], &[("MODEL_ACCESS_API_HS256_SECRET_PREVIOUS", SECRET)]);
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("cannot be used together"));
+    let separators = run(&["--hs256-secret-file", &good], &[("MODEL_ACCESS_API_TRUSTED_PROXY", " , ")]);
+    let message = String::from_utf8_lossy(&separators.stderr);
+    assert!(message.contains("the variable of --trusted-proxy contains no value"), "{message}");
     let help = run(
         &["--help"],
         &[("MODEL_ACCESS_API_HS256_SECRET", SECRET), ("MODEL_ACCESS_API_DATABASE", "postgresql://u:pw@h/d")],

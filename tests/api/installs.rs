@@ -1,10 +1,8 @@
 //! Other ways to install the extension, and to connect to its database.
 
-use crate::service::{Service, database, scratch};
-use postgres::Client;
-use rcgen::{CertificateParams, KeyPair};
+use crate::service::Service;
 use std::process::Command;
-use tests::{Cluster, push_program, wait_until};
+use tests::{Cluster, push_program};
 
 const USERS: &str = "CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text);
                      INSERT INTO profiles VALUES ('ada', 'free'), ('bob', 'pro')";
@@ -51,64 +49,4 @@ fn without_the_library() {
     assert!(!service.ids("ada").is_empty());
     service.hear(&mut client, "UPDATE model_access SET status = 'inactive' WHERE provider = 'google'");
     assert!(service.ids("ada").is_empty());
-}
-
-/// Makes the server use TLS on its own loopback address. Returns that address and the certificate.
-fn speak_tls(cluster: &Cluster, client: &mut Client) -> (String, String) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["db.example".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let folder = cluster.socket().display();
-    for (name, pem) in [("key", key.serialize_pem()), ("certificate", certificate.pem())] {
-        let program = format!("umask 077; cat > {folder}/{name}");
-        client
-            .batch_execute(&format!("COPY (SELECT string_to_table('{pem}', E'\n')) TO PROGRAM '{program}'"))
-            .unwrap();
-    }
-    let process = std::process::id();
-    let address = format!("127.{}.{}.77", process >> 8 & 0xff, process & 0xff);
-    for (name, value) in [
-        ("ssl", "on".to_owned()),
-        ("ssl_key_file", format!("{folder}/key")),
-        ("ssl_cert_file", format!("{folder}/certificate")),
-        ("listen_addresses", address.clone()),
-    ] {
-        client.batch_execute(&format!("ALTER SYSTEM SET {name} = '{value}'")).unwrap();
-    }
-    cluster.ctl(&["restart"]);
-    *client = cluster.connect();
-    (address, certificate.pem())
-}
-
-#[test]
-fn over_tls_with_a_certificate_that_is_verified() {
-    let cluster = database(&[]);
-    let mut client = cluster.connect();
-    let (address, certificate) = speak_tls(&cluster, &mut client);
-    let folder = scratch();
-    let ca = folder.join("ca.pem");
-    std::fs::write(&ca, certificate).unwrap();
-    let ca = ["--database-ca", ca.to_str().unwrap()];
-    for (host, mode, arguments, encrypted) in [
-        ("db.example", "require", &ca[..], Some(true)),
-        ("db.example", "prefer", &ca, Some(true)),
-        ("db.example", "disable", &[], Some(false)),
-        ("another.example", "require", &ca, None),
-        ("another.example", "prefer", &ca, None),
-        ("db.example", "require", &[], None),
-    ] {
-        let target = format!("host={host} hostaddr={address} port=5432 sslmode={mode}");
-        let service = Service::start(&cluster, &[&["--database", target.as_str()], arguments].concat());
-        let reply = service.get_as("bob", "/api/models");
-        if let Some(encrypted) = encrypted {
-            assert_eq!(reply.status, 200, "{target}: {}", service.log());
-            let all = "SELECT bool_and(ssl) AND count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'api'";
-            assert_eq!(client.query_one(all, &[]).unwrap().get::<_, bool>(0), encrypted, "{target}");
-        } else {
-            reply.assert_problem(503, &target);
-            assert!(service.log().contains("certificate"), "{}", service.log());
-        }
-        drop(service);
-        wait_until(&mut client, "NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'api')");
-    }
-    std::fs::remove_dir_all(folder).unwrap();
 }

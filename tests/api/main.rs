@@ -4,8 +4,10 @@
 
 mod changes;
 mod clients;
+mod connections;
 mod document;
 mod ends;
+mod identity;
 mod installs;
 mod keys;
 mod lists;

@@ -1,8 +1,10 @@
 //! A running service, a database with users of three tiers, and functions to send requests and sign tokens.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use postgres::Client;
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -24,6 +26,7 @@ pub const ISSUER: &str = "https://id.example";
 /// Key pairs for all tests, made once because RSA takes a moment.
 pub static RSA: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap());
 pub static OTHER_RSA: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap());
+pub static ED: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_ED25519).unwrap());
 pub static EC: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
 
 /// A running service. It ends with the test.
@@ -79,6 +82,11 @@ pub fn scratch() -> PathBuf {
     folder
 }
 
+/// The program, as `make build` builds it.
+pub fn program() -> Command {
+    Command::new(repository().join("target/debug/model-access-api"))
+}
+
 impl Service {
     /// Starts the service with the shared secret and these arguments.
     pub fn start(cluster: &Cluster, arguments: &[&str]) -> Self {
@@ -96,7 +104,7 @@ impl Service {
 
     /// The program with the arguments that all tests share.
     pub fn command(arguments: &[&str]) -> Command {
-        let mut command = Command::new(repository().join("target/debug/model-access-api"));
+        let mut command = program();
         command.args(["--listen", "127.0.0.1:0", "--audience", AUDIENCE, "--issuer", ISSUER]).args(arguments);
         command.env("PGUSER", "api").env("PGDATABASE", "postgres").env("PGPASSWORD", PASSWORD);
         command
@@ -288,13 +296,23 @@ pub fn ec_key(pair: &KeyPair) -> EncodingKey {
     EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap()
 }
 
+pub fn ed_key(pair: &KeyPair) -> EncodingKey {
+    EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes()).unwrap()
+}
+
 /// A public key as an entry of a JWKS.
 pub fn jwk(key: &EncodingKey, algorithm: Algorithm, kid: &str) -> Value {
-    let mut jwk =
-        serde_json::to_value(jsonwebtoken::jwk::Jwk::from_encoding_key(key, algorithm).unwrap()).unwrap();
+    let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(key, algorithm).unwrap();
+    let mut jwk = serde_json::to_value(jwk).unwrap();
     jwk["kid"] = json!(kid);
     jwk["use"] = json!("sig");
     jwk
+}
+
+/// The Ed25519 key as an entry of a JWKS.
+pub fn ed_jwk(kid: &str) -> Value {
+    let x = BASE64_URL_SAFE_NO_PAD.encode(ED.public_key_raw());
+    json!({ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "alg": "EdDSA", "use": "sig" })
 }
 
 /// A JWKS with the RSA key `rsa` and the P-256 key `ec`.

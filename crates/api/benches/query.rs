@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a benchmark may end there
 
-use api::config::Options;
+use api::config;
 use api::database::Database;
 use api::metrics::Metrics;
 use clap::Parser;
@@ -31,7 +31,7 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     // the defaults of the service; the database comes from the PG* variables
-    let options = Options::parse_from(["model-access-api"]);
+    let options = config::Arguments::parse_from(["model-access-api"]).options;
     let database = Database::new(&options.settings().unwrap(), &Arc::new(Metrics::new().unwrap())).unwrap();
     let database = Arc::new(database);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -50,6 +50,7 @@ codes! {
     TokenTooLong = "token_too_long", UNAUTHORIZED, "The token is longer than 8 kB.";
     TokenMalformed = "token_malformed", UNAUTHORIZED, "The token is not a well-formed JWT.";
     TokenHeaderUnsupported = "token_header_unsupported", UNAUTHORIZED, "The token requires a header parameter (crit) that is not supported.";
+    TokenTypeInvalid = "token_type_invalid", UNAUTHORIZED, "The token is not an access token.";
     TokenAlgorithmUnsupported = "token_algorithm_unsupported", UNAUTHORIZED, "The algorithm of the token is not accepted.";
     TokenKeyUnknown = "token_key_unknown", UNAUTHORIZED, "No key matches the token.";
     TokenSignatureInvalid = "token_signature_invalid", UNAUTHORIZED, "The signature of the token is wrong.";

@@ -1,8 +1,12 @@
 //! The configuration: the command line and the environment, and what is made of them.
 
+mod conninfo;
 mod database;
 mod options;
+mod passfile;
 mod secret;
 mod tls;
+mod token;
 
-pub use options::{LogFormat, LogLevel, Options};
+pub use options::{Arguments, Command, LogFormat, LogLevel, Options};
+pub use token::Token;

@@ -1,12 +1,13 @@
-//! The keys that verify tokens. A key has one algorithm: HS256 for the shared secret, RS256 or ES256 for a public key
-//! of a JWKS. The header of a token only chooses among these keys.
+//! The keys that verify tokens. A key has one algorithm: HS256 for a shared secret, RS256, ES256 or EdDSA for a public
+//! key of a JWKS. The header of a token only chooses among these keys.
 
 mod jwks;
 mod key;
 
 use crate::metrics::Metrics;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use key::Key;
+use jwks::Jwks;
+pub use key::Key;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -42,27 +43,44 @@ pub enum NoKey {
     NotLoaded,
 }
 
+/// The keys of which one may verify a token: every shared secret, or one public key.
+type Candidates = Arc<[Key]>;
+
 /// The keys of the service.
 pub struct Keys {
-    secret: Option<Arc<Key>>,
+    secrets: Candidates,
     jwks: Option<KeySet>,
 }
 
 /// The keys of a JWKS that is loaded again and again.
 struct KeySet {
     source: Source,
-    keys: RwLock<Option<Vec<Arc<Key>>>>,
-    /// When the last load ended, successful or not. Locked during a load.
-    last_load: Mutex<Option<Instant>>,
+    /// Empty until a JWKS with a usable key is loaded, and then never again.
+    keys: RwLock<Vec<Candidates>>,
+    /// Locked during a load.
+    last_load: Mutex<LastLoad>,
     pause: Duration,
     metrics: Arc<Metrics>,
 }
 
+/// The last load of a JWKS.
+#[derive(Default)]
+struct LastLoad {
+    /// When it ended, successful or not.
+    ended: Option<Instant>,
+    /// Which keys were skipped and why.
+    skipped: Option<String>,
+}
+
 impl Keys {
-    /// Keys from a secret, from a JWKS that is loaded at most once in `pause`, or from both.
+    /// Keys from shared secrets, from a JWKS that is loaded at most once in `pause`, or from both.
     #[must_use]
-    pub fn new(secret: Option<&[u8]>, jwks: Option<Source>, pause: Duration, metrics: &Arc<Metrics>) -> Self {
-        let key = |secret| Arc::new(Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret)));
+    pub fn new(secrets: &[Vec<u8>], jwks: Option<Source>, pause: Duration, metrics: &Arc<Metrics>) -> Self {
+        let key = |secret: &Vec<u8>| Key {
+            kid: None,
+            algorithm: Algorithm::HS256,
+            key: DecodingKey::from_secret(secret),
+        };
         let jwks = jwks.map(|source| KeySet {
             source,
             keys: RwLock::default(),
@@ -70,28 +88,31 @@ impl Keys {
             pause,
             metrics: Arc::clone(metrics),
         });
-        Self { secret: secret.map(key), jwks }
+        Self { secrets: secrets.iter().map(key).collect(), jwks }
     }
 
-    /// Whether the JWKS is loaded, if there is one.
+    /// Whether the JWKS, if there is one, was loaded with a usable key.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.jwks.as_ref().is_none_or(|jwks| jwks.keys().is_some())
+        self.jwks.as_ref().is_none_or(|jwks| !jwks.keys().is_empty())
     }
 
-    /// The key for the header of a token. Loads the JWKS again if it does not contain the `kid`.
+    /// The keys of which one may verify a token with this header. Loads the JWKS again if it does not contain the `kid`.
     ///
     /// # Errors
     /// Fails if no key matches.
-    pub async fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Arc<Key>, NoKey> {
+    pub async fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Arc<[Key]>, NoKey> {
         let jwks = match algorithm {
-            Algorithm::HS256 => return self.secret.clone().ok_or(NoKey::Algorithm),
-            Algorithm::RS256 | Algorithm::ES256 => self.jwks.as_ref().ok_or(NoKey::Algorithm)?,
+            Algorithm::HS256 if self.secrets.is_empty() => return Err(NoKey::Algorithm),
+            Algorithm::HS256 => return Ok(Arc::clone(&self.secrets)),
+            Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => {
+                self.jwks.as_ref().ok_or(NoKey::Algorithm)?
+            }
             _ => return Err(NoKey::Algorithm),
         };
         match jwks.find(algorithm, kid) {
             Err(NoKey::Unknown) if kid.is_some() => {
-                jwks.refresh().await;
+                drop(jwks.refresh().await);
                 jwks.find(algorithm, kid)
             }
             found => found,
@@ -99,9 +120,13 @@ impl Keys {
     }
 
     /// Loads the JWKS, if there is one, unless the last load ended less than `pause` ago.
-    pub async fn refresh(&self) {
-        if let Some(jwks) = &self.jwks {
-            jwks.refresh().await;
+    ///
+    /// # Errors
+    /// Fails with the reason, which is logged too, if the load fails. The present keys stay in use.
+    pub async fn refresh(&self) -> Result<(), String> {
+        match &self.jwks {
+            Some(jwks) => jwks.refresh().await,
+            None => Ok(()),
         }
     }
 
@@ -110,48 +135,64 @@ impl Keys {
         let Some(jwks) = &self.jwks else { return std::future::pending().await };
         loop {
             tokio::time::sleep(if self.is_ready() { every } else { jwks.pause }).await;
-            jwks.refresh().await;
+            drop(jwks.refresh().await);
         }
     }
 }
 
 impl KeySet {
-    fn keys(&self) -> RwLockReadGuard<'_, Option<Vec<Arc<Key>>>> {
+    fn keys(&self) -> RwLockReadGuard<'_, Vec<Candidates>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Arc<Key>, NoKey> {
+    fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Candidates, NoKey> {
         let keys = self.keys();
-        let keys = keys.as_ref().ok_or(NoKey::NotLoaded)?;
-        let mut matching = keys
-            .iter()
-            .filter(|key| key.algorithm == algorithm && (kid.is_none() || kid == key.kid.as_deref()));
-        match (matching.next(), matching.next()) {
-            (Some(key), None) => Ok(Arc::clone(key)),
-            // also if several keys match: by the same name, or because the token names none
+        if keys.is_empty() {
+            return Err(NoKey::NotLoaded);
+        }
+        let mut of_algorithm = keys.iter().filter(|keys| keys.iter().any(|key| key.algorithm == algorithm));
+        // no two keys of an algorithm have the same kid
+        let mut named = of_algorithm.clone().filter(|keys| keys.iter().any(|key| key.kid.as_deref() == kid));
+        if let Some(key) = named.next() {
+            return Ok(Arc::clone(key));
+        }
+        match (kid, of_algorithm.next(), of_algorithm.next()) {
+            // a token that names no key, and one key that it can mean
+            (None, Some(key), None) => Ok(Arc::clone(key)),
             _ => Err(NoKey::Unknown),
         }
     }
 
-    async fn refresh(&self) {
+    async fn refresh(&self) -> Result<(), String> {
         let mut last_load = self.last_load.lock().await;
-        if last_load.is_some_and(|then| then.elapsed() < self.pause) {
-            return;
+        if last_load.ended.is_some_and(|then| then.elapsed() < self.pause) {
+            return Ok(());
         }
         let loaded = match self.source.load().await {
-            Ok(document) => jwks::parse(&document),
+            Ok(document) => Jwks::parse(&document),
             Err(error) => Err(error),
         };
-        *last_load = Some(Instant::now());
-        self.metrics.jwks_loaded(loaded.as_ref().ok().map(Vec::len));
-        match loaded {
-            Ok(keys) => {
-                let keys = keys.into_iter().map(Arc::new).collect();
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+        last_load.ended = Some(Instant::now());
+        let loaded = loaded.and_then(|jwks| {
+            let skipped = jwks.skipped();
+            if jwks.keys.is_empty() {
+                let skipped = skipped.unwrap_or_else(|| "it contains no key".into());
+                return Err(format!("no key of the JWKS can verify a token: {skipped}"));
             }
-            // the present keys stay in use
-            Err(error) => tracing::warn!(error, "could not load the JWKS"),
-        }
+            if skipped != last_load.skipped {
+                tracing::info!(
+                    skipped = skipped.as_deref().unwrap_or("none"),
+                    "keys of the JWKS are skipped"
+                );
+            }
+            last_load.skipped = skipped;
+            Ok(jwks.keys)
+        });
+        self.metrics.jwks_loaded(loaded.as_ref().ok().map(Vec::len));
+        let keys = loaded.inspect_err(|error| tracing::warn!(error, "could not load the JWKS"))?;
+        let keys = keys.into_iter().map(|key| Arc::from([key])).collect();
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
     }
 }
 
@@ -186,21 +227,23 @@ impl Source {
 mod tests {
     use super::*;
 
-    const RSA: &str = r#""kty":"RSA","n":"AQAB","e":"AQAB""#;
-
     #[tokio::test]
     async fn the_algorithm_chooses_among_the_keys_that_are_for_it() {
+        const RSA: &str = super::jwks::tests::RSA;
+        let other = RSA.replace("\"nbfK", "\"nbf8");
         let metrics = Arc::new(Metrics::new().unwrap());
         let file = std::env::temp_dir().join(format!("model_access.jwks.{}", std::process::id()));
         std::fs::write(
             &file,
-            format!(r#"{{"keys":[{{{RSA},"kid":"a"}},{{{RSA},"kid":"b"}},{{{RSA},"kid":"b"}}]}}"#),
+            format!(
+                r#"{{"keys":[{{{RSA},"kid":"a"}},{{{RSA},"kid":"b"}},{{{other},"kid":"b"}},{{{RSA},"kid":"d"}}]}}"#
+            ),
         )
         .unwrap();
-        let keys = Keys::new(None, Some(Source::File(file.clone())), Duration::from_secs(60), &metrics);
+        let keys = Keys::new(&[], Some(Source::File(file.clone())), Duration::ZERO, &metrics);
         assert_eq!(keys.find(Algorithm::RS256, None).await.err(), Some(NoKey::NotLoaded));
         assert_eq!(keys.find(Algorithm::HS256, None).await.err(), Some(NoKey::Algorithm));
-        keys.refresh().await;
+        keys.refresh().await.unwrap();
         assert!(keys.find(Algorithm::RS256, Some("a")).await.is_ok());
         for (algorithm, kid, why) in [
             (Algorithm::RS256, Some("b"), NoKey::Unknown),
@@ -213,6 +256,11 @@ mod tests {
         ] {
             assert_eq!(keys.find(algorithm, kid).await.err(), Some(why), "{algorithm:?} {kid:?}");
         }
+        // of several keys, a token without kid means the one without kid
+        std::fs::write(&file, format!(r#"{{"keys":[{{{RSA},"kid":"a"}},{{{other}}}]}}"#)).unwrap();
+        keys.refresh().await.unwrap();
+        let found = keys.find(Algorithm::RS256, None).await.ok().unwrap();
+        assert_eq!(found.first().unwrap().kid, None);
         std::fs::remove_file(file).unwrap();
     }
 }

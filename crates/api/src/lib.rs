@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod auth;
 pub mod cache;
+pub mod client;
 pub mod code;
 pub mod config;
 pub mod database;

@@ -1,8 +1,10 @@
 //! Around every request: it gets an id, and is counted and logged.
 
+use crate::client::{Peer, Proxies};
+use crate::code::Code;
 use crate::metrics::Metrics;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::hash::{BuildHasher, RandomState};
@@ -17,14 +19,15 @@ const MAX_REQUEST_ID: usize = 64;
 /// Counts requests, and gives them ids.
 pub struct Observer {
     metrics: Arc<Metrics>,
+    proxies: Proxies,
     ids: RequestIds,
 }
 
 impl Observer {
-    /// An observer that counts in `metrics`.
+    /// An observer that counts in `metrics`, and believes these proxies.
     #[must_use]
-    pub fn new(metrics: &Arc<Metrics>) -> Self {
-        Self { metrics: Arc::clone(metrics), ids: RequestIds::default() }
+    pub fn new(metrics: &Arc<Metrics>, proxies: &Proxies) -> Self {
+        Self { metrics: Arc::clone(metrics), proxies: proxies.clone(), ids: RequestIds::default() }
     }
 }
 
@@ -41,21 +44,28 @@ impl RequestIds {
     }
 }
 
-/// Counts a request and logs it. The log contains no secret: no query, no token, no user.
+/// Counts a request and logs it. The log contains no secret: no query, no token, no user. It contains the client only
+/// if the token is refused, so that somebody who guesses can be found.
 pub async fn observe(State(observer): State<Arc<Observer>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = request.headers().get(REQUEST_ID).and_then(safe_id).unwrap_or_else(|| observer.ids.next());
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let peer = request.extensions().get::<Peer>().copied();
+    let client = peer.map(|peer| observer.proxies.client(peer, request.headers()));
     let mut response = next.run(request).await;
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let (status, took) = (response.status(), start.elapsed());
     observer.metrics.answered(route, status.as_str(), took);
+    let code = response.extensions().get::<Code>().map(|code| code.name());
+    let client = client.filter(|_| status == StatusCode::UNAUTHORIZED).map(tracing::field::display);
     let status = status.as_u16();
     tracing::info!(
         method,
         route,
         status,
+        code,
+        client,
         milliseconds = took.as_secs_f64() * 1000.0,
         request_id = id,
         "request"

@@ -57,6 +57,8 @@ impl IntoResponse for Problem {
             "detail": self.detail,
         });
         let mut response = (status, body.to_string()).into_response();
+        // for the log
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,6 +1,7 @@
 //! The routes: which function answers which path.
 
 use crate::auth::{self, Policy};
+use crate::client::Proxies;
 use crate::code::Code;
 use crate::filter::Filter;
 use crate::keys::Keys;
@@ -25,6 +26,8 @@ pub struct App {
     pub keys: Keys,
     /// What the claims of a token must say.
     pub policy: Policy,
+    /// The proxies in front of the service.
+    pub proxies: Proxies,
     /// The lists of users.
     pub lookup: Arc<Lookup>,
     /// The metrics.
@@ -33,7 +36,7 @@ pub struct App {
 
 /// All routes of the service.
 pub fn router(app: Arc<App>) -> Router {
-    let observer = Arc::new(Observer::new(&app.metrics));
+    let observer = Arc::new(Observer::new(&app.metrics, &app.proxies));
     Router::new()
         .route("/api/models", get(api_models))
         .route("/v1/models", get(v1_models))

@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Longest claim `sub`, in bytes.
 const MAX_SUBJECT: usize = 255;
@@ -17,9 +18,18 @@ pub struct Policy {
     pub leeway: u32,
 }
 
+/// Values of [`Claims::typ`] and the like that only tokens for something else have, in lower case.
+const FOR_SOMETHING_ELSE: [&str; 4] = ["id", "refresh", "offline", "logout"];
+
 /// The claims that are checked.
 #[derive(Debug, Deserialize)]
 pub struct Claims {
+    /// What the token is for, in the claim that Keycloak uses; [`token_type`](Self::token_type) and
+    /// [`type`](Self::kind) are those of common libraries.
+    typ: Option<Value>,
+    token_type: Option<Value>,
+    #[serde(rename = "type")]
+    kind: Option<Value>,
     exp: f64,
     nbf: Option<f64>,
     iss: Option<String>,
@@ -58,7 +68,14 @@ impl Claims {
         };
         let is_issuer =
             policy.issuers.is_empty() || self.iss.is_some_and(|iss| policy.issuers.contains(&iss));
-        if now >= self.exp + leeway {
+        let is_for_something_else = [&self.typ, &self.token_type, &self.kind]
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .any(|value| FOR_SOMETHING_ELSE.contains(&value.to_ascii_lowercase().as_str()));
+        if is_for_something_else {
+            Err(Code::TokenTypeInvalid)
+        } else if now >= self.exp + leeway {
             Err(Code::TokenExpired)
         } else if self.nbf.is_some_and(|nbf| now < nbf - leeway) {
             Err(Code::TokenNotYetValid)
@@ -92,8 +109,8 @@ mod tests {
         let here = policy(&["app", "web"], &["https://id.example"], 0);
         for claims in [
             r#"{"exp":1001,"sub":"u","aud":"app","iss":"https://id.example"}"#,
-            r#"{"exp":1000.5,"sub":"u","aud":["x","web"],"iss":"https://id.example","nbf":1000}"#,
-            r#"{"exp":1e12,"sub":"u","aud":"app","iss":"https://id.example","nbf":null,"role":"admin","iat":"x"}"#,
+            r#"{"exp":1000.5,"sub":"u","aud":["x","web"],"iss":"https://id.example","nbf":1000,"typ":"Bearer"}"#,
+            r#"{"exp":1e12,"sub":"u","aud":"app","iss":"https://id.example","nbf":null,"role":"admin","iat":"x","type":7}"#,
         ] {
             assert_eq!(user(claims, &here).as_deref(), Ok("u"), "{claims}");
         }
@@ -106,6 +123,7 @@ mod tests {
         use Code::{
             TokenAudienceInvalid as AUD, TokenClaimsInvalid as CLAIMS, TokenExpired as EXP,
             TokenIssuerInvalid as ISS, TokenNotYetValid as NBF, TokenSubjectInvalid as SUB,
+            TokenTypeInvalid as TYP,
         };
         let here = policy(&["app"], &["https://id.example"], 0);
         let rest = r#""aud":"app","iss":"https://id.example""#;
@@ -127,6 +145,10 @@ mod tests {
             (format!(r#"{{"exp":2000,"sub":["u"],{rest}}}"#), CLAIMS),
             (format!(r#"{{"exp":2000,"sub":"a\u0000b",{rest}}}"#), SUB),
             (format!(r#"{{"exp":2000,"sub":"{}",{rest}}}"#, "u".repeat(256)), SUB),
+            (format!(r#"{{"exp":2000,"typ":"ID","sub":"u",{rest}}}"#), TYP),
+            (format!(r#"{{"exp":2000,"typ":"Refresh","sub":"u",{rest}}}"#), TYP),
+            (format!(r#"{{"exp":2000,"token_type":"refresh","sub":"u",{rest}}}"#), TYP),
+            (format!(r#"{{"exp":2000,"type":"refresh","sub":"u",{rest}}}"#), TYP),
             (r#"{"exp":2000,"sub":"u","aud":"app"}"#.into(), ISS),
             (r#"{"exp":2000,"sub":"u","aud":"app","iss":"https://id.example/"}"#.into(), ISS),
             (r#"{"exp":2000,"sub":"u","iss":"https://id.example"}"#.into(), AUD),

@@ -1,11 +1,18 @@
 //! The options of the program: on the command line, or from environment variables.
 
-use super::{database, secret, tls};
+use super::database::{self, Connection};
+use super::token::Token;
+use super::{secret, tls};
 use crate::auth::Policy;
+use crate::client::{self, Proxies};
 use crate::database::Settings;
 use crate::keys::Source;
 use crate::server::Limits;
-use clap::{Parser, ValueEnum};
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,27 +20,59 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Serve GET /api/models: the models that the user of a token may use
 ///
-/// Tokens are JWTs, signed with a shared secret (HS256) or with the keys of a JWKS (RS256, ES256). The claim sub is the
-/// user. The service needs --jwks, --hs256-secret-file or MODEL_ACCESS_API_HS256_SECRET.
+/// Tokens are JWTs, signed with a shared secret (HS256) or with the keys of a JWKS (RS256, ES256, EdDSA). The claim sub
+/// is the user. The service needs --jwks, --hs256-secret-file or MODEL_ACCESS_API_HS256_SECRET.
 #[derive(Parser)]
-#[command(name = "model-access-api", version)]
+#[command(name = "model-access-api", version, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "The database: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGOPTIONS, PGAPPNAME, \
-PGCONNECT_TIMEOUT, PGSSLMODE and PGSSLROOTCERT\napply where --database does not say otherwise. ~/.pgpass and service \
-files are not read. A host that begins with / is the directory of a socket.\nThe role needs: SELECT \
-model_access_grant('role', 'reader'). It must not connect through a pooler that shares sessions\n(transaction mode): \
-the cache needs notifications, and such a pooler does not deliver them.\n\nTLS to the database: sslmode=disable never \
-uses TLS; prefer (the default) uses it if the server offers it; require insists on it.\nThe certificate and its host \
-name are always verified, also where libpq would not verify them: with the certificates of the\nsystem, or with \
---database-ca.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, or could not finish all requests; 2 usage."
+    after_help = "The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the one before may \
+be in\nMODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER and\n\
+MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An empty variable counts as one that\n\
+is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
+~/.pg_service.conf),\nfrom PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the other PG* variables, and from the \
+password file (~/.pgpass,\nPGPASSFILE). A parameter that the service does not support is refused by its name. A host \
+that begins with / is the\ndirectory of a socket. The role needs: SELECT model_access_grant('role', 'reader'). It must \
+not connect through a\npooler that shares sessions (transaction mode): the cache needs notifications, and such a pooler \
+does not deliver them.\n\nTLS to the database: sslmode=disable never uses TLS; prefer (the default) uses it if the \
+server offers it; require insists\non it. The certificate and its host name are always verified, also where libpq would \
+not verify them: with the\ncertificates of sslrootcert (PGSSLROOTCERT, ~/.postgresql/root.crt), or else with those of the \
+system. Only\nsslmode=verify-ca leaves out the host name.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, \
+or could not finish all requests; 2 usage."
 )]
+pub struct Arguments {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What the program does instead of serving.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print a token for trying out the service, signed with the HS256 secret
+    Token(Token),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// The directory
+        directory: PathBuf,
+    },
+}
+
+/// How to serve.
+#[derive(Args)]
 pub struct Options {
-    /// Database name, URL (postgresql://…) or conninfo
-    #[arg(long, env = "MODEL_ACCESS_API_DATABASE", hide_env_values = true, default_value = "")]
+    /// Database name, URL (postgresql://…) or keyword=value, as libpq reads it
+    #[arg(
+        long,
+        env = "MODEL_ACCESS_API_DATABASE",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
     pub database: String,
-    /// Certificates (PEM) that verify the database's certificate, in place of the system's
-    #[arg(long, env = "PGSSLROOTCERT", value_name = "FILE")]
-    pub database_ca: Option<PathBuf>,
     /// The schema of the extension
     #[arg(long, default_value = "public")]
     pub schema: String,
@@ -44,9 +83,9 @@ pub struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=300))]
     pub timeout: u16,
 
-    /// Address and port to listen on; port 0 picks a free port
-    #[arg(long, env = "MODEL_ACCESS_API_LISTEN", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    /// Address or name, and port to listen on: every address of the name; port 0 picks a free port
+    #[arg(long, env = "MODEL_ACCESS_API_LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
+    pub listen: String,
     /// A file to write the base URL to, once the service listens
     #[arg(long, value_name = "FILE")]
     pub url_file: Option<PathBuf>,
@@ -56,6 +95,9 @@ pub struct Options {
     /// Seconds to wait for a client to send the head of a request, or to read more of an answer
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=300))]
     pub client_timeout: u16,
+    /// Proxy whose X-Forwarded-For is believed, as an address or a network (CIDR); may be repeated
+    #[arg(long, env = "MODEL_ACCESS_API_TRUSTED_PROXY", value_name = "ADDRESS")]
+    pub trusted_proxy: Vec<String>,
     /// Seconds that unfinished requests have after SIGTERM
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=300))]
     pub shutdown_timeout: u16,
@@ -69,9 +111,9 @@ pub struct Options {
     /// Fewest seconds between two loads of the JWKS when tokens name keys that it does not contain
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub jwks_pause: u32,
-    /// File with the HS256 secret, at least 32 bytes; a newline at the end is ignored
+    /// File with the HS256 secret, at least 32 bytes; a newline at the end is ignored. May be repeated, to replace a secret
     #[arg(long, value_name = "FILE")]
-    pub hs256_secret_file: Option<PathBuf>,
+    pub hs256_secret_file: Vec<PathBuf>,
     /// Audience that the claim aud must name; may be repeated. Without it, a token that names an audience is refused
     #[arg(long, env = "MODEL_ACCESS_API_AUDIENCE", value_name = "NAME")]
     pub audience: Vec<String>,
@@ -136,37 +178,94 @@ impl Options {
         Policy { audiences: self.audience.clone(), issuers: self.issuer.clone(), leeway: self.leeway }
     }
 
-    /// The HS256 secret.
+    /// The HS256 secrets.
     ///
     /// # Errors
-    /// Fails if the secret cannot be read or is unsuitable, or if there is neither a secret nor a JWKS.
-    pub fn secret(&self) -> Result<Option<Vec<u8>>, String> {
-        let secret = secret::read(self.hs256_secret_file.as_deref())?;
-        if secret.is_none() && self.jwks.is_none() {
+    /// Fails if a secret cannot be read or is unsuitable, or if there is neither a secret nor a JWKS.
+    pub fn secrets(&self) -> Result<Vec<Vec<u8>>, String> {
+        let secrets = secret::read(&self.hs256_secret_file)?;
+        if secrets.is_empty() && self.jwks.is_none() {
             return Err("no key to verify tokens with; use --jwks or --hs256-secret-file".into());
         }
-        Ok(secret)
+        Ok(secrets)
+    }
+
+    /// The proxies in front of the service.
+    ///
+    /// # Errors
+    /// Fails if one is neither an address nor a network.
+    pub fn proxies(&self) -> Result<Proxies, String> {
+        let proxies = self
+            .trusted_proxy
+            .iter()
+            .map(|text| client::network(text).map_err(|error| format!("--trusted-proxy {text}: {error}")));
+        proxies.collect::<Result<_, _>>().map(Proxies)
     }
 
     /// How to reach the database.
     ///
     /// # Errors
-    /// Fails if an option or a variable has an invalid value, or if the certificates cannot be read.
+    /// Fails if an option or a variable has an invalid value, or if a file cannot be read.
     pub fn settings(&self) -> Result<Settings, String> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let timeout = Duration::from_secs(self.timeout.into());
-        let mut config = database::connection(&self.database, variable)?;
+        let Connection { mut config, trust } =
+            database::connection(&self.database, |name| std::env::var(name).ok())?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(timeout);
         }
         Ok(Settings {
             config,
-            tls: MakeRustlsConnect::new(tls::client(self.database_ca.as_deref())?),
+            tls: MakeRustlsConnect::new(tls::client(&trust)?),
             schema: self.schema.clone(),
             connections: self.database_connections.into(),
             timeout,
         })
     }
+}
+
+impl Arguments {
+    /// Reads the command line and the environment. Ends the program if they are invalid.
+    #[must_use]
+    pub fn read() -> Self {
+        let mut command = Self::command().mut_args(|option| {
+            let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+            if option.get_env().is_some_and(is_empty) { option.env(Resettable::Reset) } else { option }
+        });
+        let matches = command.get_matches_mut();
+        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let options = &mut arguments.options;
+        for (name, values) in [
+            ("audience", &mut options.audience),
+            ("issuer", &mut options.issuer),
+            ("trusted_proxy", &mut options.trusted_proxy),
+        ] {
+            if matches.value_source(name) == Some(ValueSource::EnvVariable) {
+                *values = values.iter().flat_map(|text| list(text)).collect();
+                if values.is_empty() {
+                    let name = name.replace('_', "-");
+                    let message = format!("the variable of --{name} contains no value");
+                    command.error(ErrorKind::InvalidValue, message).exit();
+                }
+            }
+        }
+        arguments
+    }
+}
+
+/// The values in a variable, which commas or whitespace separate.
+fn list(text: &str) -> impl Iterator<Item = String> {
+    let values = text.split(|c: char| c == ',' || c.is_whitespace());
+    values.filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// Checks the form of an address or name with its port.
+fn listen(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    let is_name = !host.is_empty() && !host.contains([':', '[', ' ']) && port.parse::<u16>().is_ok();
+    if is_name || text.parse::<SocketAddr>().is_ok() {
+        return Ok(text.into());
+    }
+    Err("it is not address:port or name:port".into())
 }
 
 fn source(text: &str) -> Result<Source, String> {
@@ -184,12 +283,11 @@ fn source(text: &str) -> Result<Source, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_document_lists_every_option_and_no_other() {
         let text = include_str!("../../../../docs/api.md");
-        let command = Options::command();
+        let command = Arguments::command();
         let mut table = String::from("| option | default | meaning |\n| --- | --- | --- |\n");
         for option in command.get_arguments() {
             let name = option.get_long().unwrap();
@@ -204,6 +302,33 @@ mod tests {
             text.contains(&format!("{table}\n")),
             "docs/api.md needs this table, in this order:\n{table}"
         );
+    }
+
+    #[test]
+    fn the_address_to_listen_on_has_a_port() {
+        for good in ["127.0.0.1:0", "[::1]:8080", "localhost:8080", "api.example:80"] {
+            assert!(listen(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "localhost",
+            "127.0.0.1",
+            ":8080",
+            "localhost:",
+            "localhost:http",
+            "h:65536",
+            "::1:80",
+            "a b:1",
+        ] {
+            assert!(listen(bad).is_err(), "{bad}");
+        }
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn commas_or_whitespace_separate_the_values_of_a_variable() {
+        assert_eq!(list(" a, b\tc,,d ").collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert_eq!(list(" , ").count(), 0);
     }
 
     #[test]
