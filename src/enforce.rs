@@ -39,11 +39,15 @@ fn _model_access_as_committed(
     }
 }
 
-/// The values of columns of a row, converted by the output functions of their types. Casts are not used, because any
-/// role may have defined them. `None` if the row lacks one of the columns.
+/// The values of two columns of a row, converted by the output functions of their types. Casts are not used, because any
+/// role may have defined them. `None` if a trigger at that moment (BEFORE, AFTER) cannot read them: if there are not two
+/// columns, if the row lacks one, or if one is generated after this moment.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)] // values of any type
-fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Option<Row> {
+fn _model_access_values(row: AnyElement, moment: &str, columns: Vec<String>) -> Option<Row> {
+    if columns.len() != 2 || !["BEFORE", "AFTER"].contains(&moment) {
+        return None;
+    }
     // SAFETY: SQL calls this with rows only; the header lives as long as the argument.
     let (tuple, header) = unsafe {
         let header = pg_sys::pg_detoast_datum(row.datum().cast_mut_ptr());
@@ -55,6 +59,10 @@ fn _model_access_values(row: AnyElement, columns: Vec<String>) -> Option<Row> {
     let value = |name: &String| {
         let (number, attribute) =
             tuple.get_attribute_by_name(name).filter(|(_, found)| !found.attisdropped)?;
+        // before the row is stored, a generated column holds what an earlier trigger wrote there
+        if moment == "BEFORE" && attribute.attgenerated != 0 {
+            return None;
+        }
         // SAFETY: the row has the column, and pg_catalog has its type.
         unsafe {
             let (mut is_null, mut is_varlena, mut output) = (false, false, pg_sys::InvalidOid);

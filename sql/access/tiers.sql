@@ -10,8 +10,7 @@ COMMENT ON FUNCTION @extschema@._model_access_tiers() IS
 
 CREATE FUNCTION @extschema@._model_access_rank(tier text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
--- a CASE, since a query may compute it for every model
-RETURN CASE tier WHEN 'free' THEN 1 WHEN 'pro' THEN 2 WHEN 'enterprise' THEN 3 END;
+RETURN array_position(@extschema@._model_access_tiers(), tier);
 COMMENT ON FUNCTION @extschema@._model_access_rank(text) IS
     'Internal. Gives the rank of a tier, 1 for the lowest; NULL for an unknown tier.';
 
@@ -132,7 +131,8 @@ BEGIN ATOMIC
     SELECT v.*
     FROM @extschema@._model_access_active AS m CROSS JOIN LATERAL @extschema@._model_access_shown(m) AS v
     WHERE @extschema@._model_access_tier(models_for_tier.tier) IS NOT NULL
-      AND m.rank <= @extschema@._model_access_rank(models_for_tier.tier);
+      -- a subquery, so that the rank of a parameter is computed once and not for every model
+      AND m.rank <= (SELECT @extschema@._model_access_rank(models_for_tier.tier));
 END;
 COMMENT ON FUNCTION @extschema@.models_for_tier(text) IS
     'Lists the models that a tier may use: its own and those of every lower tier.';

@@ -29,46 +29,45 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_user(text) IS
     'Internal. Gives the key and the tier of a user, NULL if unknown; no row if no table is bound.';
 
-CREATE FUNCTION @extschema@._model_access_for(user_key text, tier text) RETURNS SETOF @extschema@.model_access_visible
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    -- deny beats allow: false if any override denies, NULL if there is no override
-    SELECT v.* FROM @extschema@._model_access_active AS m
-    LEFT JOIN (
-        SELECT o.model_id, bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
-        WHERE o.user_id = _model_access_for.user_key GROUP BY o.model_id) AS model ON model.model_id = m.model_id
-    LEFT JOIN (
-        SELECT o.provider, bool_and(o.allowed) AS allowed FROM @extschema@._model_access_override_in_force AS o
-        WHERE o.user_id = _model_access_for.user_key GROUP BY o.provider) AS provider ON provider.provider = m.provider
-    CROSS JOIN LATERAL @extschema@._model_access_shown(m) AS v
-    WHERE coalesce(model.allowed AND provider.allowed, model.allowed, provider.allowed,
-                   m.rank <= @extschema@._model_access_rank(_model_access_for.tier));
-END;
-COMMENT ON FUNCTION @extschema@._model_access_for(text, text) IS
-    'Internal. Lists the models that a user with this key and tier may use.';
-
-CREATE FUNCTION @extschema@.models_for_user(user_id text) RETURNS SETOF @extschema@.model_access_visible
+CREATE FUNCTION @extschema@._model_access_terms(user_id text, OUT rank integer, OUT models jsonb, OUT providers jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     u record;
 BEGIN
     SELECT p.*, EXISTS (SELECT FROM @extschema@.model_access_override AS o WHERE o.user_id = p.user_key) AS has_overrides
-    INTO u FROM @extschema@._model_access_user(models_for_user.user_id) AS p;
+    INTO u FROM @extschema@._model_access_user(_model_access_terms.user_id) AS p;
+    rank := @extschema@._model_access_rank(u.tier);
     -- most users have no overrides
-    IF u.has_overrides IS NOT TRUE THEN
-        RETURN QUERY SELECT * FROM @extschema@.models_for_tier(u.tier);
-        RETURN;
+    IF u.has_overrides THEN
+        -- deny beats allow: false comes last, and the last value of a key stays
+        SELECT jsonb_object_agg(o.model_id, o.allowed ORDER BY o.allowed DESC) FILTER (WHERE o.model_id IS NOT NULL),
+            jsonb_object_agg(o.provider, o.allowed ORDER BY o.allowed DESC) FILTER (WHERE o.provider IS NOT NULL)
+        INTO models, providers FROM @extschema@._model_access_override_in_force AS o WHERE o.user_id = u.user_key;
     END IF;
-    RETURN QUERY SELECT * FROM @extschema@._model_access_for(u.user_key, u.tier);
 END
 $$;
+COMMENT ON FUNCTION @extschema@._model_access_terms(text) IS
+    'Internal. Gives the rank of the tier of a user, and whether overrides allow or deny each model and provider; NULL for none.';
+
+CREATE FUNCTION @extschema@.models_for_user(user_id text) RETURNS SETOF @extschema@.model_access_visible
+-- SQL without SET, so that PostgreSQL inlines it and need not store the list
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT v.*
+    FROM @extschema@._model_access_terms(models_for_user.user_id) AS u
+    CROSS JOIN @extschema@._model_access_active AS m CROSS JOIN LATERAL @extschema@._model_access_shown(m) AS v
+    -- false if an override denies, NULL if there is none
+    WHERE coalesce(
+        (u.models -> m.model_id)::boolean AND (u.providers -> m.provider)::boolean,
+        (u.models -> m.model_id)::boolean, (u.providers -> m.provider)::boolean, m.rank <= u.rank);
+END;
 COMMENT ON FUNCTION @extschema@.models_for_user(text) IS
     'Lists the models that a user may use, by the tier in the bound table and the overrides of the user.';
 
 CREATE FUNCTION @extschema@.model_allowed_for_user(user_id text, model_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- the rule of _model_access_for for one model, in one statement that looks up three indexes
+    -- the rule of models_for_user for one model, in one statement that looks up three indexes
     PERFORM FROM @extschema@._model_access_user(model_allowed_for_user.user_id) AS u
     CROSS JOIN @extschema@._model_access_active AS m
     WHERE m.model_id = model_allowed_for_user.model_id AND coalesce(

@@ -36,14 +36,25 @@ SET plan_cache_mode = force_generic_plan;
 EXECUTE listing('gold');
 EXECUTE listing(NULL);
 RESET plan_cache_mode;
--- For a role that may only read, models_for_tier has the plan of the plain query: no Function Scan.
+-- For a role that may only read, models_for_tier has the plan of the plain query: no Function Scan. So has models_for_user.
+CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        -- from PostgreSQL 17 on, $0 has another name
+        RETURN NEXT regexp_replace(replace(line, '(InitPlan 1).col1', '$0'), 'InitPlan 1$', 'InitPlan 1 (returns $0)');
+    END LOOP;
+END
+$$;
 CREATE ROLE regress_reader;
 SELECT model_access_grant('regress_reader', 'reader');
-EXPLAIN (COSTS OFF) SELECT model_id FROM model_access WHERE status = 'active' AND missing_since IS NULL AND (is_free OR is_pro);
+SELECT pg_temp.plan('SELECT model_id FROM model_access WHERE status = ''active'' AND missing_since IS NULL AND (is_free OR is_pro)');
 SET ROLE regress_reader;
-EXPLAIN (COSTS OFF) SELECT model_id FROM models_for_tier('pro');
+SELECT pg_temp.plan('SELECT model_id FROM models_for_tier(''pro'')');
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT name FROM models_for_tier('pro') WHERE model_id = 'openai/gpt-5';
+SELECT pg_temp.plan('SELECT name FROM models_for_tier(''pro'') WHERE model_id = ''openai/gpt-5''');
+SELECT count(*) AS "index scans" FROM pg_temp.plan('SELECT name FROM models_for_user(''alice'') WHERE model_id = ''openai/gpt-5''') AS p(line) WHERE line LIKE '%Index Cond%';
 RESET enable_seqscan;
 RESET ROLE;
 SELECT model_access_revoke('regress_reader');

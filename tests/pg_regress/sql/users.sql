@@ -22,6 +22,9 @@ INSERT INTO model_access_override (user_id, model_id, allowed, expires_at) VALUE
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES (:'free', 'openai/gpt-5', true), (:'free', 'google/gemini-2.5-pro', true);
 INSERT INTO model_access_override (user_id, provider, allowed) VALUES (:'enterprise', 'openai', false);
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES (:'enterprise', 'openai/gpt-5-mini', true);
+-- Several overrides for one model, or for one provider.
+INSERT INTO model_access_override (user_id, model_id, allowed) VALUES (:'pro', 'openai/gpt-5-mini', false), (:'pro', 'openai/gpt-5-mini', true);
+INSERT INTO model_access_override (user_id, provider, allowed) VALUES (:'pro', 'google', true), (:'pro', 'google', false);
 -- An unknown user stays unknown, whatever overrides say.
 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('00000000-0000-0000-0000-000000000000', 'openai/gpt-5-nano', true);
 SELECT u.who, m.model_id, a.allowed, e.allowed = a.allowed AND a.allowed = l.listed AS agree, regexp_replace(e.reason, '\d{4}-.*', 'DAY') AS reason
@@ -57,7 +60,7 @@ INSERT INTO model_access_override (user_id, model_id, allowed, starts_at, expire
 UPDATE model_access_override SET user_id = 'alice' WHERE model_id = 'openai/gpt-5-mini';
 -- The history has overrides before and after each change.
 SELECT model_id, right(user_id, 2) AS "user", actor, old #>> '{override,allowed}' AS old, new #>> '{override,allowed}' AS new, coalesce(new, old) #>> '{override,provider}' AS provider
-FROM model_access_history WHERE user_id IS NOT NULL ORDER BY history_id LIMIT 10;
+FROM model_access_history WHERE user_id IS NOT NULL ORDER BY history_id LIMIT 14;
 UPDATE model_access_override SET allowed = allowed;
 SELECT model_id, old #> '{override,starts_at}' <> 'null' AS started, new #> '{override,starts_at}' = 'null' AS at_once FROM model_access_history WHERE old ? 'override' AND new ? 'override' ORDER BY history_id;
 -- A change of an override is not a change of the model.
