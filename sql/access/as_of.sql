@@ -33,18 +33,38 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_as_of(timestamptz) IS
     'Internal. Gives the rows as they were then, but the present upstream, fingerprint, entry_hash, changed_at and last_run_id.';
 
+CREATE FUNCTION @extschema@._model_access_history_from() RETURNS timestamptz
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- A model starts as new, in no tier, so the history is whole if its first row is the first change. Otherwise the owner has
+    -- deleted its beginning, or all of it.
+    SELECT CASE
+        WHEN f.history_id > 1 THEN greatest(f.at, i.at)
+        WHEN f.history_id IS NULL AND pg_sequence_last_value('@extschema@.model_access_history_history_id_seq'::regclass) > 0
+            THEN 'infinity'
+        ELSE i.at END
+    FROM (SELECT min(m.first_seen_at) FROM @extschema@.model_access AS m) AS i(at)
+    LEFT JOIN (SELECT h.history_id, h.at FROM @extschema@.model_access_history AS h ORDER BY h.history_id LIMIT 1) AS f ON true;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_history_from() IS
+    'Internal. Gives the moment from which the rows and the history say how the models were; infinity = the history is gone.';
+
 CREATE FUNCTION @extschema@._model_access_check_moment(at timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    earliest CONSTANT timestamptz := (SELECT min(m.first_seen_at) FROM @extschema@.model_access AS m);
+    earliest CONSTANT timestamptz := @extschema@._model_access_history_from();
 BEGIN
     IF at > clock_timestamp() THEN
         RAISE EXCEPTION 'at must not be in the future: %', at
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a moment in the past.';
     ELSIF at < earliest THEN
         RAISE EXCEPTION 'the history does not reach back to %', at
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The first models were inserted later.',
-                  HINT = format('Name a moment from %s on.', earliest);
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = CASE WHEN isfinite(earliest)
+                      THEN 'The first model was inserted later, or earlier rows have been deleted.'
+                      ELSE 'Its rows have been deleted, and nothing has changed since.' END,
+                  HINT = CASE WHEN isfinite(earliest) THEN format('Name a moment from %s on.', earliest)
+                      ELSE 'For the present, use models_for_tier.' END;
     END IF;
     RETURN true;
 END

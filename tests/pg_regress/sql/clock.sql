@@ -2,15 +2,16 @@
 \i :abs_srcdir/setup.sql
 \set all '\'openai/gpt-5\', \'openai/gpt-5-mini\', \'openai/gpt-4o\''
 -- Gives the SQLSTATE and the messages of an error, without its times.
-CREATE FUNCTION pg_temp.fails(statement text) RETURNS TABLE (code text, message text, hint text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.fails(statement text) RETURNS TABLE (code text, message text, detail text, hint text) LANGUAGE plpgsql AS $$
 DECLARE
     m text;
+    d text;
     h text;
 BEGIN
     EXECUTE statement;
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS m = MESSAGE_TEXT, h = PG_EXCEPTION_HINT;
-    RETURN QUERY SELECT SQLSTATE, regexp_replace(m, '\w{3} \w{3} \d.*', 'TIME'), regexp_replace(h, '\w{3} \w{3} \d.*', 'TIME');
+    GET STACKED DIAGNOSTICS m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT;
+    RETURN QUERY SELECT SQLSTATE, regexp_replace(m, '\w{3} \w{3} \d.*', 'TIME'), d, regexp_replace(h, '\w{3} \w{3} \d.* on', 'TIME on');
 END
 $$;
 SELECT outcome, added FROM model_access_load(pg_temp.listing(:all));
@@ -70,6 +71,12 @@ SELECT model_id FROM models_for_tier_as_of('pro', :'before_ban') ORDER BY model_
 -- The history does not reach into the future, or back beyond the first models.
 SELECT * FROM pg_temp.fails($$ SELECT FROM models_for_tier_as_of('pro', clock_timestamp() + interval '1 minute') $$);
 SELECT * FROM pg_temp.fails($$ SELECT FROM models_for_tier_as_of('pro', '2020-01-01') $$);
+-- If the owner deletes the beginning of the history, it reaches back to its first row; without rows, to no moment of the past.
+DELETE FROM model_access_history WHERE history_id < (SELECT max(history_id) FROM model_access_history);
+SELECT count(*) > 0 AS known FROM models_for_tier_as_of('pro', (SELECT at FROM model_access_history));
+SELECT * FROM pg_temp.fails(format('SELECT FROM models_for_tier_as_of(''pro'', %L)', (SELECT at - interval '1 second' FROM model_access_history)));
+TRUNCATE model_access_history;
+SELECT * FROM pg_temp.fails($$ SELECT FROM models_for_tier_as_of('pro', now()) $$);
 -- A success in the future is not well, and hides no later run.
 SELECT ok FROM model_access_health() WHERE "check" = 'last_success';
 UPDATE model_access_sync_log SET started_at = started_at + interval '3 days' WHERE run_id = (SELECT max(run_id) FROM model_access_sync_log);
