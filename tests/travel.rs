@@ -181,10 +181,18 @@ fn a_logical_replica_that_takes_over_gives_no_number_twice() {
     let numbers = "SELECT (SELECT max(run_id) FROM model_access_sync_log), (SELECT max(history_id) FROM model_access_history),
                           (SELECT max(override_id) FROM model_access_override)";
     let last = after.query_one(numbers, &[]).unwrap();
+    decide(&mut after, &["DROP SUBSCRIPTION catalogue"]);
+    // two sessions that find the sequence behind at the same time
+    let mut other = subscriber.connect();
+    let ban = |model: &str| {
+        format!("UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/{model}'")
+    };
+    decide(&mut other, &["BEGIN", &ban("gpt-4o")]);
+    decide(&mut after, &[&ban("gpt-4o-mini")]);
+    decide(&mut other, &["COMMIT"]);
     decide(
         &mut after,
         &[
-            "DROP SUBSCRIPTION catalogue",
             "CREATE ROLE ops; SELECT model_access_grant('ops', 'viewer')",
             "UPDATE model_access SET status = 'disabled' WHERE model_id = 'openai/gpt-5'",
             "INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('10', 'openai/gpt-5', false)",
