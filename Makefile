@@ -16,7 +16,7 @@ SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
 TEST :=
 ARGS :=
 # What make test-all runs in addition to make test.
-LONG_TESTS := test-clients
+LONG_TESTS := test-clients test-dumps
 # the version of OpenAI's package for Python, a client in the tests of the service
 OPENAI := 3.57.0
 
@@ -40,7 +40,7 @@ demo-stop: ## Stop the servers of the demo
 
 test: test-sql test-rust ## Run the tests on one PostgreSQL
 
-test-all: test $(LONG_TESTS) ## Run the tests, and those with clients from npm and PyPI
+test-all: test $(LONG_TESTS) ## Run the tests, those with clients from npm and PyPI, and those that take long
 
 long-tests: # prints the parts of test-all that are not in test, for .ci/run
 	@echo $(LONG_TESTS)
@@ -59,6 +59,9 @@ test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and 
 	@scripts/setup clients
 	@scripts/examples
 	$(CARGO) test $(SELECTION) --test api --test examples -- --ignored
+
+test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
+	$(CARGO) test $(SELECTION) --test travel -- --ignored
 
 target/python/openai-$(OPENAI):
 	@scripts/setup clients

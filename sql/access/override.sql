@@ -105,6 +105,11 @@ CREATE TRIGGER model_access_check_override BEFORE INSERT OR UPDATE ON @extschema
 COMMENT ON TRIGGER model_access_check_override ON @extschema@.model_access_override IS
     'Refuses an override that matches nothing, and spells its user as the bound table does.';
 
+CREATE TRIGGER model_access_number BEFORE INSERT ON @extschema@.model_access_override
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_number();
+COMMENT ON TRIGGER model_access_number ON @extschema@.model_access_override IS
+    'Lets no override get a number that another one has, whatever the sequence says.';
+
 CREATE FUNCTION @extschema@._model_access_respell_overrides() RETURNS void
 LANGUAGE sql VOLATILE
 BEGIN ATOMIC

@@ -19,18 +19,30 @@ COMMENT ON FUNCTION @extschema@._model_access_undo_statement(bigint[], boolean, 
     'Internal. Gives the call of model_access_undo that takes back exactly these rows of the history; NULL without rows.';
 
 CREATE VIEW @extschema@._model_access_change AS
-SELECT h.at, h.actor, h.actor_role, h.on_behalf_of, h.run_id, count(*) AS rows, array_agg(h.history_id) AS ids,
-    bool_or(h.undo_of IS NOT NULL) AS is_undo, bool_or(h.user_id IS NOT NULL) AS overrides, bool_or(h.rule IS NOT NULL) AS rules,
-    array_agg(h.history_id ORDER BY h.history_id) FILTER (WHERE CASE WHEN h.run_id IS NULL
-        THEN h.user_id IS NOT NULL OR h.rule IS NOT NULL
-          OR h.new ?| ('{status_before_missing,reviewed_at}'::text[] || @extschema@._model_access_decided_columns())
-        -- what a sync took
-        ELSE @extschema@._model_access_flagged(h.old) <> '{}'
-          OR (coalesce(h.old ->> 'status_before_missing', h.old ->> 'status') = 'active'
-              AND coalesce(h.new ->> 'status_before_missing', h.new ->> 'status') = 'new') END) AS undoable
-FROM @extschema@.model_access_history AS h
--- in this order the newest few are found by the index on at
-GROUP BY h.at, h.actor, h.actor_role, h.on_behalf_of, h.run_id ORDER BY h.at DESC;
+SELECT l.at, l.actor, l.actor_role, l.on_behalf_of, l.run_id, s.*
+FROM @extschema@.model_access_history AS l
+CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, array_agg(h.history_id) AS ids,
+        bool_or(h.undo_of IS NOT NULL) AS is_undo, bool_or(h.user_id IS NOT NULL) AS overrides,
+        bool_or(h.rule IS NOT NULL) AS rules,
+        array_agg(h.history_id ORDER BY h.history_id) FILTER (WHERE CASE WHEN h.run_id IS NULL
+            THEN h.user_id IS NOT NULL OR h.rule IS NOT NULL
+              OR h.new ?| ('{status_before_missing,reviewed_at}'::text[] || @extschema@._model_access_decided_columns())
+            -- what a sync took
+            ELSE @extschema@._model_access_flagged(h.old) <> '{}'
+              OR (coalesce(h.old ->> 'status_before_missing', h.old ->> 'status') = 'active'
+                  AND coalesce(h.new ->> 'status_before_missing', h.new ->> 'status') = 'new') END) AS undoable
+    FROM @extschema@.model_access_history AS h
+    WHERE h.at = l.at AND (h.actor, h.actor_role, h.on_behalf_of, h.run_id)
+        IS NOT DISTINCT FROM (l.actor, l.actor_role, l.on_behalf_of, l.run_id)) AS s
+-- The last row of each statement. In this order the newest few are found by the primary key, whatever the clock said.
+-- With >= and not =, the planner expects many such rows, and so does not compile the plan of a query with LIMIT.
+WHERE l.history_id >= (
+    SELECT h.history_id FROM @extschema@.model_access_history AS h
+    WHERE h.at = l.at AND (h.actor, h.actor_role, h.on_behalf_of, h.run_id)
+        IS NOT DISTINCT FROM (l.actor, l.actor_role, l.on_behalf_of, l.run_id)
+    ORDER BY h.history_id DESC LIMIT 1)
+ORDER BY l.history_id DESC;
 COMMENT ON VIEW @extschema@._model_access_change IS
     'Internal. One row for each statement: its rows of the history (ids), and those of them that can be undone (undoable).';
 

@@ -7,9 +7,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'p
         SELECT value::interval + interval '90 minutes' AS age
         FROM @extschema@.model_access_settings WHERE name = 'sync_interval'),
     last_run AS (SELECT * FROM @extschema@.model_access_sync_log WHERE outcome <> 'skipped' ORDER BY run_id DESC LIMIT 1),
-    success AS (SELECT max(started_at) AS at FROM @extschema@.model_access_sync_log WHERE outcome IN ('applied', 'unchanged'))
-    SELECT 'last_success', coalesce(s.at > clock_timestamp() - a.age, false),
+    -- the last by its number: a clock that was ahead must not hide later runs. The clock of a standby may be a little behind.
+    success AS (
+        SELECT max(s.at) AS at, max(s.at) > clock_timestamp() + interval '1 minute' AS is_ahead FROM (
+            SELECT started_at FROM @extschema@.model_access_sync_log WHERE outcome IN ('applied', 'unchanged')
+            ORDER BY run_id DESC LIMIT 1) AS s(at))
+    SELECT 'last_success', coalesce(s.at > clock_timestamp() - a.age AND NOT s.is_ahead, false),
         CASE WHEN s.at IS NULL THEN 'no sync has succeeded yet'
+             WHEN s.is_ahead THEN format('in the future, at %s: the clock was set back, or the log is from another server', s.at)
              ELSE format('%s ago, %s allowed', date_trunc('second', clock_timestamp() - s.at), a.age) END
     FROM success AS s CROSS JOIN allowed AS a
     UNION ALL

@@ -13,7 +13,7 @@ BEGIN
                   HINT = 'Copy the statement from column undo of model_access_changes, or name a moment in the past.';
     ELSIF since > clock_timestamp() THEN
         RAISE EXCEPTION 'since must not be in the future: %', since
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a moment in the past.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a moment in the past, or name the changes in history_ids.';
     ELSIF dry_run IS NULL THEN
         RAISE EXCEPTION 'dry_run must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Set dry_run to true or false.';
@@ -36,6 +36,18 @@ BEGIN
     IF found IS NOT NULL THEN
         RAISE EXCEPTION 'history_ids include changes of %', found
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Nothing was changed.', HINT = format('Add %s => true.', found);
+    END IF;
+    IF history_ids IS NULL THEN
+        found := (SELECT format('%s:%s', count(*), string_agg(m.id::text, ', ' ORDER BY m.id) FILTER (WHERE m.n <= 10))
+            FROM (SELECT u.id, row_number() OVER (ORDER BY u.id) FROM @extschema@._model_access_undo_mistimed(since) AS u(id))
+                AS m(id, n) HAVING count(*) > 0);
+    END IF;
+    IF found IS NOT NULL THEN
+        RAISE NOTICE 'since does not include changes by a clock that was set back: %', split_part(found, ':', 1)
+            USING DETAIL = format('A change after them in the history has an earlier time, or their time is in the future. '
+                      'They are the changes %s%s.', split_part(found, ':', 2),
+                      CASE WHEN split_part(found, ':', 1)::bigint > 10 THEN ', …' END),
+                  HINT = 'To take them back, name them in history_ids.';
     END IF;
 END
 $$;

@@ -99,6 +99,20 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_status(jsonb, bigint) IS
     'Internal. Gives the status in old or new of a row of the history, in the form in which undo compares it.';
 
+CREATE FUNCTION @extschema@._model_access_undo_mistimed(since timestamptz) RETURNS SETOF bigint
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- statements that run at the same time get their numbers in any order, so a minute proves nothing
+    SELECT t.history_id FROM (
+        SELECT h.history_id, h.at, least(clock_timestamp(), min(h.at) OVER (
+            ORDER BY h.history_id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS before
+        FROM @extschema@.model_access_history AS h
+        WHERE h.history_id >= (SELECT min(f.history_id) FROM @extschema@.model_access_history AS f WHERE f.at >= since)) AS t
+    WHERE t.at >= since AND t.at > t.before + interval '1 minute';
+END;
+COMMENT ON FUNCTION @extschema@._model_access_undo_mistimed(timestamptz) IS
+    'Internal. Gives the changes since a moment by a clock that was set back: one after them in the history has an earlier time.';
+
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)
 RETURNS TABLE (unit text, subject text, history_id bigint, old jsonb, new jsonb,
@@ -107,7 +121,9 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     WITH wanted AS MATERIALIZED (
         SELECT h.history_id, h.kind, h.subject FROM @extschema@._model_access_undo_subject AS h
-        WHERE (since IS NULL OR h.at >= since)
+        -- a change that was made before the clock was set back may be older than the moment that is meant
+        WHERE (since IS NULL OR h.at >= since AND (history_ids IS NOT NULL
+            OR h.history_id NOT IN (SELECT @extschema@._model_access_undo_mistimed(since))))
           -- without history_ids, undos are left out, and changes by syncs too if an actor is named
           AND CASE WHEN history_ids IS NULL
                    THEN h.undo_of IS NULL AND (h.run_id IS NULL OR _model_access_undo_rows.actor IS NULL)

@@ -21,7 +21,7 @@ CREATE TABLE @extschema@.model_access_history (
 );
 ALTER SEQUENCE @extschema@.model_access_history_history_id_seq OWNED BY @extschema@.model_access_history.history_id;
 CREATE INDEX model_access_history_model_id_idx ON @extschema@.model_access_history (model_id, history_id);
-CREATE INDEX model_access_history_at_idx ON @extschema@.model_access_history (at);
+CREATE INDEX model_access_history_at_idx ON @extschema@.model_access_history (at, history_id);
 -- the review finds by it since when a model waits
 CREATE INDEX model_access_history_new_idx ON @extschema@.model_access_history (model_id, at) WHERE new ->> 'status' = 'new';
 CREATE INDEX model_access_history_pricing_idx ON @extschema@.model_access_history (model_id, at) WHERE new ? 'pricing';
@@ -57,6 +57,29 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_trigger(oid, regclass) IS
     'Internal. Raises 39P01 if a trigger function that writes as the owner was attached to another table.';
+
+CREATE FUNCTION @extschema@._model_access_number() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_RELID = '@extschema@.model_access_override'::regclass THEN
+        PERFORM @extschema@._model_access_raise_sequence('@extschema@.model_access_override_override_id_seq'::regclass,
+            (SELECT max(o.override_id) FROM @extschema@.model_access_override AS o));
+    ELSE
+        PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_history'::regclass);
+        PERFORM @extschema@._model_access_raise_sequence('@extschema@.model_access_history_history_id_seq'::regclass,
+            (SELECT max(h.history_id) FROM @extschema@.model_access_history AS h));
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_number() IS
+    'Internal. Trigger function that raises the sequence of a table before it numbers rows, if rows have higher numbers already.';
+
+-- before the statement, so before any row gets its number
+CREATE TRIGGER model_access_number BEFORE INSERT ON @extschema@.model_access_history
+    FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_number();
+COMMENT ON TRIGGER model_access_number ON @extschema@.model_access_history IS
+    'Lets no row get a number that another row has, whatever the sequence says.';
 
 CREATE FUNCTION @extschema@._model_access_record() RETURNS trigger
 -- jit: the planner overestimates the rows of jsonb_each, and compiling takes several times as long as the comparison

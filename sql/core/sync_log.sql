@@ -1,5 +1,20 @@
 -- The log of runs has one row for each run, failed runs included.
 
+CREATE FUNCTION @extschema@._model_access_raise_sequence(numbers regclass, last bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    reached bigint := coalesce(pg_sequence_last_value(numbers), 0);
+BEGIN
+    -- Logical replication carries rows but not sequences (before PostgreSQL 19), and so does a copy of the rows.
+    -- nextval and not setval: setval could take back a number that another session has just got.
+    IF reached < last THEN
+        PERFORM nextval(numbers) FROM generate_series(reached + 1, last);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_raise_sequence(regclass, bigint) IS
+    'Internal. Raises a sequence to the highest number that is in use, if it is lower.';
+
 CREATE SEQUENCE @extschema@.model_access_sync_log_run_id_seq;
 COMMENT ON SEQUENCE @extschema@.model_access_sync_log_run_id_seq IS 'Numbers the runs.';
 

@@ -34,7 +34,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         -- otherwise nobody would notice a session that holds the lock for ever and so prevents every sync
         WHEN 'skipped' THEN CASE WHEN NOT EXISTS (
             SELECT FROM @extschema@.model_access_sync_log AS l
-            WHERE l.outcome IN ('applied', 'unchanged') AND l.started_at > clock_timestamp() - interval '2 days')
+            WHERE l.outcome IN ('applied', 'unchanged')
+              AND l.started_at BETWEEN clock_timestamp() - interval '2 days' AND clock_timestamp())
             THEN '55006' END
     END
 $$;

@@ -32,7 +32,7 @@ COMMENT ON FUNCTION @extschema@._model_access_ddl_forget(@extschema@.model_acces
 CREATE FUNCTION @extschema@._model_access_ddl_refill(gone @extschema@.model_access_retired) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     -- the columns that the UPDATE must name: those for which the triggers fire, else the tier, else any
-    SELECT format('UPDATE %s SET %s WHERE age(xmin) <= age(%L::xid);', gone.profiles, coalesce(
+    SELECT format('UPDATE %s SET %s%s;', gone.profiles, coalesce(
         (SELECT string_agg(format('%1$I = %1$I', a.attname), ', ' ORDER BY a.attnum) FROM pg_trigger AS t
          JOIN pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::smallint[])
          WHERE t.tgrelid = gone.profiles AND t.tgname = ANY (gone.triggers) AND a.attname <> gone.retired_name),
@@ -40,7 +40,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
          WHERE b.profiles = gone.profiles),
         (SELECT format('%1$I = %1$I', a.attname) FROM pg_attribute AS a
          WHERE a.attrelid = gone.profiles AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> gone.retired_name
-         ORDER BY a.attnum LIMIT 1)), gone.at_xid)
+         ORDER BY a.attnum LIMIT 1)),
+        CASE WHEN gone.profiles::oid = gone.table_id THEN format(' WHERE age(xmin) <= age(%L::xid)', gone.at_xid) END)
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_refill(@extschema@.model_access_retired) IS
     'Internal. Gives the UPDATE that runs the triggers for rows that were written while they were disabled.';
@@ -89,7 +90,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         @extschema@._model_access_ddl_note(@extschema@._model_access_ddl_refill(gone), NULL::text)
     FROM @extschema@._model_access_read(profiles::oid, '{count(*)}'::text[],
         format('FROM %s AS p WHERE age(p.xmin) <= age(%L::xid)', profiles, gone.at_xid)) AS w(r)
-    WHERE w.r[1] <> '0'
+    WHERE w.r[1] <> '0' AND profiles::oid = gone.table_id
+    UNION ALL
+    SELECT 6, 'table ' || profiles, 'look', 'rows written since: unknown, because the table was restored from a dump; the '
+        'triggers did not fill the column in such rows. The UPDATE runs the triggers for all rows',
+        @extschema@._model_access_ddl_note(@extschema@._model_access_ddl_refill(gone), NULL::text)
+    WHERE profiles::oid <> gone.table_id AND cardinality(gone.triggers) > 0
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_restore(regclass, @extschema@.model_access_retired) IS
     'Internal. Gives the statements that restore a column.';

@@ -12,6 +12,7 @@ CREATE TABLE @extschema@.model_access_retired (
     relations    regclass[] NOT NULL,
     triggers     name[] NOT NULL,
     states       "char"[] NOT NULL,
+    table_id     oid NOT NULL,
     PRIMARY KEY (profiles, column_name)
 );
 COMMENT ON TABLE @extschema@.model_access_retired IS
@@ -28,6 +29,8 @@ COMMENT ON COLUMN @extschema@.model_access_retired.relations IS 'The table or pa
 COMMENT ON COLUMN @extschema@.model_access_retired.triggers IS 'The name of each of these triggers, in the order of relations.';
 COMMENT ON COLUMN @extschema@.model_access_retired.states IS
     'The state that each of these triggers had, as in pg_trigger.tgenabled, in the order of relations.';
+COMMENT ON COLUMN @extschema@.model_access_retired.table_id IS
+    'The oid of profiles when the column was renamed; if it differs, after a restore, at_xid says nothing.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_retired
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
 COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_retired IS 'Lets only the owner retire columns.';
@@ -318,9 +321,9 @@ BEGIN
         @extschema@._model_access_ddl_rename(relation::regclass, column_name, retired)
     UNION ALL
     SELECT 5, 'table ' || '@extschema@.model_access_retired'::regclass, 'record', 'what a restore needs',
-        format(E'INSERT INTO %s (profiles, column_name, retired_name, defaults, relations, triggers, states)\n'
-               'VALUES (%L, %L, %L, %L, %L, %L, %L);\n', '@extschema@.model_access_retired'::regclass, relation::regclass,
-            column_name, retired, defaults, relations, triggers, states);
+        format(E'INSERT INTO %s (profiles, column_name, retired_name, defaults, relations, triggers, states, table_id)\n'
+               'VALUES (%L, %L, %L, %L, %L, %L, %L, %2$L::regclass);\n', '@extschema@.model_access_retired'::regclass,
+            relation::regclass, column_name, retired, defaults, relations, triggers, states);
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_ddl_retire(oid, name, text[]) IS

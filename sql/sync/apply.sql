@@ -143,17 +143,16 @@ BEGIN
         '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0,
             "unusable": [], "complete": false}'
         || plan);
+    -- last_run_id must not name a run that wrote the row before
+    PERFORM @extschema@._model_access_raise_sequence('@extschema@.model_access_sync_log_run_id_seq'::regclass, greatest(
+        (SELECT max(l.run_id) FROM @extschema@.model_access_sync_log AS l),
+        (SELECT max(m.last_run_id) FROM @extschema@.model_access AS m)));
     run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
     IF run.outcome = 'unchanged' THEN
         PERFORM FROM @extschema@._model_access_alias_in_doubt;
     END IF;
     IF FOUND OR plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
         PERFORM @extschema@._model_access_lock();
-        -- the sequence may have been set back; last_run_id must not name a run that wrote the row before
-        IF run.run_id <= (SELECT max(last_run_id) FROM @extschema@.model_access) THEN
-            run.run_id := setval('@extschema@.model_access_sync_log_run_id_seq',
-                (SELECT max(last_run_id) + 1 FROM @extschema@.model_access));
-        END IF;
         run.changed_key := @extschema@._model_access_changed_key(plan, run.changed, run.listed - run.added);
         PERFORM @extschema@._model_access_write(plan, run.run_id);
         PERFORM @extschema@._model_access_mend_aliases(run.run_id);

@@ -80,7 +80,7 @@ SELECT model_access_confirm('a/b');
 SELECT model_id, old, new FROM model_access_undo('2020-01-01', model_ids => '{c/d}');
 SELECT model_id, actor_role FROM model_access_history ORDER BY history_id;
 SELECT count(*) FROM model_access_price_history;
-SELECT model_id FROM models_for_tier_as_of('pro', now() + interval '1 minute') ORDER BY 1;
+SELECT model_id FROM models_for_tier_as_of('pro', clock_timestamp()) ORDER BY 1;
 SELECT count(*) FROM model_access_health();
 ALTER TABLE model_access ADD COLUMN mine text;
 CREATE TRIGGER mine AFTER UPDATE ON model_access FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();

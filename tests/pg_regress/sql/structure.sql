@@ -49,3 +49,7 @@ SELECT r.reason, p.place FROM (SELECT unnest(_model_access_reasons()) UNION TABL
     ('COMMENT of model_access_review.reason', (SELECT col_description(a.attrelid, a.attnum) ~ ('\m' || r.reason || '\M') FROM pg_attribute AS a WHERE a.attrelid = 'model_access_review'::regclass AND a.attname = 'reason'))
 ) AS p(place, is_there) WHERE p.is_there IS NOT TRUE;
 SELECT count(*) > 5 AS enough FROM pg_temp.given;
+-- No table of the extension refers to another one: a parallel restore fills them in any order.
+SELECT c.conrelid::regclass AS "table", pg_get_constraintdef(c.oid) AS refers FROM pg_constraint AS c
+JOIN pg_class AS t ON t.oid = c.conrelid JOIN pg_class AS m ON m.oid = 'model_access'::regclass AND m.relnamespace = t.relnamespace
+WHERE c.contype = 'f' ORDER BY 1, 2;
