@@ -10,6 +10,20 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_columns(jsonb, text) IS
     'Internal. Gives the keys of an array of rows except model_id, each in this format; NULL if there is no other key.';
 
+CREATE FUNCTION @extschema@._model_access_parsed(row_of_plan jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    -- ->> gives the same text for a string and for an object
+    SELECT row_of_plan
+        || CASE WHEN row_of_plan ? 'upstream' THEN jsonb_build_object('upstream', (row_of_plan ->> 'upstream')::jsonb)
+           ELSE '{}' END
+        || CASE WHEN row_of_plan ? 'pricing' THEN jsonb_build_object('pricing', (row_of_plan ->> 'pricing')::jsonb,
+               'highest_prices', (row_of_plan ->> 'highest_prices')::jsonb)
+           ELSE '{}' END;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_parsed(jsonb) IS
+    'Internal. Parses the JSON columns of a row of a plan, which are strings there so that only one row at a time is parsed.';
+
 CREATE FUNCTION @extschema@._model_access_insert(rows jsonb, at timestamptz, run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -23,7 +37,9 @@ BEGIN
                 SELECT FROM @extschema@.model_access AS t
                 WHERE t.model_id = n.alias_of AND (t.status = ''disabled'' OR t.target_disabled)), '
             || @extschema@._model_access_columns(first, 'n.%I') || '
-            FROM jsonb_populate_recordset(NULL::@extschema@.model_access, $1) AS n' USING rows, at, run;
+            FROM jsonb_array_elements($1) AS r(value)
+            CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access, @extschema@._model_access_parsed(r.value)) AS n'
+            USING rows, at, run;
     END IF;
 END
 $$;
@@ -40,7 +56,7 @@ BEGIN
         EXECUTE 'UPDATE @extschema@.model_access AS m SET ' || columns || '
             FROM jsonb_array_elements($1) AS c(change)
             JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> ''model_id''
-            CROSS JOIN LATERAL jsonb_populate_record(old, c.change) AS n
+            CROSS JOIN LATERAL jsonb_populate_record(old, @extschema@._model_access_parsed(c.change)) AS n
             WHERE m.model_id = old.model_id' USING changes;
     END IF;
 END

@@ -5,7 +5,8 @@ LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT plan ->> 'outcome', NULL::text, plan -> 'problem' WHERE plan ->> 'outcome' IN ('failed', 'held')
     UNION ALL
-    SELECT 'add', n.model ->> 'model_id', n.model - '{model_id,upstream,fingerprint,entry_hash}'::text[]
+    SELECT 'add', n.model ->> 'model_id',
+        @extschema@._model_access_parsed(n.model - '{model_id,upstream,fingerprint,entry_hash}'::text[])
     FROM jsonb_array_elements(plan -> 'insert') AS n(model)
     UNION ALL
     SELECT
@@ -19,7 +20,8 @@ BEGIN ATOMIC
         END,
         m.model_id,
         (SELECT coalesce(jsonb_object_agg(o.key, jsonb_build_object('old', o.value, 'new', n.value)), '{}')
-         FROM jsonb_each(to_jsonb(jsonb_populate_record(m, c.change || @extschema@._model_access_flags_after(m, c.change)))
+         FROM jsonb_each(to_jsonb(jsonb_populate_record(m,
+            @extschema@._model_access_parsed(c.change - 'upstream') || @extschema@._model_access_flags_after(m, c.change)))
             - '{upstream,fingerprint,entry_hash}'::text[]) AS n
          JOIN jsonb_each(to_jsonb(m)) AS o ON o.key = n.key
          WHERE o.value <> n.value)

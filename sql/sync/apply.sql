@@ -119,7 +119,7 @@ BEGIN
         FROM jsonb_array_elements(plan -> 'update') AS c(change)
         JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
         CROSS JOIN LATERAL (
-            SELECT key FROM jsonb_each(m.upstream) AS old FULL JOIN jsonb_each(c.change -> 'upstream') AS new USING (key)
+            SELECT key FROM jsonb_each(m.upstream) AS old FULL JOIN jsonb_each((c.change ->> 'upstream')::jsonb) AS new USING (key)
             WHERE old.value IS DISTINCT FROM new.value) AS k
         WHERE c.change ? 'upstream'
           -- this run removes a key that is now ignored from the stored entries

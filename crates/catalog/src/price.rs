@@ -13,6 +13,8 @@ use std::str::FromStr;
 const MAX_CHARS: usize = 64;
 /// The largest power of ten that is accepted, positive or negative.
 const MAX_EXPONENT: u32 = 64;
+/// The most components that a price may have. The recorded maximum is 12.
+const MAX_COMPONENTS: usize = 32;
 /// Keys of an `overrides` entry that are conditions; all other keys are prices.
 const OVERRIDE_CONDITIONS: [&str; 3] = ["min_prompt_tokens", "utc_start", "utc_end"];
 /// Components that are charged per use; all others are charged per token.
@@ -69,7 +71,7 @@ pub struct Prices(BTreeMap<String, Option<BigDecimal>>);
 
 impl Prices {
     /// Parses a `pricing` object. `None`: it does not have the known form, which is an object that has prices for prompt
-    /// and completion and in which every other value is a price as well.
+    /// and completion and in which every other value is a price as well. It has at most 32 components.
     #[must_use]
     pub fn read(pricing: &Value) -> Option<Self> {
         let mut prices = Self::default();
@@ -87,7 +89,7 @@ impl Prices {
             }
         }
         let has = |key: &str| pricing.get(key).is_some_and(|value| !value.is_null());
-        (has("prompt") && has("completion")).then_some(prices)
+        (has("prompt") && has("completion") && prices.0.len() <= MAX_COMPONENTS).then_some(prices)
     }
 
     fn raise_all(&mut self, entry: &Map<String, Value>) -> Option<()> {
