@@ -14,6 +14,9 @@ use std::fmt;
 pub const MAX_ENTRIES: usize = 10_000;
 /// The maximum number of JSON values in the entries that are read. 10,000 entries of the recorded kind have about 540,000.
 pub const MAX_VALUES: usize = 1_000_000;
+/// The largest size of the entries that are read, with their columns, in bytes. 10,000 entries of the recorded kind have
+/// about 25 MB.
+pub const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// The largest value beside the list that is parsed, in bytes.
 const MAX_BESIDE: usize = 1024;
 /// The longest text from the document that a message quotes, in bytes.
@@ -140,7 +143,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 
 fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
     let mut catalogue = Catalogue { arrived: entries.len(), ..Catalogue::default() };
-    let (mut seen, mut values) = (HashSet::new(), 0);
+    let (mut seen, mut values, mut bytes) = (HashSet::new(), 0, 0);
     for raw in entries {
         poll();
         match entry::read_unless_stored(raw, options) {
@@ -153,6 +156,10 @@ fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> R
                 values += model.values;
                 if values > MAX_VALUES {
                     return Err(too_many("JSON values", MAX_VALUES));
+                }
+                bytes += model.columns.bytes();
+                if bytes > MAX_BYTES {
+                    return Err(too_many("bytes of models", MAX_BYTES));
                 }
                 catalogue.models.push(*model);
             }

@@ -100,6 +100,20 @@ pub struct Columns {
     pub entry_hash: String,
 }
 
+impl Columns {
+    /// The size of the columns that can be large, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let price = self.price.as_ref();
+        let json = [self.upstream.as_ref(), price.and_then(|price| price.highest_prices.as_ref())];
+        let texts = [&self.canonical_slug, &self.description, &self.provider, &self.alias_of];
+        let lists = [&self.input_modalities, &self.output_modalities, &self.supported_parameters];
+        let json = json.into_iter().flatten().map(|json| json.text().len());
+        let texts = texts.into_iter().flatten().map(String::len);
+        let lists = lists.into_iter().flatten().flatten().map(|item| item.len() + size_of::<String>());
+        json.chain(texts).chain(lists).sum()
+    }
+}
+
 /// The price columns of the table `model_access`; the fields have the names of the columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)] // the SQL COMMENTs say what each column means
@@ -113,20 +127,25 @@ pub struct Price {
     pub charges_per_use: Option<bool>,
 }
 
-/// A value as JSON text, which takes a fraction of the memory of the parsed value. A plan has the text as a string, so
-/// that PostgreSQL parses the text of one row at a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Json(Box<str>);
+/// A value as JSON text, which takes a fraction of the memory of the parsed value.
+#[derive(Debug, Clone, Serialize)]
+pub struct Json(Box<RawValue>);
 
 impl Json {
     /// The JSON text. Objects have sorted keys.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.0
+        self.0.get()
     }
 
     fn of(value: &impl Serialize) -> Option<Self> {
-        serde_json::to_string(value).ok().map(|text| Self(text.into()))
+        serde_json::value::to_raw_value(value).ok().map(Self)
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
     }
 }
 

@@ -89,7 +89,7 @@ impl Prices {
             }
         }
         let has = |key: &str| pricing.get(key).is_some_and(|value| !value.is_null());
-        (has("prompt") && has("completion") && prices.0.len() <= MAX_COMPONENTS).then_some(prices)
+        (has("prompt") && has("completion")).then_some(prices)
     }
 
     fn raise_all(&mut self, entry: &Map<String, Value>) -> Option<()> {
@@ -102,7 +102,9 @@ impl Prices {
     fn raise(&mut self, key: &str, value: &Value) -> Option<()> {
         let price = parse_or_variable(value)?
             .map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
+        let is_full = self.0.len() == MAX_COMPONENTS;
         match self.0.get_mut(key) {
+            None if is_full => return None,
             None => drop(self.0.insert(key.to_owned(), price)),
             // a price that is variable under one condition is variable
             Some(highest) => {

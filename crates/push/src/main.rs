@@ -171,8 +171,7 @@ fn print_plan(run: &Run) -> io::Result<()> {
         let columns = change.as_object().into_iter().flatten();
         let columns: Vec<String> = columns
             .filter(|(key, value)| {
-                let hidden = ["model_id", "fingerprint", "entry_hash", "upstream", "pricing", "highest_prices"];
-                !hidden.contains(&key.as_str()) && !value.is_object()
+                !["model_id", "fingerprint", "entry_hash"].contains(&key.as_str()) && !value.is_object()
             })
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
