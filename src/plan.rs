@@ -11,7 +11,11 @@ const RESERVE: usize = 16 << 20;
 
 /// Plans a run, and returns the plan in lines. `state` is the result of `_model_access_state()`.
 #[pg_extern(sql = false)]
-fn _model_access_plan(document: &[u8], state: &str, max_removals: Option<i32>) -> Result<String, ErrorReport> {
+fn _model_access_plan(
+    document: &[u8],
+    state: &str,
+    max_removals: Option<i32>,
+) -> Result<String, ErrorReport> {
     // the entries of the document, with some of their values twice, and the plan; the rows
     ensure_memory(RESERVE + 6 * document.len() + 4 * state.len(), function_name!())?;
     let max_removals = max_removals.map(i32::unsigned_abs);
@@ -23,5 +27,18 @@ fn _model_access_plan(document: &[u8], state: &str, max_removals: Option<i32>) -
         let message = format!("could not read the state of the tables: {error}");
         ErrorReport::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, function_name!())
     })?;
-    plan.into_lines().map_err(|OutOfMemory| out_of_memory(function_name!()))
+    let lines = plan.into_lines().map_err(|OutOfMemory| out_of_memory(function_name!()));
+    give_back_memory();
+    lines
 }
+
+/// Returns freed memory to the system: the many small pieces that held the entries would stay with the session.
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code)] // a function of the C library
+fn give_back_memory() {
+    // SAFETY: it changes no memory in use.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn give_back_memory() {}

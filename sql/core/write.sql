@@ -70,33 +70,34 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_insert(text, timestamptz, bigint) IS
     'Internal. Inserts the new models of a run: the lines of kind +, which all have the same keys.';
 
-CREATE FUNCTION @extschema@._model_access_update_lines(lines text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+CREATE FUNCTION @extschema@._model_access_update_rows(rows refcursor, keys text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    rows refcursor;
-    columns text := @extschema@._model_access_columns(
-        ARRAY(SELECT DISTINCT jsonb_object_keys(r.change) FROM @extschema@._model_access_rows(lines, '~') AS r(change)),
-        '%1$I = n.%1$I');
+    columns text := @extschema@._model_access_columns(keys, '%1$I = n.%1$I');
 BEGIN
     IF columns IS NOT NULL THEN
-        OPEN rows FOR SELECT r.change FROM @extschema@._model_access_rows(lines, '~') AS r(change);
         -- one statement, so that its triggers fire once and the history gets one row for each model
         EXECUTE 'UPDATE @extschema@.model_access AS m SET ' || columns || '
             FROM @extschema@._model_access_fetched($1) AS c(change)
             JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> ''model_id''
             CROSS JOIN LATERAL jsonb_populate_record(old, c.change) AS n
             WHERE m.model_id = old.model_id' USING rows;
-        CLOSE rows;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_update_lines(text) IS
-    'Internal. Changes models under the lock of a run: the lines of kind ~, with model_id and the columns to write.';
+COMMENT ON FUNCTION @extschema@._model_access_update_rows(refcursor, text[]) IS
+    'Internal. Changes models: a cursor of objects with model_id and the columns to write, of which these are all keys.';
 
 CREATE FUNCTION @extschema@._model_access_update(changes jsonb) RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT @extschema@._model_access_update_lines(@extschema@._model_access_lines('~', changes));
-END;
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    rows refcursor;
+BEGIN
+    OPEN rows FOR SELECT r.change FROM jsonb_array_elements(changes) AS r(change);
+    PERFORM @extschema@._model_access_update_rows(rows,
+        ARRAY(SELECT DISTINCT jsonb_object_keys(r.change) FROM jsonb_array_elements(changes) AS r(change)));
+    CLOSE rows;
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_update(jsonb) IS
     'Internal. Changes models under the lock of a run: an array of objects with model_id and the columns to write.';

@@ -101,16 +101,29 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_has_rows(text) IS 'Internal. Whether the lines of a plan have a row to write.';
 
 CREATE FUNCTION @extschema@._model_access_write(lines text, at timestamptz, run bigint) RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT @extschema@._model_access_insert(lines, at, run);
-
-    SELECT @extschema@._model_access_update_lines(coalesce(string_agg('~' || (
-        c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
-            || jsonb_build_object('last_run_id', run))::text, e'\n'), ''))
-    FROM @extschema@._model_access_rows(lines, '~') AS c(change)
-    JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
-END;
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    rows refcursor;
+    keys text[];
+BEGIN
+    PERFORM @extschema@._model_access_insert(lines, at, run);
+    keys := ARRAY(SELECT DISTINCT jsonb_object_keys(c.change) FROM @extschema@._model_access_rows(lines, '~') AS c(change));
+    IF keys <> '{}' THEN
+        keys := ARRAY(
+            SELECT k.name FROM unnest(keys) AS k(name) WHERE k.name <> ALL (@extschema@._model_access_not_planned())
+            UNION ALL SELECT f.name FROM jsonb_object_keys(@extschema@._model_access_flags_of('{}'::text[])) AS f(name)
+            WHERE 'tiers' = ANY (keys)
+            UNION ALL SELECT 'last_run_id');
+        OPEN rows FOR
+            SELECT c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
+                || jsonb_build_object('last_run_id', run)
+            FROM @extschema@._model_access_rows(lines, '~') AS c(change)
+            JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
+        PERFORM @extschema@._model_access_update_rows(rows, keys);
+        CLOSE rows;
+    END IF;
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_write(text, timestamptz, bigint) IS
     'Internal. Writes the rows of a plan: one INSERT for new models, one UPDATE for all others.';
 

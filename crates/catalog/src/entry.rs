@@ -244,7 +244,8 @@ impl<'a> Slices<'a> {
         let too_many = || format!("the entry has more than {max_values} values (max_entry_values)");
         let max_keys = max_values.saturating_add(options.ignored_keys.len());
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let mut parts = BoundedParts(max_keys).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
+        let mut parts =
+            BoundedParts(max_keys).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
         if parts.len() > max_keys {
             return Err(too_many());
         }
@@ -588,11 +589,26 @@ mod tests {
                 Value::Object(map) => map.values().collect(),
                 _ => Vec::new(),
             };
-            inner.into_iter().map(parsed).fold((1, 1), |(values, depth), (more, inner)| (values + more, depth.max(inner + 1)))
+            inner
+                .into_iter()
+                .map(parsed)
+                .fold((1, 1), |(values, depth), (more, inner)| (values + more, depth.max(inner + 1)))
         }
         for json in [
-            "0", "\"\"", "[]", "{}", "[[]]", "[ ]", "{ }", "[1,2]", "[[],[]]", "[{},{}]", r#"{"a":[1,"]"],"b":{"c":{}}}"#,
-            r#"["\"","\\",",[{",{"\"":[]}]"#, "[\n[ ] ,\t[null , -1.5e3] ]", r#"{"a":{"b":[[[true]]]}}"#,
+            "0",
+            "\"\"",
+            "[]",
+            "{}",
+            "[[]]",
+            "[ ]",
+            "{ }",
+            "[1,2]",
+            "[[],[]]",
+            "[{},{}]",
+            r#"{"a":[1,"]"],"b":{"c":{}}}"#,
+            r#"["\"","\\",",[{",{"\"":[]}]"#,
+            "[\n[ ] ,\t[null , -1.5e3] ]",
+            r#"{"a":{"b":[[[true]]]}}"#,
         ] {
             let shape = Shape::of(json);
             assert_eq!((shape.values, shape.depth), parsed(&serde_json::from_str(json).unwrap()), "{json}");

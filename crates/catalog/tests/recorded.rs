@@ -60,7 +60,10 @@ fn every_entry_of_every_era_can_be_parsed() {
                 model.model_id
             );
             assert!(columns.context_length.is_some(), "{name} {}", model.model_id);
-            assert!(!columns.fingerprint.is_empty() && !columns.upstream.as_ref().unwrap().text().contains("\"benchmarks\""));
+            assert!(
+                !columns.fingerprint.is_empty()
+                    && !columns.upstream.as_ref().unwrap().text().contains("\"benchmarks\"")
+            );
         }
     }
 }

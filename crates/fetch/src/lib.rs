@@ -93,7 +93,8 @@ async fn attempt_once(
     deadline: Instant,
 ) -> Result<Vec<u8>, Error> {
     let response = timeout_at(deadline, client.get(url.clone()).header(ACCEPT_ENCODING, "gzip").send()).await;
-    let response = response.map_err(|_| timed_out(request, url, None))?.map_err(|error| no_response(url, error))?;
+    let response =
+        response.map_err(|_| timed_out(request, url, None))?.map_err(|error| no_response(url, error))?;
     let status = response.status();
     if status != StatusCode::OK {
         return Err(bad_status(url, response, deadline).await);

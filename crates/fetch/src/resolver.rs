@@ -50,3 +50,25 @@ fn with_signals_blocked<T>(start: impl FnOnce() -> T) -> T {
         started
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn one_name_is_looked_up_at_a_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let soon = |host: &str| {
+            let look_up = look_up(host.to_owned());
+            runtime.block_on(async { tokio::time::timeout(Duration::from_millis(50), look_up).await })
+        };
+        // as a thread whose resolver does not answer
+        let first = ONE.try_acquire().unwrap();
+        for _ in 0..3 {
+            assert!(soon("localhost").is_err(), "it waits for the first");
+        }
+        drop(first);
+        assert!(!runtime.block_on(look_up("localhost".to_owned())).unwrap().is_empty());
+    }
+}
