@@ -16,6 +16,8 @@ fn _model_access_plan(
     state: &str,
     max_removals: Option<i32>,
 ) -> Result<String, ErrorReport> {
+    // the fetch has freed several copies of the document
+    give_back_memory();
     // the entries of the document, with some of their values twice, and the plan; the rows
     ensure_memory(RESERVE + 6 * document.len() + 4 * state.len(), function_name!())?;
     let max_removals = max_removals.map(i32::unsigned_abs);
@@ -27,6 +29,7 @@ fn _model_access_plan(
         let message = format!("could not read the state of the tables: {error}");
         ErrorReport::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, function_name!())
     })?;
+    give_back_memory();
     let lines = plan.into_lines().map_err(|OutOfMemory| out_of_memory(function_name!()));
     give_back_memory();
     lines
