@@ -22,7 +22,8 @@ LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
     SELECT split_part(plan, e'\n', 1)::jsonb - '{insert,update}'::text[];
 END;
-COMMENT ON FUNCTION @extschema@._model_access_head(text) IS 'Internal. Gives the first line of a plan: the plan without its rows.';
+COMMENT ON FUNCTION @extschema@._model_access_head(text) IS
+    'Internal. Gives the first line of a plan: the plan without its rows.';
 
 CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
