@@ -1,47 +1,55 @@
 //! Runs the fetch on the backend's own thread. Between slices it processes PostgreSQL's interrupts: cancel, timeout,
 //! termination, and the barriers that other sessions wait for.
 
-use crate::gucs;
+use crate::{ensure_memory, gucs, out_of_memory};
 use ::fetch::{Error, Kind, get};
 use catalog::problem::{Problem, code};
-use pgrx::check_for_interrupts;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::{check_for_interrupts, pg_sys};
 use std::io;
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// The longest time that an interrupt waits.
 const SLICE: Duration = Duration::from_millis(100);
+/// The memory that a fetch needs besides the body, in bytes; most of it is for TLS.
+const RESERVE: usize = 16 << 20;
 
 /// Fetches the catalogue. Either `body` or `problem` (JSON) is not NULL.
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)] // the macro reads the columns from this type
-fn _model_access_fetch() -> TableIterator<
-    'static,
-    (
-        name!(url, String),
-        name!(http_status, Option<i32>),
-        name!(body, Option<Vec<u8>>),
-        name!(problem, Option<String>),
-    ),
+fn _model_access_fetch() -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(url, String),
+            name!(http_status, Option<i32>),
+            name!(body, Option<Vec<u8>>),
+            name!(problem, Option<String>),
+        ),
+    >,
+    ErrorReport,
 > {
+    ensure_memory(RESERVE, function_name!())?;
     let request = gucs::fetch_request();
     let url = request.url.clone();
     let (http_status, result) = match interruptible(async move { get(&request).await }) {
         Ok(Ok(body)) => (Some(200), Ok(body)),
+        Ok(Err(error)) if error.kind == Kind::OutOfMemory => return Err(out_of_memory(function_name!())),
         Ok(Err(error)) => (error.http_status, Err(problem(error))),
         Err(error) => {
             (None, Err(Problem::new(code::UNREACHABLE, format!("could not start the fetch: {error}"))))
         }
     };
     let http_status = http_status.map(i32::from);
-    TableIterator::once(match result {
+    Ok(TableIterator::once(match result {
         Ok(body) => (url, http_status, Some(body), None),
         Err(problem) => {
             let problem = serde_json::to_string(&problem).unwrap_or_else(|error| error.to_string());
             (url, http_status, None, Some(problem))
         }
-    })
+    }))
 }
 
 /// The error with its SQLSTATE, and a HINT that names the parameter to check.
@@ -66,6 +74,8 @@ fn problem(error: Error) -> Problem {
         }
         Kind::Timeout => (code::INCOMPLETE, "Check the network, or raise model_access.timeout.".into()),
         Kind::Incomplete => (code::INCOMPLETE, retry.into()),
+        // an error instead, see _model_access_fetch
+        Kind::OutOfMemory => (code::TOO_LARGE, retry.into()),
         Kind::Encoding => (code::NOT_JSON, "Check model_access.url and any proxy in between.".into()),
         Kind::TooLarge => {
             (code::TOO_LARGE, "If the response is a catalogue, raise model_access.max_body.".into())
@@ -93,60 +103,48 @@ fn problem(error: Error) -> Problem {
 /// Runs a future to its end, or until an interrupt raises an error, which drops the future: it must hold plain data
 /// only.
 fn interruptible<T>(future: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = DetachedRuntime::new()?;
+    // no task of the runtime blocks, so dropping it waits for nothing
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut future = Box::pin(future);
     loop {
-        let slice = async { tokio::time::timeout(SLICE, &mut future).await };
-        match runtime.block_on(slice) {
-            Ok(result) => {
-                // the last check before anything is written
-                check_for_interrupts!();
-                return Ok(result);
-            }
-            // after a barrier or a reload this returns, and the future continues
-            Err(_) => {
-                check_for_interrupts!();
-            }
+        let slice = waiting(|| runtime.block_on(async { tokio::time::timeout(SLICE, &mut future).await }));
+        exit_without_postmaster();
+        // the last check before anything is written; after a barrier or a reload it returns, and the future continues
+        check_for_interrupts!();
+        if let Ok(result) = slice {
+            return Ok(result);
         }
     }
 }
 
-/// A runtime that waits for none of its tasks when it is dropped. Otherwise a slow name lookup would delay a cancel.
-struct DetachedRuntime(Option<Runtime>);
-
-impl DetachedRuntime {
-    fn new() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(1)
-            .on_thread_start(mask_signals)
-            .build()?;
-        Ok(Self(Some(runtime)))
-    }
-
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        match &self.0 {
-            Some(runtime) => runtime.block_on(future),
-            None => unreachable!("the runtime is taken on drop only"),
-        }
-    }
-}
-
-impl Drop for DetachedRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// Blocks all signals on a helper thread: a handler of PostgreSQL that ran there would corrupt the backend.
-#[allow(unsafe_code)] // signal masks are libc's
-fn mask_signals() {
-    let mut all = std::mem::MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises the set that pthread_sigmask reads.
+/// Does work that pg_stat_activity shows as a wait.
+#[allow(unsafe_code)] // a field of the backend's own entry in shared memory
+fn waiting<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: an error on the way ends the transaction, which ends the wait.
     unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
+        pg_sys::pgstat_report_wait_start(wait_event());
+        let result = work();
+        pg_sys::pgstat_report_wait_end();
+        result
     }
+}
+
+/// The wait event of the fetch; before PostgreSQL 17, all extensions have the same one.
+fn wait_event() -> u32 {
+    #[cfg(not(any(feature = "pg17", feature = "pg18")))]
+    let event = pg_sys::PG_WAIT_EXTENSION;
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    #[allow(unsafe_code)] // it finds or makes the entry of this name in shared memory
+    // SAFETY: the name is static.
+    let event = unsafe { pg_sys::WaitEventExtensionNew(c"ModelAccessFetch".as_ptr()) };
+    event
+}
+
+/// Ends the process if the postmaster is gone, as PostgreSQL does wherever it waits. A backend that lives on would keep
+/// the server from starting again.
+#[allow(unsafe_code)] // the latch of the backend
+fn exit_without_postmaster() {
+    let events = pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    // SAFETY: without WL_LATCH_SET the latch is not used; with a timeout of 0 this returns at once.
+    unsafe { pg_sys::WaitLatch(std::ptr::null_mut(), events as i32, 0, wait_event()) };
 }

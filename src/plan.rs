@@ -1,20 +1,47 @@
-//! Plans a run from a document and the state of the table; both the state and the plan are JSON.
+//! Plans a run from a document and the state of the table, which is JSON.
 
-use crate::gucs;
-use catalog::plan::from_json;
+use crate::{ensure_memory, gucs, out_of_memory};
+use catalog::plan::{OutOfMemory, from_json};
 use pgrx::check_for_interrupts;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-/// Plans a run. `state` is the result of `_model_access_state()`.
+/// The memory that planning needs for any document and any state, in bytes.
+const RESERVE: usize = 16 << 20;
+
+/// Plans a run, and returns the plan in lines. `state` is the result of `_model_access_state()`.
 #[pg_extern(sql = false)]
 fn _model_access_plan(
     document: &[u8],
     state: &str,
     max_removals: Option<i32>,
-) -> Result<String, serde_json::Error> {
+) -> Result<String, ErrorReport> {
+    // the fetch has freed several copies of the document
+    give_back_memory();
+    // the entries of the document, with some of their values twice, and the plan; the rows
+    ensure_memory(RESERVE + 6 * document.len() + 4 * state.len(), function_name!())?;
     let max_removals = max_removals.map(i32::unsigned_abs);
     let poll = || {
         check_for_interrupts!();
     };
-    from_json(document, state, max_removals, gucs::limits(), &poll)?.to_json()
+    let plan = from_json(document, state, max_removals, gucs::limits(), &poll);
+    let plan = plan.map_err(|error| {
+        let message = format!("could not read the state of the tables: {error}");
+        ErrorReport::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, function_name!())
+    })?;
+    give_back_memory();
+    let lines = plan.into_lines().map_err(|OutOfMemory| out_of_memory(function_name!()));
+    give_back_memory();
+    lines
 }
+
+/// Returns freed memory to the system: the many small pieces that held the entries would stay with the session.
+#[cfg(target_env = "gnu")]
+#[allow(unsafe_code)] // a function of the C library
+fn give_back_memory() {
+    // SAFETY: it changes no memory in use.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn give_back_memory() {}

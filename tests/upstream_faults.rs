@@ -346,6 +346,7 @@ fn an_upstream_that_does_not_listen_or_answer_fails_the_run() {
     client.batch_execute("SET model_access.timeout = '500ms'").unwrap();
     let run = sync(&mut client).unwrap();
     assert_eq!((run.outcome.as_str(), run.error_code.as_deref()), ("failed", Some("08006")));
+    assert_eq!(run.http_status, Some(200), "the status came before the body stalled");
     assert!(run.error.unwrap_or_default().contains("within 0.5 s"));
 }
 

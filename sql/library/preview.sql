@@ -1,12 +1,12 @@
 -- Shows what a sync would do now, and what the guard would withhold.
 
-CREATE FUNCTION @extschema@._model_access_preview(plan jsonb) RETURNS TABLE (action text, model_id text, detail jsonb)
+CREATE FUNCTION @extschema@._model_access_preview(plan jsonb, lines text) RETURNS TABLE (action text, model_id text, detail jsonb)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT plan ->> 'outcome', NULL::text, plan -> 'problem' WHERE plan ->> 'outcome' IN ('failed', 'held')
     UNION ALL
     SELECT 'add', n.model ->> 'model_id', n.model - '{model_id,upstream,fingerprint,entry_hash}'::text[]
-    FROM jsonb_array_elements(plan -> 'insert') AS n(model)
+    FROM @extschema@._model_access_rows(lines, '+') AS n(model)
     UNION ALL
     SELECT
         CASE
@@ -23,23 +23,26 @@ BEGIN ATOMIC
             - '{upstream,fingerprint,entry_hash}'::text[]) AS n
          JOIN jsonb_each(to_jsonb(m)) AS o ON o.key = n.key
          WHERE o.value <> n.value)
-    FROM jsonb_array_elements(plan -> 'update') AS c(change)
+    FROM @extschema@._model_access_rows(lines, '~') AS c(change)
     JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
     -- the only change of a withheld model may be that absent_since is set
     WHERE c.change - '{model_id,absent_since,price_withheld_since}'::text[] <> '{}' OR NOT plan -> 'withheld_models' ? m.model_id
     UNION ALL
     SELECT 'withhold', w.model_id, plan -> 'problem' FROM jsonb_array_elements_text(plan -> 'withheld_models') AS w(model_id);
 END;
-COMMENT ON FUNCTION @extschema@._model_access_preview(jsonb) IS 'Internal. Shows a plan as rows for people.';
+COMMENT ON FUNCTION @extschema@._model_access_preview(jsonb, text) IS 'Internal. Shows a plan as rows for people.';
 
 CREATE FUNCTION @extschema@._model_access_preview_document(body bytea, max_removals integer)
 RETURNS TABLE (action text, model_id text, detail jsonb)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- a custom plan would have several copies of a large parameter
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    plan jsonb := @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals)::jsonb;
+    lines text := @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals);
+    plan  jsonb := @extschema@._model_access_head(lines);
 BEGIN
     PERFORM @extschema@._model_access_warn(plan);
-    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p
+    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan, lines) AS p
         ORDER BY p.action, p.model_id;
 END
 $$;
@@ -47,20 +50,23 @@ COMMENT ON FUNCTION @extschema@._model_access_preview_document(bytea, integer) I
 
 CREATE FUNCTION @extschema@._model_access_preview_fetched(max_removals integer)
 RETURNS TABLE (action text, model_id text, detail jsonb)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+-- a custom plan would have several copies of a large parameter
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     fetched record;
+    lines   text := '';
     plan    jsonb;
 BEGIN
     SELECT * INTO STRICT fetched FROM @extschema@._model_access_fetch();
     IF fetched.body IS NULL THEN
         plan := jsonb_build_object('outcome', 'failed', 'problem', fetched.problem::jsonb, 'url', fetched.url);
     ELSE
-        plan := @extschema@._model_access_plan(fetched.body, @extschema@._model_access_state()::text, max_removals)::jsonb
-                || jsonb_build_object('url', fetched.url);
+        lines := @extschema@._model_access_plan(fetched.body, @extschema@._model_access_state()::text, max_removals);
+        plan := @extschema@._model_access_head(lines) || jsonb_build_object('url', fetched.url);
     END IF;
     PERFORM @extschema@._model_access_warn(plan);
-    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan) AS p
+    RETURN QUERY SELECT p.action, p.model_id, p.detail FROM @extschema@._model_access_preview(plan, lines) AS p
         ORDER BY p.action, p.model_id;
 END
 $$;

@@ -15,17 +15,25 @@ COMMENT ON FUNCTION @extschema@._model_access_primary() IS
 CREATE FUNCTION @extschema@._model_access_plan(document bytea, state text, max_removals integer) RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS
-    'Internal. Makes the plan for a document and a state, as JSON; its outcome is failed if the document is not a catalogue.';
+    'Internal. Makes the plan for a document and a state: a line of JSON without the rows, and a line for each row.';
 
-CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS jsonb
+CREATE FUNCTION @extschema@._model_access_head(plan text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT split_part(plan, e'\n', 1)::jsonb - '{insert,update}'::text[];
+END;
+COMMENT ON FUNCTION @extschema@._model_access_head(text) IS
+    'Internal. Gives the first line of a plan: the plan without its rows.';
+
+CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    plan jsonb;
+    plan text;
 BEGIN
     plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
-    IF plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
+    IF @extschema@._model_access_has_rows(plan) THEN
         PERFORM @extschema@._model_access_lock();
-        IF plan ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
+        IF @extschema@._model_access_head(plan) ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
             -- rows changed before the lock was granted; now the lock keeps other sessions from changing them
             plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
         END IF;
@@ -40,16 +48,18 @@ CREATE FUNCTION @extschema@._model_access_run(document bytea, run jsonb)
 RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
+    plan    text := '';
     written @extschema@.model_access_sync_log;
 BEGIN
     BEGIN
         IF NOT run ? 'outcome' THEN
-            run := run || @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
+            plan := @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
+            run := run || @extschema@._model_access_head(plan);
         END IF;
-        written := @extschema@.model_access_apply(run);
+        written := @extschema@._model_access_apply(run, plan);
     EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         run := run || @extschema@._model_access_locked(SQLSTATE, SQLERRM);
-        written := @extschema@.model_access_apply(run);
+        written := @extschema@._model_access_apply(run, '');
     END;
     PERFORM @extschema@._model_access_warn(run || jsonb_build_object('changed_key', written.changed_key));
     RETURN written;
@@ -60,18 +70,23 @@ COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+-- a custom plan would have several copies of a large parameter
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     run     jsonb := @extschema@._model_access_begin(max_removals);
-    fetched record;
+    url     text;
+    status  integer;
     body    bytea;
+    problem text;
 BEGIN
     IF NOT run ? 'outcome' THEN
-        SELECT * INTO STRICT fetched FROM @extschema@._model_access_fetch();
-        body := fetched.body;
-        run := run || jsonb_build_object('url', fetched.url, 'http_status', fetched.http_status);
-        IF fetched.problem IS NOT NULL THEN
-            run := run || jsonb_build_object('outcome', 'failed', 'problem', fetched.problem::jsonb);
+        -- not into a record, which would be another copy of the body
+        SELECT f.url, f.http_status, f.body, f.problem INTO STRICT url, status, body, problem
+        FROM @extschema@._model_access_fetch() AS f;
+        run := run || jsonb_build_object('url', url, 'http_status', status);
+        IF problem IS NOT NULL THEN
+            run := run || jsonb_build_object('outcome', 'failed', 'problem', problem::jsonb);
         END IF;
     END IF;
     RETURN @extschema@._model_access_run(body, run);
@@ -82,7 +97,9 @@ COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS
 
 CREATE FUNCTION @extschema@.model_access_load(document text, max_removals integer DEFAULT NULL)
 RETURNS @extschema@.model_access_sync_log
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+-- a custom plan would have several copies of a large parameter
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     run jsonb := @extschema@._model_access_begin(max_removals);
 BEGIN

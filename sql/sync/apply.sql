@@ -92,21 +92,42 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_not_planned() IS
     'Internal. Gives the columns that no plan may write.';
 
-CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
-LANGUAGE sql VOLATILE
+CREATE FUNCTION @extschema@._model_access_has_rows(lines text) RETURNS boolean
+LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
-    SELECT @extschema@._model_access_insert(plan -> 'insert', (plan ->> 'at')::timestamptz, run);
-
-    SELECT @extschema@._model_access_update(coalesce(jsonb_agg(
-        c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
-            || jsonb_build_object('last_run_id', run)), '[]'))
-    FROM jsonb_array_elements(plan -> 'update') AS c(change)
-    JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
+    -- not a regular expression, which would need four times the memory of the lines
+    SELECT left(lines, 1) IN ('+', '~') OR strpos(lines, e'\n+') > 0 OR strpos(lines, e'\n~') > 0;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS
+COMMENT ON FUNCTION @extschema@._model_access_has_rows(text) IS 'Internal. Whether the lines of a plan have a row to write.';
+
+CREATE FUNCTION @extschema@._model_access_write(lines text, at timestamptz, run bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    rows refcursor;
+    keys text[];
+BEGIN
+    PERFORM @extschema@._model_access_insert(lines, at, run);
+    keys := ARRAY(SELECT DISTINCT jsonb_object_keys(c.change) FROM @extschema@._model_access_rows(lines, '~') AS c(change));
+    IF keys <> '{}' THEN
+        keys := ARRAY(
+            SELECT k.name FROM unnest(keys) AS k(name) WHERE k.name <> ALL (@extschema@._model_access_not_planned())
+            UNION ALL SELECT f.name FROM jsonb_object_keys(@extschema@._model_access_flags_of('{}'::text[])) AS f(name)
+            WHERE 'tiers' = ANY (keys)
+            UNION ALL SELECT 'last_run_id');
+        OPEN rows FOR
+            SELECT c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
+                || jsonb_build_object('last_run_id', run)
+            FROM @extschema@._model_access_rows(lines, '~') AS c(change)
+            JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
+        PERFORM @extschema@._model_access_update_rows(rows, keys);
+        CLOSE rows;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_write(text, timestamptz, bigint) IS
     'Internal. Writes the rows of a plan: one INSERT for new models, one UPDATE for all others.';
 
-CREATE FUNCTION @extschema@._model_access_changed_key(plan jsonb, changed integer, known integer) RETURNS text
+CREATE FUNCTION @extschema@._model_access_changed_key(lines text, changed integer, known integer) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- a few changed models do not show that the upstream changed its format, and need no comparison
@@ -116,7 +137,7 @@ BEGIN
     RETURN (
         -- messages quote this key
         SELECT regexp_replace(left(k.key, 100), '[[:cntrl:]]', ' ', 'g')
-        FROM jsonb_array_elements(plan -> 'update') AS c(change)
+        FROM @extschema@._model_access_rows(lines, '~') AS c(change)
         JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id'
         CROSS JOIN LATERAL (
             SELECT key FROM jsonb_each(m.upstream) AS old FULL JOIN jsonb_each(c.change -> 'upstream') AS new USING (key)
@@ -129,20 +150,22 @@ BEGIN
         ORDER BY count(*) DESC, k.key LIMIT 1);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_changed_key(jsonb, integer, integer) IS
+COMMENT ON FUNCTION @extschema@._model_access_changed_key(text, integer, integer) IS
     'Internal. Gives the key that a plan changes in most models and in more than half of the known ones; NULL if none.';
 
-CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+CREATE FUNCTION @extschema@._model_access_apply(head jsonb, lines text) RETURNS @extschema@.model_access_sync_log
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
+-- a custom plan would have several copies of a large parameter
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     run     @extschema@.model_access_sync_log;
-    problem jsonb := nullif(plan -> 'problem', 'null');
+    problem jsonb := nullif(head -> 'problem', 'null');
     mine    text  := @extschema@._model_access_limit_locks();
 BEGIN
     run := jsonb_populate_record(NULL::@extschema@.model_access_sync_log,
         '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0,
             "unusable": [], "complete": false}'
-        || plan);
+        || head);
     -- last_run_id must not name a run that wrote the row before
     PERFORM @extschema@._model_access_raise_sequence('@extschema@.model_access_sync_log_run_id_seq'::regclass, greatest(
         (SELECT max(l.run_id) FROM @extschema@.model_access_sync_log AS l),
@@ -151,10 +174,10 @@ BEGIN
     IF run.outcome = 'unchanged' THEN
         PERFORM FROM @extschema@._model_access_alias_in_doubt;
     END IF;
-    IF FOUND OR plan -> 'insert' <> '[]' OR plan -> 'update' <> '[]' THEN
+    IF FOUND OR @extschema@._model_access_has_rows(lines) THEN
         PERFORM @extschema@._model_access_lock();
-        run.changed_key := @extschema@._model_access_changed_key(plan, run.changed, run.listed - run.added);
-        PERFORM @extschema@._model_access_write(plan, run.run_id);
+        run.changed_key := @extschema@._model_access_changed_key(lines, run.changed, run.listed - run.added);
+        PERFORM @extschema@._model_access_write(lines, (head ->> 'at')::timestamptz, run.run_id);
         PERFORM @extschema@._model_access_mend_aliases(run.run_id);
     END IF;
     PERFORM @extschema@._model_access_refresh_binding();
@@ -168,5 +191,14 @@ BEGIN
     RETURN run;
 END
 $$;
+COMMENT ON FUNCTION @extschema@._model_access_apply(jsonb, text) IS
+    'Internal. Writes the rows of a plan, and the run row, which is made of the plan without its rows.';
+
+CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT @extschema@._model_access_apply(plan - '{insert,update}'::text[], concat_ws(e'\n',
+        @extschema@._model_access_lines('+', plan -> 'insert'), @extschema@._model_access_lines('~', plan -> 'update')));
+END;
 COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS
     'Writes a plan and its run row, corrects what is stored about aliases, and returns the run row.';

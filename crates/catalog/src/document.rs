@@ -6,11 +6,19 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 /// The maximum number of entries in a document. The largest recorded catalogue has 457.
 pub const MAX_ENTRIES: usize = 10_000;
+/// The maximum number of JSON values in the entries that are read. 10,000 entries of the recorded kind have about 540,000.
+pub const MAX_VALUES: usize = 1_000_000;
+/// The largest size of the entries that are read, with their columns, in bytes. 10,000 entries of the recorded kind have
+/// about 25 MB.
+pub const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// The largest value beside the list that is parsed, in bytes.
+const MAX_BESIDE: usize = 1024;
 /// The longest text from the document that a message quotes, in bytes.
 const MAX_QUOTED: usize = 200;
 
@@ -59,9 +67,9 @@ pub fn parse(document: &[u8], options: &ReadOptions, poll: &dyn Fn()) -> Result<
     let text = text(document)?;
     let Ok(envelope) = envelope::<Entries>(text) else { return Err(no_envelope(text)) };
     let Some(entries) = envelope.data else { return Err(no_data(envelope.error)) };
-    let mut catalogue = catalogue(&entries.0, options, poll);
+    let mut catalogue = catalogue(&entries.0, options, poll)?;
     catalogue.total_count = value(envelope.total_count).as_ref().and_then(entry::whole_number);
-    catalogue.next = next(&value(envelope.links).unwrap_or_default())
+    catalogue.next = next(envelope.links)
         .or_else(|| has_more(&value(envelope.has_more)?).then(|| "the next page (has_more)".into()));
     if catalogue.listed() == 0 { Err(no_models(&catalogue)) } else { Ok(catalogue) }
 }
@@ -133,9 +141,9 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> Catalogue {
+fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
     let mut catalogue = Catalogue { arrived: entries.len(), ..Catalogue::default() };
-    let mut seen = HashSet::new();
+    let (mut seen, mut values, mut bytes) = (HashSet::new(), 0, 0);
     for raw in entries {
         poll();
         match entry::read_unless_stored(raw, options) {
@@ -144,27 +152,61 @@ fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> C
                 reason: "the id is listed more than once; the first entry is used".into(),
             }),
             Ok(Entry::AsStored(model_id)) => drop(catalogue.as_stored.insert(model_id)),
-            Ok(Entry::Read(model)) => catalogue.models.push(*model),
+            Ok(Entry::Read(model)) => {
+                values += model.values;
+                if values > MAX_VALUES {
+                    return Err(too_many("JSON values", MAX_VALUES));
+                }
+                bytes += model.columns.bytes();
+                if bytes > MAX_BYTES {
+                    return Err(too_many("bytes of models", MAX_BYTES));
+                }
+                catalogue.models.push(*model);
+            }
             Err(reason) => {
                 let reason = excerpt(&reason, MAX_QUOTED);
                 catalogue.unusable.push(Unusable { id: entry::read_id(raw), reason });
             }
         }
     }
-    catalogue
+    Ok(catalogue)
 }
 
+/// A small value; `None` if it is too large.
 fn value(raw: Option<&RawValue>) -> Option<Value> {
-    serde_json::from_str(raw?.get()).ok()
+    let raw = raw.filter(|raw| raw.get().len() <= MAX_BESIDE)?;
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// What is read from the links, and from an error response, as slices.
+#[derive(DeriveDeserialize, Default)]
+struct Members<'a> {
+    #[serde(borrow)]
+    next: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+}
+
+impl<'a> Members<'a> {
+    fn of(object: &'a RawValue) -> Self {
+        // a list would be read as the members in their order
+        let is_object = object.get().starts_with('{');
+        serde_json::from_str(object.get()).ok().filter(|_| is_object).unwrap_or_default()
+    }
 }
 
 /// Where the next page is. `None`: there is no next page, which upstream may also write as an empty string or `false`.
-fn next(links: &Value) -> Option<String> {
-    match links.get("next")? {
-        Value::Null | Value::Bool(false) => None,
-        Value::String(next) if next.trim().is_empty() => None,
-        Value::String(next) => Some(excerpt(next, MAX_QUOTED)),
-        other => Some(excerpt(&other.to_string(), MAX_QUOTED)),
+fn next(links: Option<&RawValue>) -> Option<String> {
+    let next = Members::of(links?).next?.get();
+    match serde_json::from_str::<Cow<str>>(next) {
+        _ if matches!(next, "null" | "false") => None,
+        Ok(text) if text.trim().is_empty() => None,
+        Ok(text) => Some(excerpt(&text, MAX_QUOTED)),
+        Err(_) => Some(excerpt(next, MAX_QUOTED)),
     }
 }
 
@@ -203,8 +245,7 @@ fn not_json(text: &str, error: &serde_json::Error) -> Problem {
 fn not_a_list(data: &str) -> Problem {
     let what = match data.as_bytes().first() {
         Some(b'[') => {
-            let message = format!("the document has more than {MAX_ENTRIES} entries");
-            return Problem::new(code::TOO_LARGE, message);
+            return too_many("entries", MAX_ENTRIES);
         }
         Some(b'"') => "a string",
         Some(b'{') => "an object",
@@ -214,14 +255,24 @@ fn not_a_list(data: &str) -> Problem {
     Problem::new(code::NOT_A_CATALOGUE, format!("\"data\" is {what}, not a list of models"))
 }
 
+fn too_many(what: &str, max: usize) -> Problem {
+    Problem::new(code::TOO_LARGE, format!("the document has more than {max} {what}")).hint(
+        "No row was changed. Check what model_access.url or the document contains: no known catalogue is that large.",
+    )
+}
+
 /// The problem of an object without a list. It may be an error response, of which two forms are known.
 fn no_data(error: Option<&RawValue>) -> Problem {
-    let Some(error) = value(error).filter(|error| !error.is_null()) else {
+    let Some(error) = error.filter(|error| error.get() != "null") else {
         return Problem::new(code::NOT_A_CATALOGUE, "the document has no \"data\" list");
     };
-    let text = |key: &str| error.get(key).and_then(Value::as_str).map(|text| excerpt(text, MAX_QUOTED));
-    let message = text("message").or_else(|| error.as_str().map(|text| excerpt(text, MAX_QUOTED)));
-    let name = text("name").or_else(|| error.get("code").map(|code| excerpt(&code.to_string(), MAX_QUOTED)));
+    let text = |raw: &RawValue| {
+        serde_json::from_str::<Cow<str>>(raw.get()).ok().map(|text| excerpt(&text, MAX_QUOTED))
+    };
+    let members = Members::of(error);
+    let message = members.message.and_then(text).or_else(|| text(error));
+    let name = members.name.and_then(text);
+    let name = name.or_else(|| members.code.map(|code| excerpt(code.get(), MAX_QUOTED)));
     let mut text = message.unwrap_or_else(|| "(no message)".into());
     if let Some(name) = name {
         text = format!("{text} ({name})");

@@ -3,12 +3,14 @@
 use crate::price::{self, Prices};
 use bigdecimal::{BigDecimal, ToPrimitive};
 use jiff::civil::Date;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 /// The longest model id, in bytes; it is a primary key. The longest recorded one has 61.
 pub const MAX_ID_BYTES: usize = 256;
@@ -20,6 +22,8 @@ pub const MAX_ENTRY_BYTES: usize = 64 * 1024;
 pub const MAX_VALUES: usize = 5_000;
 /// The maximum nesting depth of an entry. The recorded maximum is 4.
 pub const MAX_DEPTH: usize = 32;
+/// The longest `modality`, in bytes. The longest recorded one has about 30.
+const MAX_MODALITY_BYTES: usize = 256;
 /// The longest JSON number, in characters. jsonb stores numbers as numeric, so a huge one would fill the memory.
 const MAX_NUMBER_CHARS: usize = 64;
 /// The largest power of ten in a JSON number, positive or negative.
@@ -68,6 +72,9 @@ pub struct Model {
     /// Its other columns.
     #[serde(flatten)]
     pub columns: Columns,
+    /// The number of JSON values in the entry.
+    #[serde(skip)]
+    pub values: usize,
 }
 
 /// The upstream columns of the table `model_access`; the fields have the names of the columns.
@@ -88,22 +95,58 @@ pub struct Columns {
     pub supported_parameters: Option<Vec<String>>,
     pub expires_on: Option<Date>,
     pub alias_of: Option<String>,
-    pub upstream: Value,
+    pub upstream: Option<Json>,
     pub fingerprint: String,
     pub entry_hash: String,
+}
+
+impl Columns {
+    /// The size of the columns that can be large, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let price = self.price.as_ref();
+        let json = [self.upstream.as_ref(), price.and_then(|price| price.highest_prices.as_ref())];
+        let texts = [&self.canonical_slug, &self.description, &self.provider, &self.alias_of];
+        let lists = [&self.input_modalities, &self.output_modalities, &self.supported_parameters];
+        let json = json.into_iter().flatten().map(|json| json.text().len());
+        let texts = texts.into_iter().flatten().map(String::len);
+        let lists = lists.into_iter().flatten().flatten().map(|item| item.len() + size_of::<String>());
+        json.chain(texts).chain(lists).sum()
+    }
 }
 
 /// The price columns of the table `model_access`; the fields have the names of the columns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)] // the SQL COMMENTs say what each column means
 pub struct Price {
-    pub pricing: Option<Value>,
+    pub pricing: Option<Json>,
     pub prompt_usd_per_million: Option<String>,
     pub completion_usd_per_million: Option<String>,
     pub is_free_of_charge: bool,
-    pub highest_prices: Option<Prices>,
+    pub highest_prices: Option<Json>,
     pub highest_usd_per_million: Option<String>,
     pub charges_per_use: Option<bool>,
+}
+
+/// A value as JSON text, which takes a fraction of the memory of the parsed value.
+#[derive(Debug, Clone, Serialize)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// The JSON text. Objects have sorted keys.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    fn of(value: &impl Serialize) -> Option<Self> {
+        serde_json::value::to_raw_value(value).ok().map(Self)
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
 }
 
 impl Price {
@@ -118,9 +161,15 @@ impl Price {
             is_free_of_charge: highest.as_ref().is_some_and(Prices::all_zero),
             highest_usd_per_million: highest.as_ref().and_then(Prices::per_million_tokens),
             charges_per_use: highest.as_ref().map(Prices::any_per_use),
-            highest_prices: highest,
-            pricing: pricing.cloned(),
+            highest_prices: highest.as_ref().and_then(Json::of),
+            pricing: pricing.and_then(Json::of),
         }
+    }
+
+    /// The highest price of each component; `None` if the price cannot be read.
+    #[must_use]
+    pub fn highest(&self) -> Option<Prices> {
+        serde_json::from_str(self.highest_prices.as_ref()?.text()).ok()
     }
 }
 
@@ -155,7 +204,7 @@ pub fn read_unless_stored(raw: &RawValue, options: &ReadOptions) -> Result<Entry
     let slices = Slices::of(raw.get(), options)?;
     match slices.id().filter(|id| slices.are_stored(id, options)) {
         Some(model_id) => Ok(Entry::AsStored(model_id)),
-        None => slices.read(options).map(|model| Entry::Read(Box::new(model))),
+        None => slices.read().map(|model| Entry::Read(Box::new(model))),
     }
 }
 
@@ -164,14 +213,14 @@ pub fn read_unless_stored(raw: &RawValue, options: &ReadOptions) -> Result<Entry
 /// # Errors
 /// Why the entry cannot be used.
 pub fn read(raw: &RawValue, options: &ReadOptions) -> Result<Model, String> {
-    Slices::of(raw.get(), options)?.read(options)
+    Slices::of(raw.get(), options)?.read()
 }
 
 /// The top-level values of an entry as slices of the document, without the ignored keys, which may contain anything.
 struct Slices<'a> {
     parts: BTreeMap<Key<'a>, &'a RawValue>,
-    /// The size of the entry without the ignored values.
-    bytes: usize,
+    /// The number of JSON values in the parts.
+    values: usize,
     /// SHA-256 of the sorted keys and the bytes of their values.
     hash: String,
 }
@@ -186,18 +235,36 @@ impl Borrow<str> for Key<'_> {
 }
 
 impl<'a> Slices<'a> {
-    /// The slices of an entry that is not too large.
+    /// The slices of an entry that is within the limits.
     fn of(text: &'a str, options: &ReadOptions) -> Result<Self, String> {
         if !text.starts_with('{') {
             return Err("the entry is not a JSON object".into());
         }
-        let mut parts: BTreeMap<Key, &RawValue> =
-            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let Limits { max_bytes, max_values } = options.limits;
+        let too_many = || format!("the entry has more than {max_values} values (max_entry_values)");
+        let max_keys = max_values.saturating_add(options.ignored_keys.len());
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let mut parts =
+            BoundedParts(max_keys).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
+        if parts.len() > max_keys {
+            return Err(too_many());
+        }
         let ignored = options.ignored_keys.iter().filter_map(|key| parts.remove(key.as_str()));
         let ignored: usize = ignored.map(|raw| raw.get().len()).sum();
-        let (bytes, max) = (text.len() - ignored, options.limits.max_bytes);
-        if bytes > max {
-            return Err(format!("the entry has {bytes} bytes, more than {max} (max_entry)"));
+        let bytes = text.len() - ignored;
+        if bytes > max_bytes {
+            return Err(format!("the entry has {bytes} bytes, more than {max_bytes} (max_entry)"));
+        }
+        let mut values = 0;
+        for raw in parts.values() {
+            let shape = Shape::of(raw.get());
+            if shape.depth > MAX_DEPTH {
+                return Err(format!("the entry is nested deeper than {MAX_DEPTH}"));
+            }
+            values += shape.values;
+            if values > max_values {
+                return Err(too_many());
+            }
         }
         let mut hash = Sha256::new_with_prefix(FINGERPRINT_VERSION);
         for (key, raw) in &parts {
@@ -207,7 +274,7 @@ impl<'a> Slices<'a> {
                 hash.update(text);
             }
         }
-        Ok(Self { parts, bytes, hash: hex(&hash.finalize()) })
+        Ok(Self { parts, values, hash: hex(&hash.finalize()) })
     }
 
     fn id(&self) -> Option<String> {
@@ -215,19 +282,17 @@ impl<'a> Slices<'a> {
     }
 
     fn are_stored(&self, id: &str, options: &ReadOptions) -> bool {
-        // each value takes at least two bytes; if the entry may have too many values, it is read and they are counted
-        self.bytes / 2 <= options.limits.max_values && options.stored.get(id) == Some(&self.hash)
+        options.stored.get(id) == Some(&self.hash)
     }
 
-    fn read(self, options: &ReadOptions) -> Result<Model, String> {
+    fn read(self) -> Result<Model, String> {
         let read = |(key, raw): (Key, &RawValue)| match serde_json::from_str(raw.get()) {
             Ok(value) => Ok((key.0.into_owned(), value)),
             Err(error) => Err(format!("{}: {error}", key.0)),
         };
         let upstream: Map<String, Value> = self.parts.into_iter().map(read).collect::<Result<_, _>>()?;
         check_keys(&upstream)?;
-        let mut count = Count { values: 0, max: options.limits.max_values };
-        upstream.values().try_for_each(|value| check(value, 1, &mut count))?;
+        upstream.values().try_for_each(check)?;
 
         let model_id = parse_id(upstream.get("id"))?;
         let Some(Value::String(name)) = upstream.get("name") else {
@@ -236,22 +301,105 @@ impl<'a> Slices<'a> {
         if name.len() > MAX_NAME_BYTES {
             return Err(format!("name has {} bytes, more than {MAX_NAME_BYTES}", name.len()));
         }
-        let columns = columns(&model_id, name.clone(), upstream, self.hash);
-        Ok(Model { model_id, columns })
+        let columns = columns(&model_id, name.clone(), &upstream, self.hash);
+        Ok(Model { model_id, columns, values: self.values })
+    }
+}
+
+/// Reads the parts of an entry, and stops when there are more than this many.
+struct BoundedParts(usize);
+
+impl<'de> DeserializeSeed<'de> for BoundedParts {
+    type Value = BTreeMap<Key<'de>, &'de RawValue>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for BoundedParts {
+    type Value = BTreeMap<Key<'de>, &'de RawValue>;
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an entry")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut parts = BTreeMap::new();
+        while let Some((key, raw)) = map.next_entry()? {
+            // once it is full, the rest is only scanned
+            if parts.len() <= self.0 {
+                parts.insert(key, raw);
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// How large the value of a valid JSON text is, found without building it.
+struct Shape {
+    /// The number of values at any depth.
+    values: usize,
+    /// How deeply they are nested; 1 = the value contains no other.
+    depth: usize,
+}
+
+impl Shape {
+    fn of(json: &str) -> Self {
+        let mut shape = Self { values: 0, depth: 0 };
+        let (mut open, mut begins) = (0_usize, true);
+        let mut bytes = json.bytes();
+        while let Some(byte) = bytes.next() {
+            let is_value = match byte {
+                b']' | b'}' => {
+                    open = open.saturating_sub(1);
+                    begins = false;
+                    continue;
+                }
+                b',' => {
+                    begins = true;
+                    continue;
+                }
+                b':' | b' ' | b'\t' | b'\n' | b'\r' => continue,
+                _ => std::mem::take(&mut begins),
+            };
+            // the key of a member stands for its value
+            shape.values += usize::from(is_value);
+            shape.depth = shape.depth.max(open + 1);
+            match byte {
+                b'"' => skip_string(&mut bytes),
+                b'[' | b'{' => {
+                    open += 1;
+                    begins = true;
+                }
+                _ => {}
+            }
+        }
+        shape
+    }
+}
+
+/// Skips the rest of a JSON string.
+fn skip_string(bytes: &mut std::str::Bytes) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
     }
 }
 
 /// The id of an entry that cannot be used for another reason; `None` if the id cannot be used either.
 #[must_use]
 pub fn read_id(raw: &RawValue) -> Option<String> {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct Identity<'a> {
         // a slice of the entry: its other values may be nested too deeply or be invalid
         #[serde(borrow)]
         id: &'a RawValue,
     }
     let identity: Identity = serde_json::from_str(raw.get()).ok()?;
-    parse_id(serde_json::from_str(identity.id.get()).ok().as_ref()).ok()
+    // only a string is parsed, because another value could be large
+    let id: String = serde_json::from_str(identity.id.get()).ok()?;
+    parse_id(Some(&Value::String(id))).ok()
 }
 
 fn parse_id(value: Option<&Value>) -> Result<String, String> {
@@ -269,28 +417,15 @@ fn parse_id(value: Option<&Value>) -> Result<String, String> {
     }
 }
 
-/// Counts the values of an entry.
-struct Count {
-    values: usize,
-    max: usize,
-}
-
-/// Rejects values that jsonb cannot store, and entries beyond the limits.
-fn check(value: &Value, depth: usize, count: &mut Count) -> Result<(), String> {
-    count.values += 1;
-    if count.values > count.max {
-        return Err(format!("the entry has more than {} values (max_entry_values)", count.max));
-    }
-    if depth > MAX_DEPTH {
-        return Err(format!("the entry is nested deeper than {MAX_DEPTH}"));
-    }
+/// Rejects values that jsonb cannot store.
+fn check(value: &Value) -> Result<(), String> {
     match value {
         Value::String(text) if text.contains('\0') => Err("a string contains a NUL character".into()),
         Value::Number(number) => check_number(number),
-        Value::Array(list) => list.iter().try_for_each(|value| check(value, depth + 1, count)),
+        Value::Array(list) => list.iter().try_for_each(check),
         Value::Object(map) => {
             check_keys(map)?;
-            map.values().try_for_each(|value| check(value, depth + 1, count))
+            map.values().try_for_each(check)
         }
         _ => Ok(()),
     }
@@ -314,7 +449,7 @@ fn check_number(number: &Number) -> Result<(), String> {
     }
 }
 
-fn columns(model_id: &str, name: String, upstream: Map<String, Value>, entry_hash: String) -> Columns {
+fn columns(model_id: &str, name: String, upstream: &Map<String, Value>, entry_hash: String) -> Columns {
     let text = |key: &str| upstream.get(key).and_then(Value::as_str).map(str::to_owned);
     let architecture = upstream.get("architecture");
     let top_provider = upstream.get("top_provider");
@@ -335,8 +470,8 @@ fn columns(model_id: &str, name: String, upstream: Map<String, Value>, entry_has
             .and_then(|target| target.get("slug"))
             .and_then(Value::as_str)
             .map(str::to_owned),
-        fingerprint: fingerprint(&upstream),
-        upstream: Value::Object(upstream),
+        fingerprint: fingerprint(upstream),
+        upstream: Json::of(upstream),
         entry_hash,
     }
 }
@@ -392,7 +527,8 @@ fn modalities(architecture: Option<&Value>, key: &str, side: Side) -> Option<Vec
     if let Some(list) = strings(architecture.get(key)) {
         return Some(list);
     }
-    let (input, output) = architecture.get("modality")?.as_str()?.split_once("->")?;
+    let modality = architecture.get("modality")?.as_str().filter(|text| text.len() <= MAX_MODALITY_BYTES)?;
+    let (input, output) = modality.split_once("->")?;
     let list = match side {
         Side::Input => input,
         Side::Output => output,
@@ -426,6 +562,10 @@ mod tests {
         read(serde_json::from_str(json).unwrap(), &ReadOptions::default())
     }
 
+    fn upstream(model: &Model) -> Value {
+        serde_json::from_str(model.columns.upstream.as_ref().unwrap().text()).unwrap()
+    }
+
     #[test]
     fn key_order_and_ignored_keys_do_not_change_the_fingerprint() {
         let one =
@@ -439,6 +579,40 @@ mod tests {
         assert_eq!(one, two);
         let three = entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1.0"}}"#);
         assert_ne!(one.columns.fingerprint, three.unwrap().columns.fingerprint);
+    }
+
+    #[test]
+    fn the_shape_of_a_value_is_that_of_the_parsed_value() {
+        fn parsed(value: &Value) -> (usize, usize) {
+            let inner: Vec<&Value> = match value {
+                Value::Array(list) => list.iter().collect(),
+                Value::Object(map) => map.values().collect(),
+                _ => Vec::new(),
+            };
+            inner
+                .into_iter()
+                .map(parsed)
+                .fold((1, 1), |(values, depth), (more, inner)| (values + more, depth.max(inner + 1)))
+        }
+        for json in [
+            "0",
+            "\"\"",
+            "[]",
+            "{}",
+            "[[]]",
+            "[ ]",
+            "{ }",
+            "[1,2]",
+            "[[],[]]",
+            "[{},{}]",
+            r#"{"a":[1,"]"],"b":{"c":{}}}"#,
+            r#"["\"","\\",",[{",{"\"":[]}]"#,
+            "[\n[ ] ,\t[null , -1.5e3] ]",
+            r#"{"a":{"b":[[[true]]]}}"#,
+        ] {
+            let shape = Shape::of(json);
+            assert_eq!((shape.values, shape.depth), parsed(&serde_json::from_str(json).unwrap()), "{json}");
+        }
     }
 
     fn ignoring(json: &str, keys: &[&str]) -> Result<Model, String> {
@@ -457,7 +631,7 @@ mod tests {
         assert_eq!(ignoring(json, &["benchmarks", "endpoints", "no_such_key"]), Ok(plain.clone()));
         // a key that is no longer ignored is stored and changes the fingerprint
         let kept = ignoring(json, &["endpoints"]).unwrap();
-        assert_eq!(kept.columns.upstream["benchmarks"]["endpoints"], Value::from(1));
+        assert_eq!(upstream(&kept)["benchmarks"]["endpoints"], Value::from(1));
         assert_ne!(kept.columns.fingerprint, plain.columns.fingerprint);
         // an ignored key may contain more than the limits allow, and values that jsonb cannot store
         for large in
@@ -498,7 +672,7 @@ mod tests {
         assert_eq!((columns.context_length, columns.max_completion_tokens), (None, None));
         assert_eq!((columns.expires_on, columns.supported_parameters), (None, None));
         assert_eq!(columns.price, Some(Price::of(None)));
-        assert_eq!(columns.upstream["context_length"].to_string(), "2147483648");
+        assert!(columns.upstream.unwrap().text().contains(r#""context_length":2147483648,"#));
     }
 
     #[test]
@@ -584,7 +758,7 @@ mod tests {
         assert_eq!(columns.supported_parameters.unwrap(), ["tools", "seed"]);
         assert_eq!(columns.input_modalities.unwrap(), ["text"]);
         assert_eq!(columns.output_modalities, Some(vec![]));
-        assert_eq!(columns.upstream["supported_parameters"].to_string(), r#"["tools",null,"seed"]"#);
+        assert!(columns.upstream.unwrap().text().contains(r#""supported_parameters":["tools",null,"seed"]"#));
     }
 
     #[test]
@@ -603,7 +777,7 @@ mod tests {
             (r#"{"id":"a/b","name":"x","n":1e301}"#, "a number is out of range"),
             (r#"{"id":"a/b","name":"x","n":1e-99999999999}"#, "a number is out of range"),
             (&deep, "the entry is nested deeper than 32"),
-            (&deeper, "x: recursion limit exceeded at line 1 column 128"),
+            (&deeper, "the entry is nested deeper than 32"),
             (&long, "name has 1025 bytes, more than 1024"),
             (&wide, "the entry has more than 5000 values (max_entry_values)"),
             (&large, "the entry has 65566 bytes, more than 65536 (max_entry)"),

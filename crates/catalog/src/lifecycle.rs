@@ -82,7 +82,8 @@ pub struct Listed {
 pub fn listed(row: &Row, model: Option<Model>, state: &State) -> Listed {
     let mut change = Change::of(row);
     let stored = row.highest_prices.as_ref();
-    let read = model.as_ref().map_or(stored, |model| model.columns.price.as_ref()?.highest_prices.as_ref());
+    let of_model = model.as_ref().and_then(|model| model.columns.price.as_ref()?.highest());
+    let read = if model.is_some() { of_model.as_ref() } else { stored };
     let keeps_price = keep_price(&mut change, row, read, state);
     let prices = if keeps_price { stored } else { read };
     // if the removal was withheld at first, the absence began earlier

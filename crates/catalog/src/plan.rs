@@ -27,6 +27,10 @@ pub enum Outcome {
     Failed,
 }
 
+/// The memory is not sufficient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory;
+
 /// What a run writes: the argument of `model_access_apply`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -71,6 +75,27 @@ impl Plan {
     /// Never fails, because all keys of a plan are strings.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
+    }
+
+    /// This plan in lines: first the plan without its rows, then each new row after `+` and each change after `~`. The
+    /// receiver parses one row at a time, because the values of all rows would fill the memory.
+    ///
+    /// # Errors
+    /// Fails if the memory is not sufficient.
+    pub fn into_lines(mut self) -> Result<String, OutOfMemory> {
+        let (insert, update) = (std::mem::take(&mut self.insert), std::mem::take(&mut self.update));
+        let mut lines = serde_json::to_string(&self).unwrap_or_default();
+        let mut add = |kind: char, row: serde_json::Result<String>| {
+            let row = row.unwrap_or_default();
+            lines.try_reserve(row.len() + 2).map_err(|_| OutOfMemory)?;
+            lines.extend(['\n', kind]);
+            lines.push_str(&row);
+            Ok(())
+        };
+        // each row is dropped once it is written
+        insert.into_iter().try_for_each(|model| add('+', serde_json::to_string(&model)))?;
+        update.into_iter().try_for_each(|change| add('~', serde_json::to_string(&change)))?;
+        Ok(lines)
     }
 
     /// The plan of a run without a usable list.

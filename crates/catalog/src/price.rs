@@ -13,6 +13,8 @@ use std::str::FromStr;
 const MAX_CHARS: usize = 64;
 /// The largest power of ten that is accepted, positive or negative.
 const MAX_EXPONENT: u32 = 64;
+/// The most components that a price may have. The recorded maximum is 12.
+const MAX_COMPONENTS: usize = 32;
 /// Keys of an `overrides` entry that are conditions; all other keys are prices.
 const OVERRIDE_CONDITIONS: [&str; 3] = ["min_prompt_tokens", "utc_start", "utc_end"];
 /// Components that are charged per use; all others are charged per token.
@@ -69,7 +71,7 @@ pub struct Prices(BTreeMap<String, Option<BigDecimal>>);
 
 impl Prices {
     /// Parses a `pricing` object. `None`: it does not have the known form, which is an object that has prices for prompt
-    /// and completion and in which every other value is a price as well.
+    /// and completion and in which every other value is a price as well. It has at most 32 components.
     #[must_use]
     pub fn read(pricing: &Value) -> Option<Self> {
         let mut prices = Self::default();
@@ -100,7 +102,9 @@ impl Prices {
     fn raise(&mut self, key: &str, value: &Value) -> Option<()> {
         let price = parse_or_variable(value)?
             .map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
+        let is_full = self.0.len() == MAX_COMPONENTS;
         match self.0.get_mut(key) {
+            None if is_full => return None,
             None => drop(self.0.insert(key.to_owned(), price)),
             // a price that is variable under one condition is variable
             Some(highest) => {

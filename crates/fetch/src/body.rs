@@ -17,7 +17,7 @@ impl Body {
     pub fn new(response: &Response, max: usize) -> Result<Self, String> {
         let encoding = response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes());
         let encoding = String::from_utf8_lossy(encoding.unwrap_or_default()).trim().to_ascii_lowercase();
-        let body = Capped { bytes: Vec::new(), max, is_full: false };
+        let body = Capped { bytes: Vec::new(), max, is_full: false, is_out_of_memory: false };
         match encoding.as_str() {
             "" | "identity" => Ok(Self::Plain(body)),
             "gzip" | "x-gzip" => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(body)))),
@@ -62,13 +62,19 @@ pub(crate) struct Capped {
     pub bytes: Vec<u8>,
     max: usize,
     pub is_full: bool,
+    pub is_out_of_memory: bool,
 }
 
 impl Write for Capped {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         let room = self.max - self.bytes.len();
         self.is_full |= part.len() > room;
-        self.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
+        let part = part.get(..room).unwrap_or(part);
+        if self.bytes.try_reserve(part.len()).is_err() {
+            self.is_out_of_memory = true;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.bytes.extend_from_slice(part);
         if self.is_full { Err(io::Error::other("it is too large")) } else { Ok(part.len()) }
     }
 

@@ -32,6 +32,8 @@ pub enum Kind {
     Encoding,
     /// The body is larger than the maximum.
     TooLarge,
+    /// There is no memory for the body.
+    OutOfMemory,
 }
 
 /// Why there is no complete response with status 200.

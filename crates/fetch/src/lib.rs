@@ -6,6 +6,7 @@
 
 mod body;
 mod error;
+mod resolver;
 mod url;
 
 pub use error::{Error, Kind};
@@ -15,6 +16,8 @@ use body::Body;
 use error::{error_chain, excerpt};
 use reqwest::header::{ACCEPT_ENCODING, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Proxy, Response, StatusCode, Url, redirect};
+use resolver::Resolver;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -50,10 +53,10 @@ pub async fn get(request: &Request) -> Result<Vec<u8>, Error> {
     let client = client(request, &url)?;
     let mut last: Option<Error> = None;
     for attempt in 1.. {
-        let error = match timeout_at(deadline, attempt_once(&client, &url, request.max_body)).await {
-            Ok(Ok(body)) => return Ok(body),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(timed_out(request, &url, last)),
+        let error = match attempt_once(&client, request, &url, deadline).await {
+            Ok(body) => return Ok(body),
+            Err(error) if error.kind == Kind::Timeout => return Err(after(error, last)),
+            Err(error) => error,
         };
         let Some(least) = error.retry.filter(|_| attempt < MAX_ATTEMPTS) else { return Err(error) };
         let pause = least.max(FIRST_PAUSE * attempt);
@@ -63,11 +66,12 @@ pub async fn get(request: &Request) -> Result<Vec<u8>, Error> {
         sleep(pause).await;
         last = Some(error);
     }
-    Err(timed_out(request, &url, last))
+    Err(after(timed_out(request, &url, None), last))
 }
 
 fn client(request: &Request, url: &Url) -> Result<Client, Error> {
     let mut builder = Client::builder()
+        .dns_resolver(Arc::new(Resolver))
         .user_agent(request.user_agent)
         .redirect(redirect::Policy::none())
         .pool_max_idle_per_host(0)
@@ -82,17 +86,21 @@ fn client(request: &Request, url: &Url) -> Result<Client, Error> {
     builder.build().map_err(|error| no_response(url, error))
 }
 
-async fn attempt_once(client: &Client, url: &Url, max_body: usize) -> Result<Vec<u8>, Error> {
-    let response = client
-        .get(url.clone())
-        .header(ACCEPT_ENCODING, "gzip")
-        .send()
-        .await
-        .map_err(|error| no_response(url, error))?;
-    if response.status() != StatusCode::OK {
-        return Err(bad_status(url, response).await);
+async fn attempt_once(
+    client: &Client,
+    request: &Request,
+    url: &Url,
+    deadline: Instant,
+) -> Result<Vec<u8>, Error> {
+    let response = timeout_at(deadline, client.get(url.clone()).header(ACCEPT_ENCODING, "gzip").send()).await;
+    let response =
+        response.map_err(|_| timed_out(request, url, None))?.map_err(|error| no_response(url, error))?;
+    let status = response.status();
+    if status != StatusCode::OK {
+        return Err(bad_status(url, response, deadline).await);
     }
-    read_body(url, response, max_body).await
+    let body = timeout_at(deadline, read_body(url, response, request.max_body)).await;
+    body.unwrap_or_else(|_| Err(timed_out(request, url, Some(status))))
 }
 
 /// Reads the body. Its size counts after decompression, so a compressed body cannot fill the memory either.
@@ -117,6 +125,9 @@ async fn read_body(url: &Url, mut response: Response, max: usize) -> Result<Vec<
             Some(chunk) => body.write(&chunk),
             None => body.end(),
         };
+        if body.read().is_out_of_memory {
+            return Err(failed(Kind::OutOfMemory, format!("out of memory for the response from {url}")));
+        }
         if body.read().is_full {
             let message = format!("the response from {url} is larger than {max} bytes");
             return Err(failed(Kind::TooLarge, message));
@@ -127,13 +138,13 @@ async fn read_body(url: &Url, mut response: Response, max: usize) -> Result<Vec<
 }
 
 /// The error for a response with a status other than 200.
-async fn bad_status(url: &Url, mut response: Response) -> Error {
+async fn bad_status(url: &Url, mut response: Response, deadline: Instant) -> Error {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let location = header(LOCATION).map(|location| excerpt(&location));
     let retry_after = header(RETRY_AFTER).and_then(|value| parse_retry_after(&value));
-    let text = match (Body::new(&response, MAX_ERROR_BODY), response.chunk().await) {
-        (Ok(mut body), Ok(Some(chunk))) => {
+    let text = match (Body::new(&response, MAX_ERROR_BODY), timeout_at(deadline, response.chunk()).await) {
+        (Ok(mut body), Ok(Ok(Some(chunk)))) => {
             // what could be decoded is enough for a message
             drop(body.write(&chunk).and_then(|()| body.end()));
             excerpt(&String::from_utf8_lossy(&body.read().bytes))
@@ -187,14 +198,18 @@ fn no_response(url: &Url, error: reqwest::Error) -> Error {
     }
 }
 
-fn timed_out(request: &Request, url: &Url, last: Option<Error>) -> Error {
+/// The error for a request that took too long; `status` is that of the response whose body did not arrive.
+fn timed_out(request: &Request, url: &Url, status: Option<StatusCode>) -> Error {
     let seconds = request.timeout.as_secs_f64();
-    let mut error = Error::new(Kind::Timeout, format!("no complete response from {url} within {seconds} s"));
-    if let Some(last) = last {
-        error = error.detail(format!("The attempt before failed: {}.", last.message));
-        error.http_status = last.http_status;
-    }
-    error
+    let error = Error::new(Kind::Timeout, format!("no complete response from {url} within {seconds} s"));
+    Error { http_status: status.map(|status| status.as_u16()), ..error }
+}
+
+/// The error of an attempt, with what happened to the attempt before.
+fn after(error: Error, last: Option<Error>) -> Error {
+    let Some(last) = last else { return error };
+    let http_status = error.http_status.or(last.http_status);
+    Error { http_status, ..error.detail(format!("The attempt before failed: {}.", last.message)) }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Table {
             let mut row = new_row(&model.model_id);
             row.fingerprint = Some(model.columns.fingerprint.clone());
             row.entry_hash = Some(model.columns.entry_hash.clone());
-            row.highest_prices = model.columns.price.as_ref().unwrap().highest_prices.clone();
+            row.highest_prices = model.columns.price.as_ref().unwrap().highest();
             assert!(self.rows.insert(model.model_id.clone(), row).is_none(), "inserted twice");
         }
         for change in &plan.update {
@@ -92,7 +92,7 @@ fn write(row: &mut Row, change: &Change) {
         row.fingerprint = Some(columns.fingerprint.clone());
         row.entry_hash = Some(columns.entry_hash.clone());
         if let Some(price) = &columns.price {
-            row.highest_prices = price.highest_prices.clone();
+            row.highest_prices = price.highest();
         }
     }
     row.status = change.status.unwrap_or(row.status);
