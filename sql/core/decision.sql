@@ -33,7 +33,8 @@ BEGIN
     IF rest IS DISTINCT FROM OLD THEN
         RAISE EXCEPTION 'permission denied to change upstream or bookkeeping columns of model "%"', OLD.model_id
             USING ERRCODE = 'insufficient_privilege',
-                  DETAIL = 'Only the owner of model_access may change columns other than status, note, is_free, is_pro, is_enterprise.',
+                  DETAIL = 'Only the owner of model_access may change columns other than '
+                      'status, note, is_free, is_pro, is_enterprise.',
                   HINT = 'Change only those columns.';
     END IF;
     RETURN NEW;

@@ -82,11 +82,12 @@ BEGIN
     SELECT string_agg(format(differs, r.name, 'o'), ' || '), string_agg(format(differs, r.name, 'n'), ' || ')
     INTO before, after FROM unnest(recorded) AS r(name);
     IF before IS NOT NULL THEN
-        EXECUTE format('INSERT INTO @extschema@.model_access_history (model_id, at, run_id, old, new)
+        -- not format(), because the name of the schema may contain %
+        EXECUTE 'INSERT INTO @extschema@.model_access_history (model_id, at, run_id, old, new)
             SELECT d.model_id, $1, d.run_id, d.old, d.new FROM (
-                SELECT n.model_id, CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END AS run_id,
-                    %s AS old, %s AS new %s) AS d
-            WHERE d.old <> ''{}'' ORDER BY d.model_id', before, after, pairs) USING at;
+                SELECT n.model_id, CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END AS run_id, '
+                    || before || ' AS old, ' || after || ' AS new ' || pairs || ') AS d
+            WHERE d.old <> ''{}'' ORDER BY d.model_id' USING at;
         PERFORM @extschema@._model_access_notify();
     END IF;
     RETURN NULL;

@@ -30,20 +30,20 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_insert(jsonb, timestamptz, bigint) IS
     'Internal. Inserts the new models of a run: an array of objects that all have the same keys.';
 
-CREATE FUNCTION @extschema@._model_access_update(changes jsonb) RETURNS void
+CREATE FUNCTION @extschema@._model_access_update(changes jsonb, run bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    columns text := @extschema@._model_access_columns(changes, '%1$I = n.%1$I');
+    columns text := @extschema@._model_access_columns(changes,
+        '%1$I = CASE WHEN c.change ? %1$L THEN n.%1$I ELSE m.%1$I END');
 BEGIN
     IF columns IS NOT NULL THEN
         -- one statement, so that its triggers fire once and the history gets one row for each model
-        EXECUTE 'UPDATE @extschema@.model_access AS m SET ' || columns || '
+        EXECUTE 'UPDATE @extschema@.model_access AS m SET last_run_id = coalesce($2, m.last_run_id), ' || columns || '
             FROM jsonb_array_elements($1) AS c(change)
-            JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> ''model_id''
-            CROSS JOIN LATERAL jsonb_populate_record(old, c.change) AS n
-            WHERE m.model_id = old.model_id' USING changes;
+            CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access, c.change) AS n
+            WHERE m.model_id = n.model_id' USING changes, run;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_update(jsonb) IS
+COMMENT ON FUNCTION @extschema@._model_access_update(jsonb, bigint) IS
     'Internal. Changes models under the lock of a run: an array of objects with model_id and the columns to write.';

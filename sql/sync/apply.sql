@@ -24,11 +24,14 @@ COMMENT ON FUNCTION @extschema@._model_access_setting_json(text, text) IS
     'Internal. Gives the value of a setting as the planner reads it: a number, boolean, seconds, or list of keys; NULL for off.';
 
 CREATE FUNCTION @extschema@._model_access_rows_version() RETURNS text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
+-- not LANGUAGE sql, which would plan the statement again in every call
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- each write gives a row another place or another transaction
-    SELECT coalesce(bit_xor(hash_record_extended(ROW(m.ctid, m.xmin), 0::bigint)), 0)::text FROM @extschema@.model_access AS m;
-END;
+    RETURN (SELECT coalesce(bit_xor(hash_record_extended(ROW(m.ctid, m.xmin), 0::bigint)), 0)
+            FROM @extschema@.model_access AS m);
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
     'Internal. Gives a text that is another one after any change of the rows.';
 
@@ -67,18 +70,18 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lock() IS 'Internal. Takes the lock under which a plan is made and written.';
 
-CREATE FUNCTION @extschema@._model_access_flags_after(model @extschema@.model_access, change jsonb) RETURNS jsonb
-LANGUAGE sql STABLE
+CREATE FUNCTION @extschema@._model_access_flags_after(model @extschema@.model_access, tiers jsonb) RETURNS jsonb
+-- STRICT: few changes have tiers
+LANGUAGE sql STABLE STRICT
 BEGIN ATOMIC
     -- a plan can take tiers away; the only tier that it can add is the free tier, where a guard took it
-    SELECT CASE WHEN change ? 'tiers' THEN @extschema@._model_access_flags_of(ARRAY(
-        SELECT t.tier FROM jsonb_array_elements_text(change -> 'tiers') AS t(tier)
+    SELECT @extschema@._model_access_flags_of(ARRAY(
+        SELECT t.tier FROM jsonb_array_elements_text(tiers) AS t(tier)
         WHERE t.tier = ANY (@extschema@._model_access_tiers_of(model))
-            OR t.tier = 'free' AND (model).free_revoked_at IS NOT NULL))
-        ELSE '{}' END;
+            OR t.tier = 'free' AND (model).free_revoked_at IS NOT NULL));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_flags_after(@extschema@.model_access, jsonb) IS
-    'Internal. Gives the tier flags of a model after a change of a plan, as columns in JSON; {} if the change has no tiers.';
+    'Internal. Gives the tier flags of a model after a change of a plan to these tiers, as columns in JSON.';
 
 CREATE FUNCTION @extschema@._model_access_not_planned() RETURNS text[]
 LANGUAGE sql IMMUTABLE
@@ -93,16 +96,24 @@ COMMENT ON FUNCTION @extschema@._model_access_not_planned() IS
     'Internal. Gives the columns that no plan may write.';
 
 CREATE FUNCTION @extschema@._model_access_write(plan jsonb, run bigint) RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    SELECT @extschema@._model_access_insert(plan -> 'insert', (plan ->> 'at')::timestamptz, run);
-
-    SELECT @extschema@._model_access_update(coalesce(jsonb_agg(
-        c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
-            || jsonb_build_object('last_run_id', run)), '[]'))
-    FROM jsonb_array_elements(plan -> 'update') AS c(change)
-    JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
-END;
+-- not LANGUAGE sql, which would plan the statements again in every run
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changes jsonb := plan -> 'update';
+BEGIN
+    -- most plans have no such key, and to copy their changes would take as long as to write them
+    IF EXISTS (SELECT FROM jsonb_array_elements(changes) AS c(change)
+               WHERE c.change ?| @extschema@._model_access_not_planned()) THEN
+        changes := (
+            SELECT jsonb_agg(c.change - @extschema@._model_access_not_planned()
+                || coalesce(@extschema@._model_access_flags_after(m, c.change -> 'tiers'), '{}'))
+            FROM jsonb_array_elements(changes) AS c(change)
+            JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id');
+    END IF;
+    PERFORM @extschema@._model_access_insert(plan -> 'insert', (plan ->> 'at')::timestamptz, run);
+    PERFORM @extschema@._model_access_update(changes, run);
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_write(jsonb, bigint) IS
     'Internal. Writes the rows of a plan: one INSERT for new models, one UPDATE for all others.';
 
