@@ -40,16 +40,19 @@ CREATE FUNCTION @extschema@._model_access_run(document bytea, run jsonb)
 RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
+    plan    jsonb := '{}';
     written @extschema@.model_access_sync_log;
 BEGIN
     BEGIN
         IF NOT run ? 'outcome' THEN
-            run := run || @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
+            plan := @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
+            -- without the rows: each || copies all of a value
+            run := run || @extschema@._model_access_head(plan);
         END IF;
-        written := @extschema@.model_access_apply(run);
+        written := @extschema@._model_access_apply(run, plan);
     EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         run := run || @extschema@._model_access_locked(SQLSTATE, SQLERRM);
-        written := @extschema@.model_access_apply(run);
+        written := @extschema@._model_access_apply(run, '{}');
     END;
     PERFORM @extschema@._model_access_warn(run || jsonb_build_object('changed_key', written.changed_key));
     RETURN written;

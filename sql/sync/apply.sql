@@ -143,16 +143,16 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_changed_key(jsonb, integer, integer) IS
     'Internal. Gives the key that a plan changes in most models and in more than half of the known ones; NULL if none.';
 
-CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
+CREATE FUNCTION @extschema@._model_access_apply(head jsonb, plan jsonb) RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     run     @extschema@.model_access_sync_log;
-    problem jsonb := nullif(plan -> 'problem', 'null');
+    problem jsonb := nullif(head -> 'problem', 'null');
 BEGIN
     run := jsonb_populate_record(NULL::@extschema@.model_access_sync_log,
         '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0,
             "unusable": [], "complete": false}'
-        || plan);
+        || head);
     run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
     IF run.outcome = 'unchanged' THEN
         PERFORM FROM @extschema@._model_access_alias_in_doubt;
@@ -176,6 +176,21 @@ BEGIN
     run.duration_ms := round(1000 * extract(epoch FROM clock_timestamp() - run.started_at), 3);
     INSERT INTO @extschema@.model_access_sync_log SELECT run.*;
     RETURN run;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_apply(jsonb, jsonb) IS
+    'Internal. Writes the rows of a plan, and the run row, which is made of the head of the plan.';
+
+CREATE FUNCTION @extschema@._model_access_head(plan jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+RETURN plan - '{insert,update}'::text[];
+COMMENT ON FUNCTION @extschema@._model_access_head(jsonb) IS
+    'Internal. Gives a plan without its rows, which are most of it.';
+
+CREATE FUNCTION @extschema@.model_access_apply(plan jsonb) RETURNS @extschema@.model_access_sync_log
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN @extschema@._model_access_apply(@extschema@._model_access_head(plan), plan);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_apply(jsonb) IS
