@@ -64,12 +64,16 @@ COMMENT ON TRIGGER model_access_target_banned ON @extschema@.model_access IS
     'Hides the aliases of a model that is now disabled, and shows those of one that no longer is.';
 
 CREATE FUNCTION @extschema@._model_access_mend_aliases(run bigint) RETURNS void
-LANGUAGE sql VOLATILE
-BEGIN ATOMIC
-    -- a concurrent ban may not have seen an alias that was changing
-    UPDATE @extschema@.model_access AS a SET target_disabled = d.target_disabled, last_run_id = run
-    FROM @extschema@._model_access_alias_in_doubt AS d
-    WHERE a.model_id = d.model_id;
-END;
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- an UPDATE of no row would still cost the time of its triggers
+    IF EXISTS (SELECT FROM @extschema@._model_access_alias_in_doubt) THEN
+        -- a concurrent ban may not have seen an alias that was changing
+        UPDATE @extschema@.model_access AS a SET target_disabled = d.target_disabled, last_run_id = run
+        FROM @extschema@._model_access_alias_in_doubt AS d
+        WHERE a.model_id = d.model_id;
+    END IF;
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_mend_aliases(bigint) IS
     'Internal. Corrects target_disabled of all models, under the lock of a run.';

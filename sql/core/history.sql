@@ -82,24 +82,36 @@ COMMENT ON TRIGGER model_access_number ON @extschema@.model_access_history IS
     'Lets no row get a number that another row has, whatever the sequence says.';
 
 CREATE FUNCTION @extschema@._model_access_record() RETURNS trigger
--- jit: the planner overestimates the rows of jsonb_each, and compiling takes several times as long as the comparison
+-- jit: the planner does not know that model_id is unique in old_rows, overestimates the rows, and would compile
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-    at timestamptz := clock_timestamp();
+    at       CONSTANT timestamptz := clock_timestamp();
+    pairs    CONSTANT text := 'FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id';
+    differs  CONSTANT text := 'CASE WHEN o.%1$I IS DISTINCT FROM n.%1$I THEN jsonb_build_object(%1$L, %2$I.%1$I) ELSE ''{}'' END';
+    recorded text[];
+    before   text;
+    after    text;
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access'::regclass);
-    INSERT INTO @extschema@.model_access_history (model_id, at, run_id, old, new)
-    SELECT n.model_id, at, CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END, d.old, d.new
-    FROM old_rows AS o
-    JOIN new_rows AS n ON n.model_id = o.model_id
-    CROSS JOIN LATERAL (
-        SELECT jsonb_object_agg(c.key, c.value), jsonb_object_agg(d.key, d.value)
-        FROM jsonb_each(to_jsonb(o) - '{upstream,fingerprint,entry_hash,changed_at,last_run_id}'::text[]) AS c
-        JOIN jsonb_each(to_jsonb(n)) AS d ON d.key = c.key
-        WHERE d.value <> c.value) AS d(old, new)
-    WHERE d.old IS NOT NULL
-    ORDER BY n.model_id;
-    IF FOUND THEN
+    IF NOT EXISTS (SELECT FROM new_rows) THEN
+        RETURN NULL;
+    END IF;
+    -- a statement changes few columns; to make JSON of the others as well would take most of its time
+    EXECUTE (
+        SELECT format('SELECT array_remove(ARRAY[%s], NULL) %s', string_agg(
+            format('CASE WHEN bool_or(o.%1$I IS DISTINCT FROM n.%1$I) THEN %1$L END', a.attname), ', '), pairs)
+        FROM pg_attribute AS a
+        WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped
+          AND a.attname <> ALL ('{upstream,fingerprint,entry_hash,changed_at,last_run_id}')) INTO recorded;
+    SELECT string_agg(format(differs, r.name, 'o'), ' || '), string_agg(format(differs, r.name, 'n'), ' || ')
+    INTO before, after FROM unnest(recorded) AS r(name);
+    IF before IS NOT NULL THEN
+        -- not format(), because the name of the schema may contain %
+        EXECUTE 'INSERT INTO @extschema@.model_access_history (model_id, at, run_id, old, new)
+            SELECT d.model_id, $1, d.run_id, d.old, d.new FROM (
+                SELECT n.model_id, CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END AS run_id, '
+                    || before || ' AS old, ' || after || ' AS new ' || pairs || ') AS d
+            WHERE d.old <> ''{}'' ORDER BY d.model_id' USING at;
         PERFORM @extschema@._model_access_notify();
     END IF;
     RETURN NULL;

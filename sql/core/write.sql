@@ -70,22 +70,22 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_insert(text, timestamptz, bigint) IS
     'Internal. Inserts the new models of a run: the lines of kind +, which all have the same keys.';
 
-CREATE FUNCTION @extschema@._model_access_update_rows(rows refcursor, keys text[]) RETURNS void
+CREATE FUNCTION @extschema@._model_access_update_rows(rows refcursor, keys text[], run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    columns text := @extschema@._model_access_columns(keys, '%1$I = n.%1$I');
+    columns text := @extschema@._model_access_columns(keys,
+        '%1$I = CASE WHEN c.change ? %1$L THEN n.%1$I ELSE m.%1$I END');
 BEGIN
     IF columns IS NOT NULL THEN
         -- one statement, so that its triggers fire once and the history gets one row for each model
-        EXECUTE 'UPDATE @extschema@.model_access AS m SET ' || columns || '
+        EXECUTE 'UPDATE @extschema@.model_access AS m SET last_run_id = coalesce($2, m.last_run_id), ' || columns || '
             FROM @extschema@._model_access_fetched($1) AS c(change)
-            JOIN @extschema@.model_access AS old ON old.model_id = c.change ->> ''model_id''
-            CROSS JOIN LATERAL jsonb_populate_record(old, c.change) AS n
-            WHERE m.model_id = old.model_id' USING rows;
+            CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access, c.change) AS n
+            WHERE m.model_id = n.model_id' USING rows, run;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_update_rows(refcursor, text[]) IS
+COMMENT ON FUNCTION @extschema@._model_access_update_rows(refcursor, text[], bigint) IS
     'Internal. Changes models: a cursor of objects with model_id and the columns to write, of which these are all keys.';
 
 CREATE FUNCTION @extschema@._model_access_update(changes jsonb) RETURNS void
@@ -95,7 +95,7 @@ DECLARE
 BEGIN
     OPEN rows FOR SELECT r.change FROM jsonb_array_elements(changes) AS r(change);
     PERFORM @extschema@._model_access_update_rows(rows,
-        ARRAY(SELECT DISTINCT jsonb_object_keys(r.change) FROM jsonb_array_elements(changes) AS r(change)));
+        ARRAY(SELECT DISTINCT jsonb_object_keys(r.change) FROM jsonb_array_elements(changes) AS r(change)), NULL::bigint);
     CLOSE rows;
 END
 $$;

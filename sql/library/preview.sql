@@ -19,7 +19,8 @@ BEGIN ATOMIC
         END,
         m.model_id,
         (SELECT coalesce(jsonb_object_agg(o.key, jsonb_build_object('old', o.value, 'new', n.value)), '{}')
-         FROM jsonb_each(to_jsonb(jsonb_populate_record(m, c.change || @extschema@._model_access_flags_after(m, c.change)))
+         FROM jsonb_each(to_jsonb(jsonb_populate_record(m, c.change
+                || coalesce(@extschema@._model_access_flags_after(m, c.change -> 'tiers'), '{}')))
             - '{upstream,fingerprint,entry_hash}'::text[]) AS n
          JOIN jsonb_each(to_jsonb(m)) AS o ON o.key = n.key
          WHERE o.value <> n.value)

@@ -24,11 +24,14 @@ COMMENT ON FUNCTION @extschema@._model_access_setting_json(text, text) IS
     'Internal. Gives the value of a setting as the planner reads it: a number, boolean, seconds, or list of keys; NULL for off.';
 
 CREATE FUNCTION @extschema@._model_access_rows_version() RETURNS text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
+-- not LANGUAGE sql, which would plan the statement again in every call
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
     -- each write gives a row another place or another transaction
-    SELECT coalesce(bit_xor(hash_record_extended(ROW(m.ctid, m.xmin), 0::bigint)), 0)::text FROM @extschema@.model_access AS m;
-END;
+    RETURN (SELECT coalesce(bit_xor(hash_record_extended(ROW(m.ctid, m.xmin), 0::bigint)), 0)
+            FROM @extschema@.model_access AS m);
+END
+$$;
 COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
     'Internal. Gives a text that is another one after any change of the rows.';
 
@@ -67,18 +70,18 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lock() IS 'Internal. Takes the lock under which a plan is made and written.';
 
-CREATE FUNCTION @extschema@._model_access_flags_after(model @extschema@.model_access, change jsonb) RETURNS jsonb
-LANGUAGE sql STABLE
+CREATE FUNCTION @extschema@._model_access_flags_after(model @extschema@.model_access, tiers jsonb) RETURNS jsonb
+-- STRICT: few changes have tiers
+LANGUAGE sql STABLE STRICT
 BEGIN ATOMIC
     -- a plan can take tiers away; the only tier that it can add is the free tier, where a guard took it
-    SELECT CASE WHEN change ? 'tiers' THEN @extschema@._model_access_flags_of(ARRAY(
-        SELECT t.tier FROM jsonb_array_elements_text(change -> 'tiers') AS t(tier)
+    SELECT @extschema@._model_access_flags_of(ARRAY(
+        SELECT t.tier FROM jsonb_array_elements_text(tiers) AS t(tier)
         WHERE t.tier = ANY (@extschema@._model_access_tiers_of(model))
-            OR t.tier = 'free' AND (model).free_revoked_at IS NOT NULL))
-        ELSE '{}' END;
+            OR t.tier = 'free' AND (model).free_revoked_at IS NOT NULL));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_flags_after(@extschema@.model_access, jsonb) IS
-    'Internal. Gives the tier flags of a model after a change of a plan, as columns in JSON; {} if the change has no tiers.';
+    'Internal. Gives the tier flags of a model after a change of a plan to these tiers, as columns in JSON.';
 
 CREATE FUNCTION @extschema@._model_access_not_planned() RETURNS text[]
 LANGUAGE sql IMMUTABLE
@@ -103,23 +106,29 @@ COMMENT ON FUNCTION @extschema@._model_access_has_rows(text) IS 'Internal. Wheth
 CREATE FUNCTION @extschema@._model_access_write(lines text, at timestamptz, run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    rows refcursor;
-    keys text[];
+    rows     refcursor;
+    keys     text[];
+    is_plain boolean;
 BEGIN
     PERFORM @extschema@._model_access_insert(lines, at, run);
     keys := ARRAY(SELECT DISTINCT jsonb_object_keys(c.change) FROM @extschema@._model_access_rows(lines, '~') AS c(change));
     IF keys <> '{}' THEN
+        is_plain := NOT keys && @extschema@._model_access_not_planned();
         keys := ARRAY(
             SELECT k.name FROM unnest(keys) AS k(name) WHERE k.name <> ALL (@extschema@._model_access_not_planned())
             UNION ALL SELECT f.name FROM jsonb_object_keys(@extschema@._model_access_flags_of('{}'::text[])) AS f(name)
-            WHERE 'tiers' = ANY (keys)
-            UNION ALL SELECT 'last_run_id');
-        OPEN rows FOR
-            SELECT c.change - @extschema@._model_access_not_planned() || @extschema@._model_access_flags_after(m, c.change)
-                || jsonb_build_object('last_run_id', run)
-            FROM @extschema@._model_access_rows(lines, '~') AS c(change)
-            JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
-        PERFORM @extschema@._model_access_update_rows(rows, keys);
+            WHERE 'tiers' = ANY (keys));
+        IF is_plain THEN
+            -- most plans: to copy their changes would take as long as to write them
+            OPEN rows FOR SELECT c.change FROM @extschema@._model_access_rows(lines, '~') AS c(change);
+        ELSE
+            OPEN rows FOR
+                SELECT c.change - @extschema@._model_access_not_planned()
+                    || coalesce(@extschema@._model_access_flags_after(m, c.change -> 'tiers'), '{}')
+                FROM @extschema@._model_access_rows(lines, '~') AS c(change)
+                JOIN @extschema@.model_access AS m ON m.model_id = c.change ->> 'model_id';
+        END IF;
+        PERFORM @extschema@._model_access_update_rows(rows, keys, run);
         CLOSE rows;
     END IF;
 END
@@ -159,8 +168,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     run     @extschema@.model_access_sync_log;
-    problem jsonb := nullif(head -> 'problem', 'null');
-    mine    text  := @extschema@._model_access_limit_locks();
+    problem jsonb   := nullif(head -> 'problem', 'null');
+    mine    text    := @extschema@._model_access_limit_locks();
+    writes  boolean := @extschema@._model_access_has_rows(lines);
 BEGIN
     run := jsonb_populate_record(NULL::@extschema@.model_access_sync_log,
         '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0,
@@ -172,9 +182,9 @@ BEGIN
         (SELECT max(m.last_run_id) FROM @extschema@.model_access AS m)));
     run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
     IF run.outcome = 'unchanged' THEN
-        PERFORM FROM @extschema@._model_access_alias_in_doubt;
+        writes := EXISTS (SELECT FROM @extschema@._model_access_alias_in_doubt);
     END IF;
-    IF FOUND OR @extschema@._model_access_has_rows(lines) THEN
+    IF writes THEN
         PERFORM @extschema@._model_access_lock();
         run.changed_key := @extschema@._model_access_changed_key(lines, run.changed, run.listed - run.added);
         PERFORM @extschema@._model_access_write(lines, (head ->> 'at')::timestamptz, run.run_id);

@@ -232,16 +232,18 @@ fn return_to_list(change: &mut Change, row: &Row, prices: Option<&Prices>, late:
 
 /// Gives back what a guard took within `return_window`, if the price is no longer above the approved one.
 fn give_back(change: &mut Change, row: &Row, prices: Option<&Prices>, state: &State) {
-    if row.is_above_reviewed(prices, &BigDecimal::from(1)) {
+    let in_time = |at: Option<Timestamp>| at.is_some_and(|at| !state.was_out_of_window(at));
+    let (free_in_time, approval_in_time) = (in_time(row.free_revoked_at), in_time(row.price_guarded_at));
+    // most rows have lost nothing, and their prices need no comparison
+    if !(free_in_time || approval_in_time) || row.is_above_reviewed(prices, &BigDecimal::from(1)) {
         return;
     }
-    let in_time = |at: Option<Timestamp>| at.is_some_and(|at| !state.was_out_of_window(at));
-    if in_time(row.free_revoked_at) && !row.is_in(FREE) {
+    if free_in_time && !row.is_in(FREE) {
         let tiers = change.tiers.as_ref().unwrap_or(&row.tiers);
         change.tiers = Some([&[FREE.to_owned()], tiers.as_slice()].concat());
         change.free_revoked_at = Some(None);
     }
-    if in_time(row.price_guarded_at) && change.status.unwrap_or(row.status) == Status::New {
+    if approval_in_time && change.status.unwrap_or(row.status) == Status::New {
         change.status = Some(Status::Active);
         change.price_guarded_at = Some(None);
         change.returned_at = Some(None);

@@ -8,15 +8,16 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 /// The longest price that is accepted, in characters. The longest recorded one has 25.
 const MAX_CHARS: usize = 64;
 /// The largest power of ten that is accepted, positive or negative.
 const MAX_EXPONENT: u32 = 64;
-/// The most components that a price may have. The recorded maximum is 12.
-const MAX_COMPONENTS: usize = 32;
 /// Keys of an `overrides` entry that are conditions; all other keys are prices.
 const OVERRIDE_CONDITIONS: [&str; 3] = ["min_prompt_tokens", "utc_start", "utc_end"];
+/// The most components that a price may have. The recorded maximum is 12.
+const MAX_COMPONENTS: usize = 32;
 /// Components that are charged per use; all others are charged per token.
 const PER_USE: [&str; 3] = ["request", "image", "web_search"];
 
@@ -66,15 +67,30 @@ fn million(price: &BigDecimal) -> BigDecimal {
 
 /// The highest price of each component at any hour and any prompt size: USD per million tokens, and USD per use for
 /// `request`, `image` and `web_search`. `None`: the price is variable. A component that is absent is free.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Prices(BTreeMap<String, Option<BigDecimal>>);
+///
+/// The prices of a row stay JSON until they are compared, because a run compares few of them.
+#[derive(Debug, Clone)]
+pub struct Prices {
+    stored: Option<Box<RawValue>>,
+    components: OnceLock<Components>,
+}
+
+type Components = BTreeMap<String, Option<BigDecimal>>;
 
 impl Prices {
+    fn components(&self) -> &Components {
+        self.components.get_or_init(|| {
+            let stored = self.stored.as_deref().and_then(|stored| read_stored(stored.get()));
+            // somebody else may have written another form into the row: then the price counts as variable
+            stored.unwrap_or_else(|| [("prompt".to_owned(), None)].into())
+        })
+    }
+
     /// Parses a `pricing` object. `None`: it does not have the known form, which is an object that has prices for prompt
     /// and completion and in which every other value is a price as well. It has at most 32 components.
     #[must_use]
     pub fn read(pricing: &Value) -> Option<Self> {
-        let mut prices = Self::default();
+        let mut prices = Components::new();
         for (key, value) in pricing.as_object()? {
             match (key.as_str(), value) {
                 // a fraction of the price, not a price
@@ -82,54 +98,32 @@ impl Prices {
                 (_, Value::Null) => {}
                 ("overrides", Value::Array(entries)) => {
                     for entry in entries {
-                        prices.raise_all(entry.as_object()?)?;
+                        raise_all(&mut prices, entry.as_object()?)?;
                     }
                 }
-                (_, value) => prices.raise(key, value)?,
+                (_, value) => raise(&mut prices, key, value)?,
             }
         }
         let has = |key: &str| pricing.get(key).is_some_and(|value| !value.is_null());
-        (has("prompt") && has("completion")).then_some(prices)
-    }
-
-    fn raise_all(&mut self, entry: &Map<String, Value>) -> Option<()> {
-        let mut prices = entry
-            .iter()
-            .filter(|(key, value)| !OVERRIDE_CONDITIONS.contains(&key.as_str()) && !value.is_null());
-        prices.try_for_each(|(key, value)| self.raise(key, value))
-    }
-
-    fn raise(&mut self, key: &str, value: &Value) -> Option<()> {
-        let price = parse_or_variable(value)?
-            .map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
-        let is_full = self.0.len() == MAX_COMPONENTS;
-        match self.0.get_mut(key) {
-            None if is_full => return None,
-            None => drop(self.0.insert(key.to_owned(), price)),
-            // a price that is variable under one condition is variable
-            Some(highest) => {
-                *highest = highest.take().zip(price).map(|(highest, price)| highest.max(price));
-            }
-        }
-        Some(())
+        (has("prompt") && has("completion")).then(|| Self { stored: None, components: prices.into() })
     }
 
     /// Whether every price is known to be 0.
     #[must_use]
     pub fn all_zero(&self) -> bool {
-        self.0.values().all(|price| price.as_ref().is_some_and(Zero::is_zero))
+        self.components().values().all(|price| price.as_ref().is_some_and(Zero::is_zero))
     }
 
     /// Whether a price is known to be above 0.
     #[must_use]
     pub fn any_above_zero(&self) -> bool {
-        self.0.values().flatten().any(|price| !price.is_zero())
+        self.components().values().flatten().any(|price| !price.is_zero())
     }
 
     /// The highest price per token, in USD per million tokens; `None` if one of them is variable.
     #[must_use]
     pub fn per_million_tokens(&self) -> Option<String> {
-        let mut tokens = self.0.iter().filter(|(key, _)| !PER_USE.contains(&key.as_str()));
+        let mut tokens = self.components().iter().filter(|(key, _)| !PER_USE.contains(&key.as_str()));
         let highest =
             tokens.try_fold(BigDecimal::zero(), |highest, (_, price)| Some(highest.max(price.clone()?)));
         highest.map(|price| price.to_plain_string())
@@ -138,10 +132,46 @@ impl Prices {
     /// Whether anything is charged per use; a variable price counts.
     #[must_use]
     pub fn any_per_use(&self) -> bool {
-        let is_charged =
-            |key: &&str| self.0.get(*key).is_some_and(|price| price.as_ref().is_none_or(|p| !p.is_zero()));
+        let components = self.components();
+        let is_charged = |key: &&str| {
+            components.get(*key).is_some_and(|price| price.as_ref().is_none_or(|p| !p.is_zero()))
+        };
         PER_USE.iter().any(is_charged)
     }
+}
+
+impl PartialEq for Prices {
+    fn eq(&self, other: &Self) -> bool {
+        self.components() == other.components()
+    }
+}
+
+fn raise_all(prices: &mut Components, entry: &Map<String, Value>) -> Option<()> {
+    let mut entry =
+        entry.iter().filter(|(key, value)| !OVERRIDE_CONDITIONS.contains(&key.as_str()) && !value.is_null());
+    entry.try_for_each(|(key, value)| raise(prices, key, value))
+}
+
+fn raise(prices: &mut Components, key: &str, value: &Value) -> Option<()> {
+    let price =
+        parse_or_variable(value)?.map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
+    let is_full = prices.len() == MAX_COMPONENTS;
+    match prices.get_mut(key) {
+        None if is_full => return None,
+        None => drop(prices.insert(key.to_owned(), price)),
+        // a price that is variable under one condition is variable
+        Some(highest) => {
+            *highest = highest.take().zip(price).map(|(highest, price)| highest.max(price));
+        }
+    }
+    Some(())
+}
+
+fn read_stored(json: &str) -> Option<Components> {
+    let stored: BTreeMap<String, Option<&RawValue>> = serde_json::from_str(json).ok()?;
+    let price = |number: &RawValue| BigDecimal::from_str(number.get());
+    let prices = stored.into_iter().map(|(key, number)| Some((key, number.map(price).transpose().ok()?)));
+    prices.collect()
 }
 
 /// Whether a component costs more than `factor` times its price at the review. `None`: all prices are unknown.
@@ -155,10 +185,11 @@ pub fn is_above(now: Option<&Prices>, reviewed: Option<&Prices>, factor: &BigDec
         (None, Some(_)) => true,
         (Some(now), None) => now.any_above_zero(),
         (Some(now), Some(reviewed)) => {
-            let is_unknown_now = |key| now.0.get(key) == Some(&None);
-            let is_lost = reviewed.0.iter().any(|(key, price)| price.is_some() && is_unknown_now(key));
+            let (now, reviewed) = (now.components(), reviewed.components());
+            let is_unknown_now = |key| now.get(key) == Some(&None);
+            let is_lost = reviewed.iter().any(|(key, price)| price.is_some() && is_unknown_now(key));
             is_lost
-                || now.0.iter().any(|(key, price)| match (price, reviewed.0.get(key)) {
+                || now.iter().any(|(key, price)| match (price, reviewed.get(key)) {
                     (None, then) => then.is_none(),
                     (Some(price), None | Some(None)) => !price.is_zero(),
                     (Some(price), Some(Some(then))) => *price > then * factor,
@@ -170,16 +201,14 @@ pub fn is_above(now: Option<&Prices>, reviewed: Option<&Prices>, factor: &BigDec
 impl Serialize for Prices {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = |price: &BigDecimal| Number::from_str(&price.to_plain_string()).ok();
-        serializer.collect_map(self.0.iter().map(|(key, price)| (key, price.as_ref().and_then(number))))
+        serializer
+            .collect_map(self.components().iter().map(|(key, price)| (key, price.as_ref().and_then(number))))
     }
 }
 
 impl<'de> Deserialize<'de> for Prices {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = BTreeMap::<String, Option<&RawValue>>::deserialize(deserializer)?;
-        let price = |number: &RawValue| BigDecimal::from_str(number.get()).map_err(serde::de::Error::custom);
-        let prices = stored.into_iter().map(|(key, number)| Ok((key, number.map(price).transpose()?)));
-        prices.collect::<Result<_, _>>().map(Self)
+        Ok(Self { stored: Some(Box::deserialize(deserializer)?), components: OnceLock::new() })
     }
 }
 
@@ -269,6 +298,19 @@ mod tests {
         }
         // -1 is a price
         assert!(Prices::read(&json!({"prompt": "-1", "completion": "-1"})).is_some());
+    }
+
+    #[test]
+    fn stored_prices_are_those_that_were_read() {
+        let read = prices(json!({"prompt": "0.0000012345678901234567", "completion": "-1", "image": "0.04"}));
+        let stored = serde_json::to_string(&read).unwrap();
+        assert_eq!(stored, r#"{"completion":null,"image":0.04,"prompt":1.2345678901234567}"#);
+        assert_eq!(serde_json::from_str::<Prices>(&stored).unwrap(), read);
+        for other in ["[]", "1", r#"{"prompt":"1"}"#, r#"{"prompt":{}}"#] {
+            let other: Prices = serde_json::from_str(other).unwrap();
+            assert!(!other.all_zero() && !other.any_above_zero());
+            assert!(is_above(Some(&other), Some(&read), &BigDecimal::from(2)));
+        }
     }
 
     #[test]

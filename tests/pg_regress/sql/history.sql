@@ -78,3 +78,21 @@ UPDATE model_access SET note = 'for Anna' WHERE model_id = 'openai/gpt-5-mini';
 COMMIT;
 UPDATE model_access SET note = 'for nobody' WHERE model_id = 'openai/gpt-5-mini';
 SELECT actor, on_behalf_of, new ->> 'note' AS note FROM model_access_history ORDER BY history_id DESC LIMIT 2;
+-- A statement records what has another value as JSON, in every column but those of the bookkeeping, also in a new one.
+ALTER TABLE model_access ADD COLUMN "a 'new' %1$I column" numeric[];
+CREATE TEMPORARY TABLE earlier AS SELECT * FROM model_access;
+SELECT max(history_id) AS earlier FROM model_access_history \gset
+UPDATE model_access SET "a 'new' %1$I column" = '{1.0, NULL}', note = nullif(note, 'ask legal'), changed_at = now(), fingerprint = 'x', entry_hash = 'x',
+    pricing = CASE model_id WHEN 'openai/gpt-5' THEN NULL ELSE jsonb_set(pricing, '{prompt}', 'null') END, expires_on = '2030-01-01', supported_parameters = '{}',
+    prompt_usd_per_million = 1.250, completion_usd_per_million = completion_usd_per_million * 1.0, upstream = '{}', name = upper(name), last_run_id = last_run_id + 1;
+SELECT count(*), bool_and(h.old = e.old AND h.new = e.new) AS equal, jsonb_object_agg(h.model_id, ARRAY(SELECT jsonb_object_keys(h.new))) AS recorded
+FROM model_access_history AS h JOIN (
+    SELECT o.model_id, jsonb_object_agg(o.key, o.value) AS old, jsonb_object_agg(o.key, n.value) AS new
+    FROM (SELECT model_id, (jsonb_each(to_jsonb(e))).* FROM earlier AS e) AS o
+    JOIN (SELECT model_id, (jsonb_each(to_jsonb(m))).* FROM model_access AS m) AS n USING (model_id, key)
+    WHERE o.value <> n.value AND key NOT IN ('upstream', 'fingerprint', 'entry_hash', 'changed_at', 'last_run_id') GROUP BY o.model_id) AS e USING (model_id)
+WHERE h.history_id > :earlier;
+-- An UPDATE that finds no row, or changes only the bookkeeping, records nothing.
+UPDATE model_access SET note = 'x' WHERE false;
+UPDATE model_access SET last_run_id = last_run_id + 1, changed_at = now();
+SELECT count(*) FROM model_access_history WHERE history_id > :earlier;
