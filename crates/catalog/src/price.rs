@@ -99,7 +99,8 @@ impl Prices {
 
     fn raise(&mut self, key: &str, value: &Value) -> Option<()> {
         let price = parse_or_variable(value)?
-            .map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
+            // normalized, because otherwise 0e14 is written as fifteen zeros, which are no JSON number
+            .map(|price| if PER_USE.contains(&key) { price.normalized() } else { million(&price) });
         match self.0.get_mut(key) {
             None => drop(self.0.insert(key.to_owned(), price)),
             // a price that is variable under one condition is variable
@@ -210,6 +211,15 @@ mod tests {
             r#"{"audio":null,"completion":500000,"prompt":0.1234567890123456789012345678901234,"web_search":0.005}"#
         );
         assert_eq!(serde_json::from_str::<Prices>(&text).unwrap(), stored);
+    }
+
+    #[test]
+    fn a_zero_with_an_exponent_is_stored_as_0() {
+        let stored = prices(json!({"prompt": "0e9", "completion": "0E-9", "web_search": "0e14", "image": "0e-64"}));
+        let text = serde_json::to_string(&stored).unwrap();
+        assert_eq!(text, r#"{"completion":0,"image":0,"prompt":0,"web_search":0}"#);
+        assert_eq!(serde_json::from_str::<Prices>(&text).unwrap(), stored);
+        assert!(stored.all_zero());
     }
 
     #[test]
