@@ -36,8 +36,7 @@ const BROKEN_LINKS: &str = "
 const BAD_RUNS: &str = "
     SELECT format('run %s: %s', l.run_id, to_jsonb(l)) FROM model_access_sync_log AS l
     WHERE l.started_at > clock_timestamp() OR l.duration_ms < 0
-       OR (l.outcome IN ('failed', 'skipped', 'held')) <> (l.error_code IS NOT NULL AND l.error IS NOT NULL)
-       AND l.outcome <> 'applied' AND l.outcome <> 'unchanged'
+       OR l.outcome IN ('failed', 'skipped', 'held') AND (l.error_code IS NULL OR l.error IS NULL)
        OR l.outcome IN ('failed', 'skipped', 'unchanged') AND l.added + l.changed + l.missing + l.returned > 0
     LIMIT 10";
 const UNKNOWN_RUNS: &str = "
