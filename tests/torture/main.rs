@@ -6,7 +6,7 @@
 //! A scene fails at the first thing that does not hold. A wait in it has a bound, far above what the wait takes: it
 //! finds what hangs, and measures nothing.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a panic fails the test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a panic fails the test
 
 mod crashes;
 mod days;

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_zero_with_an_exponent_is_stored_as_0() {
-        let stored = prices(json!({"prompt": "0e9", "completion": "0E-9", "web_search": "0e14", "image": "0e-64"}));
+        let stored =
+            prices(json!({"prompt": "0e9", "completion": "0E-9", "web_search": "0e14", "image": "0e-64"}));
         let text = serde_json::to_string(&stored).unwrap();
         assert_eq!(text, r#"{"completion":0,"image":0,"prompt":0,"web_search":0}"#);
         assert_eq!(serde_json::from_str::<Prices>(&text).unwrap(), stored);
