@@ -93,6 +93,7 @@ bench: install ## Compare the service with nginx and the functions with plain SQ
 
 lint: setup ## Check the format, run the linters, check the SQL and the dependencies
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
 	@scripts/sql-shape
