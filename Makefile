@@ -16,12 +16,15 @@ SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
 TEST :=
 ARGS :=
 # What make test-all runs in addition to make test.
-LONG_TESTS := test-clients test-dumps
+LONG_TESTS := test-clients test-dumps test-torture test-fuzz
+# How long the torture takes, and each fuzz target.
+MINUTES := 60
+FUZZ_SECONDS := 600
 # the version of OpenAI's package for Python, a client in the tests of the service
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) bench lint reference man install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench lint reference man install install-dev package sql clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +43,7 @@ demo-stop: ## Stop the servers of the demo
 
 test: test-sql test-rust ## Run the tests on one PostgreSQL
 
-test-all: test $(LONG_TESTS) ## Run the tests, those with clients from npm and PyPI, and those that take long
+test-all: test $(LONG_TESTS) ## Run the tests, those with other clients, those that take long, some torture and fuzzing
 
 long-tests: # prints the parts of test-all that are not in test, for .ci/run
 	@echo $(LONG_TESTS)
@@ -63,6 +66,19 @@ test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and 
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored
 
+torture: install-dev ## Kill, stall and crowd servers for an hour, or MINUTES=n; TEST=scene: tests/torture
+	TORTURE_MINUTES=$(MINUTES) $(CARGO) test $(SELECTION) --test torture -- --ignored --nocapture --test-threads 1 $(TEST)
+
+test-torture: # a minute of it, and what its scenes need at least
+	@$(MAKE) --no-print-directory torture MINUTES=1
+
+fuzz: setup ## Fuzz what reads bytes from outside, each target for FUZZ_SECONDS=n; TEST=target: fuzz/
+	@scripts/setup lint
+	@scripts/fuzz $(FUZZ_SECONDS) $(TEST)
+
+test-fuzz: # ten seconds of it
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10
+
 target/python/openai-$(OPENAI):
 	@scripts/setup clients
 	python3 -m venv target/python
@@ -78,13 +94,15 @@ bench: install ## Compare the service with nginx and the functions with plain SQ
 	@scripts/bench-retire
 	@{ cat target/bench-service.md; echo; cat target/bench-database.md; echo; cat target/bench-retire.md; } > target/bench.md
 
-lint: setup ## Check the format, run the linters, check the SQL
+lint: setup ## Check the format, run the linters, check the SQL and the dependencies
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
 	@scripts/sql-shape
 	@scripts/setup lint
 	@scripts/pgspot
+	@scripts/deny
 
 reference: install-dev ## Write docs/reference.md from the COMMENTs
 	@scripts/reference

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // a test ends there
 
+pub mod review;
+
 use mock_upstream::MockUpstream;
 use postgres::error::DbError;
 use postgres::{Client, Config, NoTls, Row};
@@ -166,6 +168,14 @@ impl Cluster {
         (client, notices)
     }
 
+    /// The same while the server may be down.
+    ///
+    /// # Errors
+    /// Fails if the server does not let it in.
+    pub fn try_connect(&self) -> Result<Client, postgres::Error> {
+        self.config().connect(NoTls)
+    }
+
     fn config(&self) -> Config {
         let mut config = Config::new();
         config.host_path(&self.dir).user("postgres").dbname("postgres");
@@ -178,6 +188,16 @@ impl Cluster {
     /// If it fails.
     pub fn ctl(&self, arguments: &[&str]) {
         self.run("ctl", arguments);
+    }
+
+    /// The same where it may fail, such as the start of a server whose backends have not all ended. Returns whether it
+    /// worked.
+    ///
+    /// # Panics
+    /// If there is no bash.
+    #[must_use]
+    pub fn try_ctl(&self, arguments: &[&str]) -> bool {
+        self.script("ctl", arguments).output().expect("bash").status.success()
     }
 
     fn run(&self, action: &str, arguments: &[&str]) {

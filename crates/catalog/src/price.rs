@@ -153,8 +153,9 @@ fn raise_all(prices: &mut Components, entry: &Map<String, Value>) -> Option<()> 
 }
 
 fn raise(prices: &mut Components, key: &str, value: &Value) -> Option<()> {
-    let price =
-        parse_or_variable(value)?.map(|price| if PER_USE.contains(&key) { price } else { million(&price) });
+    // normalized, because otherwise 0e14 is written as fifteen zeros, which are no JSON number
+    let price = parse_or_variable(value)?
+        .map(|price| if PER_USE.contains(&key) { price.normalized() } else { million(&price) });
     let is_full = prices.len() == MAX_COMPONENTS;
     match prices.get_mut(key) {
         None if is_full => return None,
@@ -243,6 +244,16 @@ mod tests {
             r#"{"audio":null,"completion":500000,"prompt":0.1234567890123456789012345678901234,"web_search":0.005}"#
         );
         assert_eq!(serde_json::from_str::<Prices>(&text).unwrap(), stored);
+    }
+
+    #[test]
+    fn a_zero_with_an_exponent_is_stored_as_0() {
+        let stored =
+            prices(json!({"prompt": "0e9", "completion": "0E-9", "web_search": "0e14", "image": "0e-64"}));
+        let text = serde_json::to_string(&stored).unwrap();
+        assert_eq!(text, r#"{"completion":0,"image":0,"prompt":0,"web_search":0}"#);
+        assert_eq!(serde_json::from_str::<Prices>(&text).unwrap(), stored);
+        assert!(stored.all_zero());
     }
 
     #[test]
