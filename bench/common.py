@@ -1,11 +1,15 @@
 """What the parts of make bench share: a server, a session, figures, tables and plots."""
 
+import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -14,6 +18,26 @@ TARGET = ROOT / 'target' / 'bench'
 PG_CONFIG = os.environ.get('PG_CONFIG', '/usr/lib/postgresql/15/bin/pg_config')
 ROUNDS = int(os.environ.get('ROUNDS', '7'))
 LIST = ROOT / 'tests' / 'catalogues' / 'eras' / '2026-08-22.json.gz'
+
+# so that the servers are stopped
+signal.signal(signal.SIGTERM, lambda *_: sys.exit('the benchmark was ended'))
+
+# the rows of the table of limits: what, models, measured, limit, met
+checks = []
+
+
+
+# a function that measures a statement inside the server; the statement finds the document in $1
+MILLISECONDS = """
+CREATE FUNCTION milliseconds(call text, document text) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+    began timestamptz := clock_timestamp();
+BEGIN
+    EXECUTE call USING document;
+    RETURN extract(epoch FROM clock_timestamp() - began) * 1000;
+END
+$$;
+"""
 
 
 class Cluster:
@@ -78,6 +102,26 @@ def begin(part):
     return folder
 
 
+def built(*arguments):
+    """Builds a program for the benchmark and returns its path."""
+    progress('cargo ' + ' '.join(arguments))
+    lines = subprocess.run(['cargo', *arguments, '--quiet', '--message-format=json'], cwd=ROOT, check=True, capture_output=True,
+                           text=True).stdout.splitlines()
+    return [made['executable'] for made in map(json.loads, lines) if made.get('executable')][-1]
+
+
+def wait_for(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise SystemExit('the benchmark waited in vain')
+
+
+def progress(text):
+    print(f'{time.strftime("%H:%M:%S")} {text}', file=sys.stderr, flush=True)
+
+
 def machine():
     model = next((line.split(': ')[1].strip() for line in open('/proc/cpuinfo') if line.startswith('model name')),
                  platform.machine())
@@ -120,7 +164,7 @@ COLORS = ['#2b6cb0', '#dd6b20', '#38a169', '#805ad5', '#718096']
 
 
 def plot(file, title, unit, groups, limits=None):
-    """Draws groups of horizontal bars. groups: {label: {name: value}}; limits: {label: value}, drawn as a line across the bars."""
+    """Draws groups of horizontal bars: {label: {name: value}}. A limit, {label: value}, is a line across the bars of a group."""
     names = list(dict.fromkeys(name for bars in groups.values() for name in bars))
     limits = limits or {}
     scale = 460 / max([value for bars in groups.values() for value in bars.values()] + list(limits.values()))
@@ -135,7 +179,8 @@ def plot(file, title, unit, groups, limits=None):
         parts.append(f'<text x="280" y="{y + 13}" text-anchor="end">{escape(label)}</text>')
         for name, value in bars.items():
             width = max(value * scale, 1)
-            parts.append(f'<rect x="290" y="{y}" width="{width:.1f}" height="16" fill="{COLORS[names.index(name) % len(COLORS)]}"/>'
+            color = COLORS[names.index(name) % len(COLORS)]
+            parts.append(f'<rect x="290" y="{y}" width="{width:.1f}" height="16" fill="{color}"/>'
                          f'<text x="{295 + width:.1f}" y="{y + 13}">{figure(value)}</text>')
             y += 18
         if label in limits:
@@ -143,5 +188,6 @@ def plot(file, title, unit, groups, limits=None):
             parts.append(f'<line x1="{x:.1f}" y1="{top - 3}" x2="{x:.1f}" y2="{y}" stroke="#c53030" stroke-width="2"/>')
     y += 20
     parts.append(f'<text x="290" y="{y}" fill="#4a5568">{escape(unit)}{"; the red line is the limit" if limits else ""}</text>')
-    file.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="840" height="{y + 15}" font-family="sans-serif" font-size="12">'
-                    '<rect width="100%" height="100%" fill="white"/>' + '\n'.join(parts) + '</svg>\n')
+    file.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="840" height="{y + 15}" '
+                    'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+                    + '\n'.join(parts) + '</svg>\n')
