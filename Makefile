@@ -69,10 +69,10 @@ target/python/openai-$(OPENAI):
 bench: bench-database bench-service ## Measure the extension beside plain SQL, and the service beside nginx: target/bench.md
 	@cat target/bench/database.md target/bench/service.md > target/bench.md
 
-bench-database: install # the first part alone
+bench-database: install ## The part of make bench inside the database: target/bench/database.md
 	bench/database.py
 
-bench-service: install # the second part alone
+bench-service: install ## The part of make bench that measures the service: target/bench/service.md
 	@scripts/setup bench
 	bench/service.py
 

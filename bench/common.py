@@ -102,11 +102,15 @@ def begin(part):
     return folder
 
 
+def output(*command, environment=None):
+    """What a program prints."""
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+
+
 def built(*arguments):
     """Builds a program for the benchmark and returns its path."""
     progress('cargo ' + ' '.join(arguments))
-    lines = subprocess.run(['cargo', *arguments, '--quiet', '--message-format=json'], cwd=ROOT, check=True, capture_output=True,
-                           text=True).stdout.splitlines()
+    lines = output('cargo', *arguments, '--quiet', '--message-format=json').splitlines()
     return [made['executable'] for made in map(json.loads, lines) if made.get('executable')][-1]
 
 

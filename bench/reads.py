@@ -4,10 +4,10 @@
 import subprocess
 from pathlib import Path
 
-from common import PG_CONFIG, ROUNDS, Session, at_most, checks, install, median, plot, progress, ratio, table, wait_for
+from common import PG_CONFIG, ROUNDS, Session, at_most, checks, install, median, output, plot, progress, ratio, table, wait_for
 from documents import APPROVE, FOLDER, SIZES, store, write_documents
 
-BIN = Path(subprocess.run([PG_CONFIG, '--bindir'], check=True, capture_output=True, text=True).stdout.strip())
+BIN = Path(output(PG_CONFIG, '--bindir').strip())
 USERS = 100_000
 LISTED = "m.status = 'active' AND m.missing_since IS NULL"
 IN_TIER = """CASE p.subscription_tier WHEN 'free' THEN m.is_free WHEN 'pro' THEN m.is_free OR m.is_pro
@@ -99,7 +99,7 @@ class Reads:
         length = ['-t', str(calls)] if calls else ['-T', str(seconds)]
         subprocess.run([BIN / 'pgbench', '-n', '-M', 'prepared', *length, '-c', str(clients), '-j', str(min(clients, 2)),
                         '-D', f'model={self.model}', '-f', script, '-l', f'--log-prefix={FOLDER}/log'],
-                       env=self.cluster.environment('app'), check=True, capture_output=True)
+                       env=self.cluster.environment('app'), check=True, stdout=subprocess.DEVNULL)
         return [int(line.split()[2]) for log in FOLDER.glob('log.*') for line in log.read_text().splitlines()]
 
     def loop(self, statement, calls):

@@ -5,8 +5,8 @@ import select
 import subprocess
 from pathlib import Path
 
-from common import (MILLISECONDS, ROOT, ROUNDS, Session, at_least, at_most, built, checks, install, median, plot, progress, ratio,
-                    table, wait_for)
+from common import (MILLISECONDS, ROOT, ROUNDS, Session, at_least, at_most, built, checks, install, median, output, plot,
+                    progress, ratio, table, wait_for)
 from documents import APPROVE, FOLDER, SIZES, size_of, store, write_documents
 
 OURS = 'model_access_load'
@@ -87,11 +87,11 @@ def reconcile(cluster):
     read = built('bench', '-p', 'catalog', '--bench', 'read', '--no-run')
     ways = {name: Way(cluster, name) for name in WAYS}
     figures = {}  # (case, size): {way: [(milliseconds, wal, inserted, dead)]}
-    memory = {}
-    typed = {}
+    memory = {}  # (case, size, way): bytes
+    typed = {}  # size: [milliseconds]
 
     def each_way(case, size, rounds, documents, empty=False):
-        taken = figures[case, size] = {name: [] for name in ways}
+        taken = {name: [] for name in ways}
         for turn in range(rounds + 1):
             for name, way in ways.items():
                 if empty:
@@ -99,14 +99,15 @@ def reconcile(cluster):
                 way.clean()
                 taken[name].append(way.load(documents[turn % len(documents)]))
             if case == 'unchanged':
-                typed.setdefault(size, []).append(float(subprocess.run(
-                    [read, FOLDER / f'{documents[0]}.json'], check=True, capture_output=True, text=True).stdout))
+                typed.setdefault(size, []).append(float(output(read, FOLDER / f'{documents[0]}.json')))
         for name, way in ways.items():
             if empty:
                 way.empty()
             memory[case, size, name] = way.memory(documents[(rounds + 1) % len(documents)])
         # the first round fills caches
         figures[case, size] = {name: values[1:] for name, values in taken.items()}
+        if case == 'unchanged':
+            del typed[size][0]
 
     for size in SIZES:
         rounds = ROUNDS if size < 10000 else max(3, ROUNDS // 2)
@@ -114,7 +115,6 @@ def reconcile(cluster):
         each_way('first', size, rounds, [f'list-{size}'], empty=True)
         session.run(APPROVE)
         each_way('unchanged', size, rounds, [f'list-{size}'])
-        typed[size] = typed[size][1:]
         for way in ways.values():
             way.empty()
             way.load(f'day-{size}')

@@ -11,8 +11,8 @@ import secrets
 import subprocess
 import urllib.request
 
-from common import (LIST, ROOT, ROUNDS, TARGET, Cluster, Session, at_most, begin, built, install, machine, median, plot, progress,
-                    ratio, table, wait_for)
+from common import (LIST, ROOT, ROUNDS, TARGET, Cluster, Session, at_most, begin, built, install, machine, median, output, plot,
+                    progress, ratio, table, wait_for)
 
 FOLDER = TARGET / 'service'
 SECONDS = int(os.environ.get('SECONDS_EACH', '4'))
@@ -93,10 +93,6 @@ http {{
             return None
     wait_for(answers)
     return tags
-
-
-def output(*command, environment=None):
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def main():
