@@ -24,6 +24,11 @@ def main():
             report.append(parts[name](cluster))
         finally:
             cluster.stop()
+        write(report)
+    print((TARGET / 'database.md').read_text())
+
+
+def write(report):
     text = f"""# Database
 
 Medians of {ROUNDS} rounds on {machine()}, one session for each way.
@@ -33,7 +38,6 @@ Medians of {ROUNDS} rounds on {machine()}, one session for each way.
         text += '## Limits\n\n' + table(['what', 'models', 'measured', 'limit', 'met'], checks)
     text += ''.join(report)
     (TARGET / 'database.md').write_text(text)
-    print(text)
 
 
 if __name__ == '__main__':

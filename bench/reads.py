@@ -237,7 +237,7 @@ class Beside:
         self.cluster, self.session = cluster, session
 
     def active(self):
-        return self.session.run("SELECT FROM pg_stat_activity WHERE application_name = 'beside' AND state = 'active'") != []
+        return self.session.run("SELECT 1 FROM pg_stat_activity WHERE application_name = 'beside' AND state = 'active'") != []
 
     def __enter__(self):
         if self.script:
