@@ -121,7 +121,7 @@ def reconcile(cluster):
         session.run(APPROVE)
         each_way('day', size, rounds, [f'next-{size}', f'day-{size}'])
     report = report_reconcile(figures, memory, typed)
-    report += phases(cluster, ways['ours'])
+    report += phases(session, ways['ours'])
     for way in ways.values():
         way.session.close()
     session.close()
@@ -191,7 +191,7 @@ def check_reconcile(case, models, times, typed, ours, memory):
     checks.append([f'{CASES[case]}: memory, compared with the document', f'{models:,}', *at_most(memory, 4)])
 
 
-def phases(cluster, ours):
+def phases(session, ours):
     """A whole sync over HTTP, beside a load and a preview of the same list, from which the phases follow."""
     upstream = built('build', '--release', '-p', 'mock-upstream')
     address = FOLDER / 'upstream.url'
@@ -204,7 +204,7 @@ def phases(cluster, ours):
             for case, pair in (('unchanged', [f'list-{size}'] * 2), ('day', [f'day-{size}', f'next-{size}'])):
                 ours.empty()
                 ours.load(pair[0])
-                ours.session.run(APPROVE)
+                session.run(APPROVE)
                 taken = []
                 for turn in range(max(3, ROUNDS // 2) + 1):
                     ours.clean()

@@ -44,11 +44,11 @@ end
 
 
 class Service:
-    def __init__(self, programs, environment, name, *arguments):
+    def __init__(self, programs, program, environment, name, *arguments):
         address = FOLDER / f'{name}.url'
         with open(FOLDER / f'{name}.log', 'w') as log:
             programs.append(subprocess.Popen(
-                [ROOT / 'target/release/model-access-api', '--listen', '127.0.0.1:0', '--url-file', address,
+                [program, '--listen', '127.0.0.1:0', '--url-file', address,
                  '--hs256-secret-file', FOLDER / 'secret', *arguments], env=environment, stderr=log))
         wait_for(lambda: address.exists() and address.read_text())
         self.url = address.read_text() + 'api/models'
@@ -99,7 +99,7 @@ def main():
     begin('service')
     (FOLDER / 'report.lua').write_text(REPORT)
     (FOLDER / 'secret').write_text(secrets.token_hex(32) + '\n')
-    built('build', '--release', '-p', 'api', '--bin', 'model-access-api')
+    api = built('build', '--release', '-p', 'api', '--bin', 'model-access-api')
     query = built('bench', '-p', 'api', '--bench', 'query', '--no-run')
     tokens = {user: output(ROOT / 'scripts/token', FOLDER / 'secret', user, '86400').strip() for user in USERS}
     programs = []
@@ -110,8 +110,8 @@ def main():
         session.run(DATABASE)
         session.close()
         environment = cluster.environment('api')
-        cached = Service(programs, environment, 'cached', '--cache-ttl', '3600')
-        uncached = Service(programs, environment, 'uncached', '--cache-ttl', '0')
+        cached = Service(programs, api, environment, 'cached', '--cache-ttl', '3600')
+        uncached = Service(programs, api, environment, 'uncached', '--cache-ttl', '0')
         tags = start_nginx(programs, cached, tokens)
 
         # each prints the median and the 99th percentile in microseconds, and the requests per second
