@@ -24,7 +24,7 @@ FUZZ_SECONDS := 600
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench lint reference man install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,14 +85,15 @@ target/python/openai-$(OPENAI):
 	target/python/bin/pip install --quiet --disable-pip-version-check openai==$(OPENAI)
 	touch $@
 
-bench: install ## Compare the service with nginx and the functions with plain SQL: target/bench.md
+bench: bench-database bench-service ## Measure the extension beside plain SQL, and the service beside nginx: target/bench.md
+	@cat target/bench/database.md target/bench/service.md > target/bench.md
+
+bench-database: install ## The part of make bench inside the database: target/bench/database.md
+	bench/database.py
+
+bench-service: install ## The part of make bench that measures the service: target/bench/service.md
 	@scripts/setup bench
-	@scripts/bench-service
-	@echo
-	@scripts/bench-database
-	@echo
-	@scripts/bench-retire
-	@{ cat target/bench-service.md; echo; cat target/bench-database.md; echo; cat target/bench-retire.md; } > target/bench.md
+	bench/service.py
 
 lint: setup ## Check the format, run the linters, check the SQL and the dependencies
 	$(CARGO) fmt --all --check

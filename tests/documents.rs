@@ -284,7 +284,7 @@ fn named(text: &str) -> Vec<String> {
 
 #[test]
 fn every_file_that_a_page_for_contributors_names_exists() {
-    let tops = ["benches", "crates", "demo", "docs", "examples", "scripts", "sql", "src", "tests"];
+    let tops = ["bench", "crates", "demo", "docs", "examples", "scripts", "sql", "src", "tests"];
     for page in ["README.md", "CONTRIBUTING.md", "docs/README.md", "docs/architecture.md"].map(Path::new) {
         for name in named(&text(page)) {
             let path = name.split_whitespace().next().unwrap_or_default();

@@ -33,7 +33,8 @@ COMMENT ON TRIGGER model_access_target ON @extschema@.model_access IS
     'Sets target_disabled when an alias gets another target or another status.';
 
 CREATE FUNCTION @extschema@._model_access_lead_aliases() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- enable_nestloop: PostgreSQL keeps the plan that it made for the first statement, which may have changed one row
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access'::regclass);
     PERFORM FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id

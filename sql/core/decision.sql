@@ -150,7 +150,8 @@ CREATE TRIGGER model_access_named BEFORE UPDATE OF status, is_free, is_pro, is_e
 COMMENT ON TRIGGER model_access_named ON @extschema@.model_access IS 'Notes that a statement names status or a tier flag.';
 
 CREATE FUNCTION @extschema@._model_access_settle() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+-- enable_nestloop: PostgreSQL keeps the plan that it made for the first statement, which may have changed one row
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
 DECLARE
     noted    CONSTANT text[] := string_to_array(current_setting('_model_access.named', true), ' ');
     named    CONSTANT boolean := coalesce(noted[1] = pg_trigger_depth()::text AND noted[2] ~ '^\d+\.\d+$', false);

@@ -1,4 +1,4 @@
-//! The statement of a list through the pool of the service, without HTTP: the reference in `scripts/bench-service`.
+//! The statement of a list through the pool of the service, without HTTP: the reference in `bench/service.py`.
 //!
 //! `cargo bench -p api -- --database … --user NAME --clients 64 --seconds 5` prints the median and the 99th
 //! percentile in microseconds, and the statements per second.
