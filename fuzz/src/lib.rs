@@ -15,7 +15,9 @@ pub fn assert_jsonb(text: &str) {
     assert!(is_jsonb(&value), "not jsonb: {text}");
 }
 
-fn is_jsonb(value: &Value) -> bool {
+/// Whether PostgreSQL can store a value as `jsonb`.
+#[must_use]
+pub fn is_jsonb(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) => true,
         Value::Number(number) => is_numeric(number),
