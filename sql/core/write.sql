@@ -24,10 +24,11 @@ COMMENT ON FUNCTION @extschema@._model_access_rows(text, text) IS
 CREATE FUNCTION @extschema@._model_access_fetched(rows refcursor) RETURNS SETOF jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    source  refcursor := rows;
     fetched jsonb;
 BEGIN
     LOOP
-        FETCH rows INTO fetched;
+        FETCH source INTO fetched;
         EXIT WHEN NOT FOUND;
         RETURN NEXT fetched;
     END LOOP;
