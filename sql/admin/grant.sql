@@ -1,10 +1,11 @@
 -- Defines what each role may do. Only the owner has rights until model_access_grant gives rights to other roles.
 
 CREATE TABLE @extschema@.model_access_granted (
-    role     name,
-    rights   text,
-    role_id  oid NOT NULL,
-    table_id oid NOT NULL,
+    role      name,
+    rights    text,
+    role_id   oid NOT NULL,
+    table_id  oid NOT NULL,
+    system_id bigint NOT NULL,
     PRIMARY KEY (role, rights)
 );
 COMMENT ON TABLE @extschema@.model_access_granted IS 'The rights that model_access_grant gave to each role.';
@@ -13,15 +14,26 @@ COMMENT ON COLUMN @extschema@.model_access_granted.rights IS 'The rights: user, 
 COMMENT ON COLUMN @extschema@.model_access_granted.role_id IS 'The oid of the role when the rights were granted.';
 COMMENT ON COLUMN @extschema@.model_access_granted.table_id IS
     'The oid of the table model_access when the rights were granted.';
+COMMENT ON COLUMN @extschema@.model_access_granted.system_id IS
+    'The identifier of the database cluster when the rights were granted.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_granted
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
 COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_granted IS 'Lets only the owner record granted rights.';
 
+CREATE FUNCTION @extschema@._model_access_system() RETURNS bigint
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT c.system_identifier FROM pg_control_system() AS c;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_system() IS 'Internal. Gives the identifier of the database cluster.';
+
 CREATE VIEW @extschema@._model_access_grantee AS
-SELECT r.oid AS role_id, r.rolname AS role, g.rights FROM @extschema@.model_access_granted AS g
--- a restore gives the table another oid; only then is the role found by its name
-JOIN pg_roles AS r ON CASE WHEN g.table_id = '@extschema@.model_access'::regclass::oid
-    THEN r.oid = g.role_id ELSE r.rolname = g.role END;
+SELECT r.oid AS role_id, r.rolname AS role, g.rights, g.is_here
+FROM (
+    SELECT g.*, g.table_id = '@extschema@.model_access'::regclass::oid AND g.system_id = s.id AS is_here
+    FROM @extschema@.model_access_granted AS g CROSS JOIN @extschema@._model_access_system() AS s(id)) AS g
+-- a restore gives the table another oid, or is in another cluster; only then is the role found by its name
+JOIN pg_roles AS r ON CASE WHEN g.is_here THEN r.oid = g.role_id ELSE r.rolname = g.role END;
 COMMENT ON VIEW @extschema@._model_access_grantee IS 'Internal. The roles of model_access_granted that exist.';
 
 CREATE VIEW @extschema@._model_access_call AS
@@ -182,10 +194,11 @@ BEGIN
                   HINT = 'Run model-access push as a member of the role that owns model_access.';
     END IF;
     PERFORM @extschema@._model_access_give(role, rights);
-    INSERT INTO @extschema@.model_access_granted AS g (role, rights, role_id, table_id)
-    SELECT r.rolname, model_access_grant.rights, r.oid, '@extschema@.model_access'::regclass
+    INSERT INTO @extschema@.model_access_granted AS g (role, rights, role_id, table_id, system_id)
+    SELECT r.rolname, model_access_grant.rights, r.oid, '@extschema@.model_access'::regclass, @extschema@._model_access_system()
     FROM pg_roles AS r WHERE r.oid = model_access_grant.role
-    ON CONFLICT ON CONSTRAINT model_access_granted_pkey DO UPDATE SET role_id = excluded.role_id, table_id = excluded.table_id;
+    ON CONFLICT ON CONSTRAINT model_access_granted_pkey DO UPDATE
+    SET role_id = excluded.role_id, table_id = excluded.table_id, system_id = excluded.system_id;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_grant(regrole, text) IS

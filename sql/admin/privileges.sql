@@ -89,9 +89,10 @@ BEGIN
     END LOOP;
     RETURN QUERY SELECT * FROM @extschema@._model_access_close();
     UPDATE @extschema@.model_access_granted AS g
-    SET role = t.role, role_id = t.role_id, table_id = '@extschema@.model_access'::regclass
+    SET role = t.role, role_id = t.role_id, table_id = '@extschema@.model_access'::regclass,
+        system_id = @extschema@._model_access_system()
     FROM @extschema@._model_access_grantee AS t
-    WHERE t.rights = g.rights AND CASE WHEN g.table_id = '@extschema@.model_access'::regclass::oid
+    WHERE t.rights = g.rights AND CASE WHEN t.is_here
         THEN t.role_id = g.role_id AND t.role <> g.role ELSE t.role = g.role END;
 END
 $$;

@@ -104,6 +104,16 @@ UPDATE model_access SET status = 'disabled' WHERE model_id = 'c/d';
 SET ROLE regress_reader;
 SELECT m.model_id, e.allowed FROM (VALUES ('a/b'), ('c/d')) AS m(model_id), model_access_explain('free', m.model_id) AS e;
 RESET ROLE;
+-- A dump may be restored in another cluster, where the same oid is another role. There the name counts.
+BEGIN;
+UPDATE model_access_granted SET role_id = 'regress_nobody'::regrole WHERE role = 'regress_reader';
+SELECT role, role_id::regrole FROM _model_access_grantee WHERE rights = 'reader';
+UPDATE model_access_granted SET system_id = system_id + 1;
+SELECT role, role_id::regrole FROM _model_access_grantee WHERE rights = 'reader';
+SELECT * FROM model_access_repair_privileges();
+SELECT role, role_id::regrole, system_id = (SELECT system_identifier FROM pg_control_system()) AS here
+FROM model_access_granted ORDER BY role;
+ROLLBACK;
 -- After a revoke, a role holds nothing, however it got its privileges.
 GRANT SELECT ON model_access_setting TO regress_admin;
 GRANT UPDATE (name) ON model_access TO regress_admin;
