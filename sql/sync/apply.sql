@@ -171,21 +171,25 @@ DECLARE
     problem jsonb   := nullif(head -> 'problem', 'null');
     mine    text    := @extschema@._model_access_limit_locks();
     writes  boolean := @extschema@._model_access_has_rows(lines);
+    last    bigint;
 BEGIN
     run := jsonb_populate_record(NULL::@extschema@.model_access_sync_log,
         '{"listed": 0, "added": 0, "changed": 0, "missing": 0, "returned": 0, "free_revoked": 0, "withheld": 0,
             "unusable": [], "complete": false}'
         || head);
-    -- last_run_id must not name a run that wrote the row before
-    PERFORM @extschema@._model_access_raise_sequence('@extschema@.model_access_sync_log_run_id_seq'::regclass, greatest(
-        (SELECT max(l.run_id) FROM @extschema@.model_access_sync_log AS l),
-        (SELECT max(m.last_run_id) FROM @extschema@.model_access AS m)));
-    run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
     IF run.outcome = 'unchanged' THEN
         writes := EXISTS (SELECT FROM @extschema@._model_access_alias_in_doubt);
     END IF;
+    last := (SELECT max(l.run_id) FROM @extschema@.model_access_sync_log AS l);
+    -- a run that failed because another session holds a lock on the table does not read it, and still gets its row
     IF writes THEN
         PERFORM @extschema@._model_access_lock();
+        -- last_run_id must not name a run that wrote the row before
+        last := greatest(last, (SELECT max(m.last_run_id) FROM @extschema@.model_access AS m));
+    END IF;
+    PERFORM @extschema@._model_access_raise_sequence('@extschema@.model_access_sync_log_run_id_seq'::regclass, last);
+    run.run_id := nextval('@extschema@.model_access_sync_log_run_id_seq');
+    IF writes THEN
         run.changed_key := @extschema@._model_access_changed_key(lines, run.changed, run.listed - run.added);
         PERFORM @extschema@._model_access_write(lines, (head ->> 'at')::timestamptz, run.run_id);
         PERFORM @extschema@._model_access_mend_aliases(run.run_id);
