@@ -121,7 +121,8 @@ COMMENT ON FUNCTION @extschema@._model_access_respell_overrides() IS
     'Internal. Spells the users of overrides as a newly bound table does.';
 
 CREATE FUNCTION @extschema@._model_access_record_override() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- enable_nestloop: PostgreSQL keeps the plan that it made for the first statement, which may have changed one row
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
 DECLARE
     at timestamptz := clock_timestamp();
 BEGIN

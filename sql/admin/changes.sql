@@ -36,12 +36,19 @@ CROSS JOIN LATERAL (
     WHERE h.at = l.at AND (h.actor, h.actor_role, h.on_behalf_of, h.run_id)
         IS NOT DISTINCT FROM (l.actor, l.actor_role, l.on_behalf_of, l.run_id)) AS s
 -- The last row of each statement. In this order the newest few are found by the primary key, whatever the clock said.
--- With >= and not =, the planner expects many such rows, and so does not compile the plan of a query with LIMIT.
-WHERE l.history_id >= (
-    SELECT h.history_id FROM @extschema@.model_access_history AS h
-    WHERE h.at = l.at AND (h.actor, h.actor_role, h.on_behalf_of, h.run_id)
-        IS NOT DISTINCT FROM (l.actor, l.actor_role, l.on_behalf_of, l.run_id)
-    ORDER BY h.history_id DESC LIMIT 1)
+WHERE CASE WHEN EXISTS (
+        -- most rows are followed by a row of their statement; to look for the last one from each takes quadratic time
+        SELECT FROM @extschema@.model_access_history AS h
+        WHERE h.history_id = (
+            SELECT min(n.history_id) FROM @extschema@.model_access_history AS n WHERE n.history_id > l.history_id)
+          AND h.at = l.at AND (h.actor, h.actor_role, h.on_behalf_of, h.run_id)
+            IS NOT DISTINCT FROM (l.actor, l.actor_role, l.on_behalf_of, l.run_id)) THEN false
+    -- With >= and not =, the planner expects many such rows, and so does not compile the plan of a query with LIMIT.
+    ELSE l.history_id >= (
+        SELECT h.history_id FROM @extschema@.model_access_history AS h
+        WHERE h.at = l.at AND (h.actor, h.actor_role, h.on_behalf_of, h.run_id)
+            IS NOT DISTINCT FROM (l.actor, l.actor_role, l.on_behalf_of, l.run_id)
+        ORDER BY h.history_id DESC LIMIT 1) END
 ORDER BY l.history_id DESC;
 COMMENT ON VIEW @extschema@._model_access_change IS
     'Internal. One row for each statement: its rows of the history (ids), and those of them that can be undone (undoable).';

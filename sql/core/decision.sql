@@ -30,7 +30,8 @@ BEGIN
     rest.is_free := OLD.is_free;
     rest.is_pro := OLD.is_pro;
     rest.is_enterprise := OLD.is_enterprise;
-    IF rest IS DISTINCT FROM OLD THEN
+    -- the bytes first, for speed; the same value may have other bytes, and not every type has an equality
+    IF rest OPERATOR(pg_catalog.*<>) OLD AND to_jsonb(rest) <> to_jsonb(OLD) THEN
         RAISE EXCEPTION 'permission denied to change upstream or bookkeeping columns of model "%"', OLD.model_id
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = 'Only the owner of model_access may change columns other than '
@@ -124,7 +125,8 @@ COMMENT ON TRIGGER model_access_decide ON @extschema@.model_access IS
 
 CREATE TRIGGER model_access_keep BEFORE UPDATE OF status ON @extschema@.model_access
     FOR EACH ROW
-    WHEN (OLD.status_before_missing IS NOT NULL AND OLD.* IS NOT DISTINCT FROM NEW.*)
+    -- by the bytes: the owner may add a column whose type has no equality
+    WHEN (OLD.status_before_missing IS NOT NULL AND OLD.* OPERATOR(pg_catalog.*=) NEW.*)
     EXECUTE FUNCTION @extschema@._model_access_decide();
 COMMENT ON TRIGGER model_access_keep ON @extschema@.model_access IS
     'Makes an UPDATE that names the status of a missing model and changes nothing a decision: the model stays inactive.';

@@ -87,8 +87,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit 
 DECLARE
     at       CONSTANT timestamptz := clock_timestamp();
     pairs    CONSTANT text := 'FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id';
-    differs  CONSTANT text := 'CASE WHEN o.%1$I IS DISTINCT FROM n.%1$I THEN jsonb_build_object(%1$L, %2$I.%1$I) ELSE ''{}'' END';
-    recorded text[];
+    -- the owner may add columns of any type: some have no equality, or one by which different texts are equal
+    plain    CONSTANT regtype[] := '{text,text[],boolean,integer,bigint,numeric,date,timestamptz,jsonb}';
+    differs  CONSTANT text := 'CASE WHEN %3$s THEN jsonb_build_object(%1$L, %2$I.%1$I) ELSE ''{}'' END';
+    names    text[];
+    tests    text[];
+    changed  boolean[];
     before   text;
     after    text;
 BEGIN
@@ -96,15 +100,16 @@ BEGIN
     IF NOT EXISTS (SELECT FROM new_rows) THEN
         RETURN NULL;
     END IF;
+    SELECT array_agg(a.attname), array_agg(format(
+        CASE WHEN a.atttypid = ANY (plain) AND a.attcollation IN (0, '"default"'::regcollation)
+             THEN 'o.%1$I IS DISTINCT FROM n.%1$I' ELSE 'to_jsonb(o.%1$I) IS DISTINCT FROM to_jsonb(n.%1$I)' END, a.attname))
+    INTO names, tests FROM pg_attribute AS a
+    WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.attname <> ALL ('{upstream,fingerprint,entry_hash,changed_at,last_run_id}');
     -- a statement changes few columns; to make JSON of the others as well would take most of its time
-    EXECUTE (
-        SELECT format('SELECT array_remove(ARRAY[%s], NULL) %s', string_agg(
-            format('CASE WHEN bool_or(o.%1$I IS DISTINCT FROM n.%1$I) THEN %1$L END', a.attname), ', '), pairs)
-        FROM pg_attribute AS a
-        WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped
-          AND a.attname <> ALL ('{upstream,fingerprint,entry_hash,changed_at,last_run_id}')) INTO recorded;
-    SELECT string_agg(format(differs, r.name, 'o'), ' || '), string_agg(format(differs, r.name, 'n'), ' || ')
-    INTO before, after FROM unnest(recorded) AS r(name);
+    EXECUTE format('SELECT ARRAY[bool_or(%s)] %s', array_to_string(tests, '), bool_or('), pairs) INTO changed;
+    SELECT string_agg(format(differs, r.name, 'o', r.test), ' || '), string_agg(format(differs, r.name, 'n', r.test), ' || ')
+    INTO before, after FROM unnest(names, tests, changed) AS r(name, test, changed) WHERE r.changed;
     IF before IS NOT NULL THEN
         -- not format(), because the name of the schema may contain %
         EXECUTE 'INSERT INTO @extschema@.model_access_history (model_id, at, run_id, old, new)

@@ -96,3 +96,28 @@ WHERE h.history_id > :earlier;
 UPDATE model_access SET note = 'x' WHERE false;
 UPDATE model_access SET last_run_id = last_run_id + 1, changed_at = now();
 SELECT count(*) FROM model_access_history WHERE history_id > :earlier;
+-- The owner may add columns of any type: without an equality, or with one by which different texts are equal.
+ALTER TABLE model_access ADD COLUMN a_json json, ADD COLUMN a_box box, ADD COLUMN an_interval interval;
+SELECT max(history_id) AS earlier FROM model_access_history \gset
+UPDATE model_access SET a_json = '{"a": 1}', a_box = '(1,1),(0,0)', an_interval = '30 days' WHERE model_id = 'openai/gpt-5';
+UPDATE model_access SET a_json = '{"a":1}', a_box = '(2,2),(1,1)', an_interval = '1 month' WHERE model_id = 'openai/gpt-5';
+UPDATE model_access SET a_json = a_json, note = 'for all types' WHERE model_id = 'openai/gpt-5';
+UPDATE model_access SET missing_since = now(), status = 'inactive', status_before_missing = 'active', last_run_id = 90 WHERE model_id = 'openai/gpt-5';
+CREATE ROLE regress_admin;
+SELECT model_access_grant('regress_admin', 'admin');
+SET ROLE regress_admin;
+UPDATE model_access SET status = status WHERE model_id = 'openai/gpt-5';
+UPDATE model_access SET note = 'by an admin' WHERE model_id = 'openai/gpt-5';
+RESET ROLE;
+SELECT model_access_revoke('regress_admin');
+DROP ROLE regress_admin;
+SELECT old - '{reviewed_at,missing_since}'::text[] AS old, new - '{reviewed_at,missing_since}'::text[] AS new
+FROM model_access_history WHERE history_id > :earlier ORDER BY history_id;
+-- Large statements take no quadratic time: neither to record one after a small one, nor to list the changes.
+SET statement_timeout = '10s';
+INSERT INTO model_access_override (user_id, model_id, allowed) SELECT 'user ' || n, 'openai/gpt-5', false FROM generate_series(1, 12000) AS n;
+UPDATE model_access_override SET note = 'one' WHERE user_id = 'user 1';
+UPDATE model_access_override SET note = 'all' WHERE user_id LIKE 'user %';
+SELECT rows FROM model_access_changes LIMIT 3;
+SELECT sum(rows) = (SELECT count(*) FROM model_access_history) AS whole FROM model_access_changes;
+RESET statement_timeout;
