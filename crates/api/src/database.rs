@@ -208,9 +208,12 @@ impl Database {
         let client = Object::take(client);
         let (tls, limit) = (self.tls.clone(), self.timeout);
         tokio::spawn(async move {
-            // a pooler knows the statement only until the connection is closed
-            drop(timeout(limit, client.cancel_token().cancel_query(tls)).await);
-            drop(client);
+            // a pooler finds the statement only while the connection is open, so this waits until the statement has ended
+            let end = async {
+                client.cancel_token().cancel_query(tls).await?;
+                client.batch_execute("").await
+            };
+            drop(timeout(limit, end).await);
         });
     }
 

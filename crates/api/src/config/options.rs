@@ -21,8 +21,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
     after_help = "The database: PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGOPTIONS, PGAPPNAME, \
 PGCONNECT_TIMEOUT, PGSSLMODE and PGSSLROOTCERT\napply where --database does not say otherwise. ~/.pgpass and service \
 files are not read. A host that begins with / is the directory of a socket.\nThe role needs: SELECT \
-model_access_grant('role', 'reader'). It must not connect through a pooler that shares sessions\n(transaction mode): \
-the cache needs notifications, and such a pooler does not deliver them.\n\nTLS to the database: sslmode=disable never \
+model_access_grant('role', 'reader'). Through a pooler that shares sessions (transaction mode), nothing\nis cached, \
+because such a pooler delivers no notifications.\n\nTLS to the database: sslmode=disable never \
 uses TLS; prefer (the default) uses it if the server offers it; require insists on it.\nThe certificate and its host \
 name are always verified, also where libpq would not verify them: with the certificates of the\nsystem, or with \
 --database-ca.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, or could not finish all requests; 2 usage."
