@@ -256,27 +256,27 @@ CREATE FUNCTION @extschema@._model_access_announce_user() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     -- NULL if this is not the bound table or a partition of it, or if its columns have other numbers since a restore
-    id    name := (
+    id      name := (
         SELECT a.attname FROM @extschema@.model_access_binding AS b
         JOIN pg_attribute AS i ON i.attrelid = b.profiles AND i.attnum = b.id_number
         JOIN pg_attribute AS a ON a.attrelid = TG_RELID AND a.attname = i.attname AND NOT a.attisdropped
         WHERE b.profiles::oid = b.table_id);
-    value text;
+    key     text;
+    new_key text;
 BEGIN
     -- concat and not a cast: any role can make a cast, which would run here as the owner
     IF id = 'id' THEN
         -- faster than EXECUTE, for the name that most tables have
-        value := concat(OLD.id);
-        IF TG_OP = 'UPDATE' AND value <> concat(NEW.id) THEN
-            PERFORM @extschema@._model_access_notify_user(concat(NEW.id)::text);
-        END IF;
+        key := concat(OLD.id);
+        new_key := CASE TG_OP WHEN 'UPDATE' THEN concat(NEW.id) END;
     ELSIF id IS NOT NULL THEN
-        EXECUTE format('SELECT concat(($1).%I)', id) INTO value USING OLD;
-        IF TG_OP = 'UPDATE' THEN
-            EXECUTE format('SELECT %s._model_access_notify_user(concat(($1).%I)::text)', '@extschema@', id) USING NEW;
-        END IF;
+        EXECUTE format('SELECT concat(($1).%1$I), concat(($2).%1$I)', id) INTO key, new_key
+            USING OLD, CASE TG_OP WHEN 'UPDATE' THEN NEW ELSE OLD END;
     END IF;
-    PERFORM @extschema@._model_access_notify_user(value::text);
+    PERFORM @extschema@._model_access_notify_user(key::text);
+    IF new_key <> key THEN
+        PERFORM @extschema@._model_access_notify_user(new_key::text);
+    END IF;
     RETURN NULL;
 END
 $$;
