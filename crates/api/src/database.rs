@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -34,11 +34,13 @@ pub struct Settings {
 
 /// The pool and the statements.
 ///
-/// Nothing here depends on the session of a connection, so that a pooler may give each statement another one: statements
-/// have no name, nothing is SET, and every name and operator is qualified, so that none can be an object of another role.
+/// Nothing here depends on the session of a connection, so that a pooler may give each transaction another one: statements
+/// have no name, a setting ends with its transaction, and every name and operator is qualified, so that none can be an
+/// object of another role. Requests to cancel are not sent: PgBouncer 1.18 ends itself if their sender does not wait.
 pub struct Database {
     pool: Pool,
-    tls: MakeRustlsConnect,
+    /// Begins a transaction in which a statement ends when nobody waits for it any more.
+    begin: String,
     list: String,
     model: String,
     timeout: Duration,
@@ -98,7 +100,7 @@ impl Database {
         let (list, model) = (list_statement(&schema), model_statement(&schema));
         Ok(Self {
             pool,
-            tls: settings.tls.clone(),
+            begin: format!("BEGIN; SET LOCAL statement_timeout = {}", settings.timeout.as_millis()),
             list,
             model,
             timeout: settings.timeout,
@@ -193,28 +195,26 @@ impl Database {
             Err(_) => return Err("no connection in time".into()),
         };
         let typed: Vec<_> = parameters.iter().map(|parameter| (*parameter, Type::TEXT)).collect();
-        match timeout_at(deadline, client.query_typed_one(statement, &typed)).await {
-            Ok(answer) => answer.map_err(|error| error_chain(&error)),
+        // the three are sent together, so they cost one round trip
+        let answer = timeout_at(deadline, async {
+            tokio::join!(
+                biased;
+                client.batch_execute(&self.begin),
+                client.query_typed_one(statement, &typed),
+                client.batch_execute("COMMIT"),
+            )
+        });
+        match answer.await {
+            Ok((begun, answer, ended)) => {
+                let row = begun.and(answer).and_then(|row| ended.map(|()| row));
+                row.map_err(|error| error_chain(&error))
+            }
             Err(_) => {
-                self.end(client);
+                // close the connection, so that no other request waits for the same statement
+                drop(Object::take(client));
                 Err("no answer in time".into())
             }
         }
-    }
-
-    /// Cancels a statement for which nobody waits any more, and closes its connection, so that no other request waits for
-    /// the same statement.
-    fn end(&self, client: Object) {
-        let client = Object::take(client);
-        let (tls, limit) = (self.tls.clone(), self.timeout);
-        tokio::spawn(async move {
-            // a pooler finds the statement only while the connection is open, so this waits until the statement has ended
-            let end = async {
-                client.cancel_token().cancel_query(tls).await?;
-                client.batch_execute("").await
-            };
-            drop(timeout(limit, end).await);
-        });
     }
 
     fn unavailable(&self, error: &str) -> Problem {
