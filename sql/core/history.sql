@@ -108,7 +108,7 @@ BEGIN ATOMIC
         '{"changed": "user", "bucket": ' || @extschema@._model_access_bucket(user_key) || '}', '{"changed": "model_access"}'));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_notify_user(text) IS
-    'Internal. Notifies the channel model_access, on commit, that the list of a user has changed; of all users if user_key is NULL.';
+    'Internal. Notifies the channel model_access, on commit, that the list of a user has changed; of all users without user_key.';
 
 CREATE FUNCTION @extschema@._model_access_announce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
