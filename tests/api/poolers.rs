@@ -59,7 +59,7 @@ impl Drop for Pooler {
 fn in_transaction_mode_nothing_is_cached() {
     let cluster = database(&[]);
     let pooler = Pooler::start(&cluster, "transaction");
-    let service = pooler.serve(&cluster, &["--timeout", "1"]);
+    let service = pooler.serve(&cluster, &["--timeout", "3"]);
     let (mut client, mut locker) = (cluster.connect(), cluster.connect());
     wait_for("the attempt to listen", || service.log().contains("no notification arrives"));
     assert_eq!(service.metric("listening"), 0);
