@@ -6,8 +6,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::{IntoDatum, PgSqlErrorCode, Uuid, pg_sys};
 
-/// The key and the tier of a user as the bound table stores them. `None` if the table has no such user or has it more
-/// than once, or if the table or a column has a kind or type that cannot be bound.
+/// The key and the tier of a user as the bound table stores them. An empty row if the table has no such user or has it
+/// more than once. `None` if users cannot be looked up: the table or a column has a kind or type that cannot be bound.
 #[pg_extern(sql = false)]
 fn _model_access_lookup(
     profiles: Option<pg_sys::Oid>,
@@ -26,13 +26,13 @@ fn lookup(
     tier_column: Option<i16>,
     user_id: Option<&str>,
 ) -> Option<Row> {
-    let (id_column, tier_column, user_id) = (id_column?, tier_column?, user_id?);
+    let (id_column, tier_column) = (id_column?, tier_column?);
     let rows = as_owner(profiles?, Effect::Undone, |table| {
         let (id, tier) = (table.column(id_column)?, table.column(tier_column)?);
-        let key = key(&id, user_id)?;
-        if !can_hold_tiers(&tier) {
+        if !can_hold_keys(&id) || !can_hold_tiers(&tier) {
             return None;
         }
+        let Some(key) = user_id.and_then(|user_id| key(&id, user_id)) else { return Some(Vec::new()) };
         let statement = format!(
             "SELECT p.{id}, {} FROM {} AS p WHERE p.{id} OPERATOR(pg_catalog.=) $1",
             unpadded(&tier),
@@ -43,7 +43,7 @@ fn lookup(
     })??;
     match <[Row; 1]>::try_from(rows) {
         Ok([row]) => Some(row),
-        Err(_) => None,
+        Err(_) => Some(Row::new()),
     }
 }
 
@@ -162,6 +162,19 @@ fn unpadded(tier: &Column) -> String {
     } else {
         format!("p.{}", tier.name)
     }
+}
+
+/// Whether the type of a column can hold keys of users.
+fn can_hold_keys(column: &Column) -> bool {
+    let types = [
+        pg_sys::TEXTOID,
+        pg_sys::VARCHAROID,
+        pg_sys::UUIDOID,
+        pg_sys::INT8OID,
+        pg_sys::INT4OID,
+        pg_sys::INT2OID,
+    ];
+    types.contains(&column.base_type)
 }
 
 /// Whether the type of a column can hold tiers.

@@ -219,6 +219,25 @@ fn code_of_the_bound_table_never_runs_with_other_rights() {
 }
 
 #[test]
+fn a_changed_row_of_the_bound_table_runs_no_cast_of_its_owner() {
+    for rename in ["", "ALTER TABLE app.profiles RENAME id TO key"] {
+        let mut stage = Stage::set();
+        stage.plant(
+            "appowner",
+            &format!(
+                "CREATE TYPE app.key AS ENUM ('alice', 'bob', 'carol');
+                 CREATE FUNCTION app.spell(app.key) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM app.say('a cast'); RETURN 'x'; END $$;
+                 CREATE CAST (app.key AS text) WITH FUNCTION app.spell(app.key) AS IMPLICIT;
+                 DROP TRIGGER model_access_announce_change ON app.profiles;
+                 ALTER TABLE app.profiles ALTER id TYPE app.key USING id::app.key; {rename}"
+            ),
+        );
+        stage.superuser.batch_execute("DELETE FROM app.profiles WHERE subscription_tier = 'pro'").unwrap();
+        assert_eq!(stage.ran(), [""; 0], "{rename}");
+    }
+}
+
+#[test]
 fn a_table_that_became_a_view_gives_no_tier() {
     let mut stage = Stage::set();
     stage

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test ends there
 
+use std::collections::BTreeSet;
 use tests::{Cluster, copy_database, heard, sync};
 
 #[test]
@@ -62,29 +63,44 @@ fn listeners_are_notified_of_whatever_changes_an_answer() {
             "CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text, seen integer DEFAULT 0)",
         )
         .unwrap();
-    let news = [
-        ("SELECT model_access_bind_profiles('profiles')", 1),
-        ("INSERT INTO profiles SELECT n, 'free' FROM generate_series(1, 100) AS n", 0),
-        ("UPDATE profiles SET seen = 1", 0),
-        ("UPDATE profiles SET subscription_tier = subscription_tier, seen = 2", 0),
-        ("UPDATE profiles SET subscription_tier = 'pro'", 1),
-        ("UPDATE profiles SET id = 'x' WHERE id = '1'", 1),
-        ("DELETE FROM profiles WHERE id IN ('2', '3')", 1),
-        ("INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('4', 'openai', true)", 1),
-        ("UPDATE model_access_override SET allowed = false", 1),
-        ("DELETE FROM model_access_override", 1),
-        ("UPDATE model_access_override SET allowed = true WHERE false", 0),
-        ("TRUNCATE model_access_override", 0),
-        ("INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('4', 'openai', true)", 1),
-        ("TRUNCATE model_access_override", 1),
-        ("SELECT model_access_bind_profiles('profiles')", 1),
-        ("TRUNCATE profiles", 1),
-        ("SELECT model_access_unbind_profiles()", 1),
-        ("SELECT model_access_unbind_profiles()", 0),
+    let everybody: Vec<String> = (1..=100).map(|n| n.to_string()).collect();
+    let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    // whose lists have changed; * is everything
+    let news: [(&str, &[&str]); 18] = [
+        ("SELECT model_access_bind_profiles('profiles')", &["*"]),
+        ("INSERT INTO profiles SELECT n, 'free' FROM generate_series(1, 100) AS n", &[]),
+        ("UPDATE profiles SET seen = 1", &[]),
+        ("UPDATE profiles SET subscription_tier = subscription_tier, seen = 2", &[]),
+        ("UPDATE profiles SET subscription_tier = 'pro'", &everybody),
+        ("UPDATE profiles SET id = 'x' WHERE id = '1'", &["1", "x"]),
+        ("DELETE FROM profiles WHERE id IN ('2', '3')", &["2", "3"]),
+        (
+            "INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('4', 'openai', true)",
+            &["4"],
+        ),
+        ("UPDATE model_access_override SET allowed = false", &["4"]),
+        ("DELETE FROM model_access_override", &["4"]),
+        ("UPDATE model_access_override SET allowed = true WHERE false", &[]),
+        ("TRUNCATE model_access_override", &[]),
+        (
+            "INSERT INTO model_access_override (user_id, provider, allowed) VALUES ('4', 'openai', true)",
+            &["4"],
+        ),
+        ("TRUNCATE model_access_override", &["*"]),
+        ("SELECT model_access_bind_profiles('profiles')", &["*"]),
+        ("TRUNCATE profiles", &["*"]),
+        ("SELECT model_access_unbind_profiles()", &["*"]),
+        ("SELECT model_access_unbind_profiles()", &[]),
     ];
     for (statement, expected) in news {
         client.batch_execute(statement).unwrap();
-        assert_eq!(heard(&mut listener).len(), expected, "{statement}");
+        let heard = heard(&mut listener);
+        let payload = "SELECT coalesce('{\"changed\": \"user\", \"bucket\": ' || _model_access_bucket(nullif(user_key, '*')) || '}',
+            '{\"changed\": \"model_access\"}') FROM unnest($1::text[]) AS user_key";
+        let expected: BTreeSet<String> =
+            client.query(payload, &[&expected]).unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!(heard.len(), expected.len(), "equal ones are sent once: {statement}");
+        assert_eq!(BTreeSet::from_iter(heard), expected, "{statement}");
     }
 }
 

@@ -132,30 +132,35 @@ BEGIN
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT n.model_id, n.user_id, at, '{}', jsonb_build_object('override', to_jsonb(n))
         FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.override_id;
+        PERFORM @extschema@._model_access_notify_user(n.user_id::text) FROM new_rows AS n WHERE n.created_at = now();
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM old_rows AS o ORDER BY o.override_id;
+        PERFORM @extschema@._model_access_notify_user(o.user_id::text) FROM old_rows AS o;
     ELSIF TG_OP = 'TRUNCATE' THEN
         -- this trigger runs before the TRUNCATE, while the rows exist
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM @extschema@.model_access_override AS o ORDER BY o.override_id;
+        IF FOUND THEN
+            PERFORM @extschema@._model_access_notify();
+        END IF;
     ELSE
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT n.model_id, n.user_id, at,
             jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n))
         FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id WHERE o IS DISTINCT FROM n
         ORDER BY n.override_id;
-    END IF;
-    IF FOUND THEN
-        PERFORM @extschema@._model_access_notify();
+        PERFORM @extschema@._model_access_notify_user(u.key::text)
+        FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id AND o IS DISTINCT FROM n
+        CROSS JOIN LATERAL (VALUES (o.user_id), (n.user_id)) AS u(key);
     END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_record_override() IS
-    'Internal. Trigger function that records changes of overrides in model_access_history, and notifies.';
+    'Internal. Trigger function that records changes of overrides in model_access_history, and notifies of their users.';
 
 CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_override
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();

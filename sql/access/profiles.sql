@@ -181,7 +181,10 @@ BEGIN
         RETURN format('a bound column of %s was dropped', b.profiles);
     END IF;
     PERFORM @extschema@._model_access_check_profiles(b.profiles, b.id_column, b.tier_column);
-    RETURN NULL;
+    IF (SELECT u.bound FROM @extschema@._model_access_user('') AS u) THEN
+        RETURN NULL;
+    END IF;
+    RETURN format('%s cannot be read as its owner', b.profiles);
 EXCEPTION WHEN wrong_object_type OR datatype_mismatch OR feature_not_supported OR object_not_in_prerequisite_state THEN
     RETURN SQLERRM;
 END
@@ -249,11 +252,43 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_extension() IS
     'Internal. Gives the name of the extension; NULL if the plain SQL script was run instead.';
 
+CREATE FUNCTION @extschema@._model_access_announce_user() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- NULL if this is not the bound table or a partition of it, or if its columns have other numbers since a restore
+    id      name := (
+        SELECT a.attname FROM @extschema@.model_access_binding AS b
+        JOIN pg_attribute AS i ON i.attrelid = b.profiles AND i.attnum = b.id_number
+        JOIN pg_attribute AS a ON a.attrelid = TG_RELID AND a.attname = i.attname AND NOT a.attisdropped
+        WHERE b.profiles::oid = b.table_id);
+    key     text;
+    new_key text;
+BEGIN
+    -- concat and not a cast: any role can make a cast, which would run here as the owner
+    IF id = 'id' THEN
+        -- faster than EXECUTE, for the name that most tables have
+        key := concat(OLD.id);
+        new_key := CASE TG_OP WHEN 'UPDATE' THEN concat(NEW.id) END;
+    ELSIF id IS NOT NULL THEN
+        EXECUTE format('SELECT concat(($1).%1$I), concat(($2).%1$I)', id) INTO key, new_key
+            USING OLD, CASE TG_OP WHEN 'UPDATE' THEN NEW ELSE OLD END;
+    END IF;
+    PERFORM @extschema@._model_access_notify_user(key::text);
+    IF new_key <> key THEN
+        PERFORM @extschema@._model_access_notify_user(new_key::text);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_announce_user() IS
+    'Internal. Trigger function on the bound table that notifies of the user of a row.';
+
 CREATE FUNCTION @extschema@._model_access_watches(profiles regclass) RETURNS TABLE (id oid, name name)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT t.oid, t.tgname FROM pg_trigger AS t
-    WHERE t.tgrelid = profiles AND t.tgfoid = '@extschema@._model_access_announce_always()'::regprocedure AND t.tgparentid = 0;
+    WHERE t.tgrelid = profiles AND t.tgparentid = 0 AND t.tgfoid IN (
+        '@extschema@._model_access_announce_user()'::regprocedure, '@extschema@._model_access_announce_always()'::regprocedure);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_watches(regclass) IS
     'Internal. Lists the triggers on a table that _model_access_watch created.';
@@ -285,12 +320,12 @@ BEGIN
     -- others wait for this lock, so it must not wait long for partitions
     PERFORM set_config('lock_timeout', '10ms', true);
     FOR item IN SELECT * FROM (VALUES
-        ('model_access_announce_change', 'UPDATE', changed, 'of a changed tier'),
-        ('model_access_announce_delete', 'DELETE', 'FOR EACH ROW', 'of a deleted user'),
-        ('model_access_announce_truncate', 'TRUNCATE', '', 'of deleted users')) AS t(name, event, detail, what)
+        ('model_access_announce_change', 'UPDATE', changed, 'user', 'of a changed tier'),
+        ('model_access_announce_delete', 'DELETE', 'FOR EACH ROW', 'user', 'of a deleted user'),
+        ('model_access_announce_truncate', 'TRUNCATE', '', 'always', 'of deleted users')) AS t(name, event, detail, whom, what)
     LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION %s._model_access_announce_always()',
-            item.name, item.event, profiles, item.detail, '@extschema@');
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION %s._model_access_announce_%s()',
+            item.name, item.event, profiles, item.detail, '@extschema@', item.whom);
         EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L',
             item.name, profiles, 'Notifies listeners of channel model_access ' || item.what || '.');
         -- they are not members of the extension, because a dump would not include them then; but DROP EXTENSION drops them

@@ -9,14 +9,15 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_lookup_restored(text) IS
     'Internal. Looks up a user in the bound table by _model_access_lookup, also after a restore.';
 
-CREATE FUNCTION @extschema@._model_access_user(user_id text) RETURNS TABLE (user_key text, tier text)
+CREATE FUNCTION @extschema@._model_access_user(user_id text) RETURNS TABLE (user_key text, tier text, bound boolean)
 -- SQL without SET, so that PostgreSQL inlines it. user_key is the user as the bound table spells it, and NULL for an unknown
 -- user. tier is NULL for an unknown user and for an unknown tier.
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT l.found[1],
         CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2]
-             WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END
+             WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END,
+        l.found IS NOT NULL
     FROM (
         -- as in _model_access_bound, but without the costly part for a restored binding
         SELECT b.tier_map, CASE WHEN b.profiles::oid = b.table_id
@@ -27,7 +28,7 @@ BEGIN ATOMIC
         LIMIT 1) AS l;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_user(text) IS
-    'Internal. Gives the key and the tier of a user, NULL if unknown; no row if no table is bound.';
+    'Internal. Gives the key and the tier of a user, NULL if unknown, and whether the table can be read; no row without a table.';
 
 CREATE FUNCTION @extschema@._model_access_terms(user_id text, OUT rank integer, OUT models jsonb, OUT providers jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -106,7 +107,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.model_access_explain_for_user(text, text) IS
     'Tells whether a user may use a model, and why, as a text for people.';
 
-CREATE FUNCTION @extschema@.model_access_user(user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz)
+CREATE FUNCTION @extschema@.model_access_user(
+    user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz, OUT bound boolean, OUT bucket integer)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     u record;
@@ -114,6 +116,8 @@ BEGIN
     SELECT * INTO u FROM @extschema@._model_access_user(model_access_user.user_id);
     known := u.user_key IS NOT NULL;
     tier := u.tier;
+    bound := u.bound IS TRUE;
+    bucket := @extschema@._model_access_bucket(u.user_key);
     valid_until := (
         SELECT least(min(o.starts_at) FILTER (WHERE o.starts_at > clock_timestamp() AND isfinite(o.starts_at)),
                      min(o.expires_at) FILTER (WHERE o.expires_at > clock_timestamp() AND isfinite(o.expires_at)))
@@ -121,7 +125,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_user(text) IS
-    'Tells whether a user is known, the tier, and when an override of the user next starts or ends.';
+    'Tells whether a user is known, the tier, when an override of the user next starts or ends, whether users can be looked up '
+    'at all, and the bucket by which notifications name the user.';
 
 CREATE FUNCTION @extschema@._model_access_me() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

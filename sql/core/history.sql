@@ -132,7 +132,23 @@ BEGIN ATOMIC
     SELECT pg_notify('model_access', '{"changed": "model_access"}');
 END;
 COMMENT ON FUNCTION @extschema@._model_access_notify() IS
-    'Internal. Notifies the channel model_access, on commit, that models have changed.';
+    'Internal. Notifies the channel model_access, on commit, that lists of all users may have changed.';
+
+CREATE FUNCTION @extschema@._model_access_bucket(user_key text) RETURNS integer
+LANGUAGE sql IMMUTABLE
+-- a number, because everybody may listen and must not learn the id; few numbers, so that many users give few notifications
+RETURN (hashtextextended(user_key, 0) & 1023)::integer;
+COMMENT ON FUNCTION @extschema@._model_access_bucket(text) IS
+    'Internal. Gives the number from 0 to 1023 by which a notification names a user and the others that share the number.';
+
+CREATE FUNCTION @extschema@._model_access_notify_user(user_key text) RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT pg_notify('model_access', coalesce(
+        '{"changed": "user", "bucket": ' || @extschema@._model_access_bucket(user_key) || '}', '{"changed": "model_access"}'));
+END;
+COMMENT ON FUNCTION @extschema@._model_access_notify_user(text) IS
+    'Internal. Notifies the channel model_access, on commit, that the list of a user has changed; of all users without user_key.';
 
 CREATE FUNCTION @extschema@._model_access_announce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

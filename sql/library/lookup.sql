@@ -4,7 +4,7 @@ CREATE FUNCTION @extschema@._model_access_lookup(profiles oid, id_column smallin
 RETURNS text[]
 LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_lookup_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_lookup(oid, smallint, smallint, text) IS
-    'Internal. Gives the key and the tier of a user from the bound table; NULL if exactly one row cannot be read.';
+    'Internal. Gives the key and the tier of a user from the bound table; no values without exactly one row, NULL if unreadable.';
 
 CREATE FUNCTION @extschema@._model_access_unknown_tiers(profiles oid, tier_column smallint, known text[]) RETURNS text[]
 LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_unknown_tiers_wrapper';

@@ -8,12 +8,20 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_may_bind(oid) IS
     'Internal. Tells whether a table of that owner may be bound: the owner must own the table model_access_binding too.';
 
+CREATE FUNCTION @extschema@._model_access_is_readable(profiles oid) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- the table may have changed since it was bound
+    SELECT bool_and(c.relkind IN ('r', 'p') AND @extschema@._model_access_may_bind(c.relowner))
+    FROM @extschema@._model_access_tree(profiles) AS t JOIN pg_class AS c ON c.oid = t.id;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_is_readable(oid) IS
+    'Internal. Tells whether a table may be bound, with its partitions; NULL if it does not exist.';
+
 CREATE FUNCTION @extschema@._model_access_read(profiles oid, expressions text[], source text) RETURNS SETOF text[]
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- the table may have changed since it was bound
-    IF (SELECT bool_and(c.relkind IN ('r', 'p') AND @extschema@._model_access_may_bind(c.relowner))
-        FROM @extschema@._model_access_tree(profiles) AS t JOIN pg_class AS c ON c.oid = t.id) THEN
+    IF @extschema@._model_access_is_readable(profiles) THEN
         RETURN QUERY EXECUTE format('SELECT ARRAY[%s]::text[] %s', array_to_string(expressions, ', '), source);
     END IF;
 END
@@ -63,16 +71,18 @@ DECLARE
     END;
     found text[];
 BEGIN
-    IF key IS NOT NULL AND tier IS NOT NULL THEN
-        SELECT CASE WHEN count(*) = 1 THEN min(r) END INTO found FROM @extschema@._model_access_read(
-            profiles, ARRAY[format('concat(p.%s)', id), tier]::text[],
-            format('FROM %s AS p WHERE p.%s = %s LIMIT 2', profiles::regclass, id, key)) AS r;
+    IF kind IS NULL OR tier IS NULL OR @extschema@._model_access_is_readable(profiles) IS NOT TRUE THEN
+        RETURN NULL;
+    ELSIF key IS NOT NULL THEN
+        EXECUTE format('SELECT CASE WHEN count(*) = 1 THEN min(r) END FROM ('
+            'SELECT ARRAY[concat(p.%2$s), %3$s]::text[] AS r FROM %1$s AS p WHERE p.%2$s = %4$s LIMIT 2) AS l',
+            profiles::regclass, id, tier, key) INTO found;
     END IF;
-    RETURN found;
+    RETURN coalesce(found, '{}');
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lookup(oid, smallint, smallint, text) IS
-    'Internal. Gives the key and the tier of a user from the bound table; NULL if exactly one row cannot be read.';
+    'Internal. Gives the key and the tier of a user from the bound table; no values without exactly one row, NULL if unreadable.';
 
 CREATE FUNCTION @extschema@._model_access_unknown_tiers(profiles oid, tier_column smallint, known text[]) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

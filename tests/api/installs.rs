@@ -49,4 +49,12 @@ fn without_the_library() {
     assert!(!service.ids("ada").is_empty());
     service.hear(&mut client, "UPDATE model_access SET status = 'inactive' WHERE provider = 'google'");
     assert!(service.ids("ada").is_empty());
+    // a table of another role is not read
+    client.batch_execute("RESET SESSION AUTHORIZATION; ALTER TABLE profiles OWNER TO postgres").unwrap();
+    service.get_as("bob", "/api/models").assert_code(503, "profiles_unavailable", "another owner");
+    service.send("GET /readyz HTTP/1.1\r\n").assert_code(503, "profiles_unavailable", "another owner");
+    assert!(service.log().contains("profiles cannot be read as its owner"), "{}", service.log());
+    client.batch_execute("ALTER TABLE profiles OWNER TO keeper").unwrap();
+    assert!(service.ids("bob").is_empty());
+    service.get_as("eve", "/api/models").assert_code(403, "user_unknown", "not in profiles");
 }

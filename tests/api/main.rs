@@ -12,5 +12,6 @@ mod installs;
 mod keys;
 mod lists;
 mod matrix;
+mod poolers;
 mod service;
 mod tokens;

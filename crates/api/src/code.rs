@@ -67,6 +67,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.";
     KeysNotLoaded = "keys_not_loaded", SERVICE_UNAVAILABLE, "The keys that verify tokens are not loaded yet.";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "The database does not answer.";
+    ProfilesUnavailable = "profiles_unavailable", SERVICE_UNAVAILABLE, "The table of the users cannot be read.";
     ListUnreadable = "list_unreadable", SERVICE_UNAVAILABLE, "The list of models cannot be read.";
 }
 

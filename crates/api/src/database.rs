@@ -4,13 +4,18 @@ use crate::code::Code;
 use crate::error_chain::error_chain;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use std::sync::Arc;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Pause between two warnings of the same text.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// How to connect to the database, and how long to wait for an answer.
 #[derive(Clone)]
@@ -28,19 +33,34 @@ pub struct Settings {
 }
 
 /// The pool and the statements.
+///
+/// Nothing here depends on the session of a connection, so that a pooler may give each transaction another one: statements
+/// have no name, a setting ends with its transaction, and every name and operator is qualified, so that none can be an
+/// object of another role. Requests to cancel are not sent: PgBouncer 1.18 ends itself if their sender does not wait.
 pub struct Database {
     pool: Pool,
+    /// Begins a transaction in which a statement ends when nobody waits for it any more.
+    begin: String,
     list: String,
     model: String,
     timeout: Duration,
     metrics: Arc<Metrics>,
+    warnings: Warnings,
+    /// Whether the last statement could look up users.
+    bound: AtomicBool,
 }
+
+/// The warnings of the last minute. A broken database would otherwise log a line for each request.
+#[derive(Debug, Default)]
+struct Warnings(Mutex<HashMap<String, Instant>>);
 
 /// The answer of the database about a user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UserList {
     /// Whether the bound profiles contain the user.
     pub known: bool,
+    /// The bucket by which notifications name the user.
+    pub bucket: Option<i32>,
     /// Seconds until an override starts or ends, by the database's clock.
     pub valid_for: Option<f64>,
     /// `{"data":[…]}`, with one row of `model_access_visible` per model.
@@ -71,48 +91,53 @@ impl Database {
             settings.tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        // No name can resolve to an object of another role. A statement ends when nobody waits for it any more.
-        let session = format!(
-            "SET search_path = pg_catalog, pg_temp; SET statement_timeout = {}",
-            settings.timeout.as_millis()
-        );
-        let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            let session = session.clone();
-            Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })
-        });
         let pool = Pool::builder(manager)
             .max_size(settings.connections)
             .runtime(Runtime::Tokio1)
-            .post_create(hook)
             .build()
             .map_err(|error| error.to_string())?;
         let schema = format!("\"{}\"", settings.schema.replace('"', "\"\""));
         let (list, model) = (list_statement(&schema), model_statement(&schema));
-        Ok(Self { pool, list, model, timeout: settings.timeout, metrics: Arc::clone(metrics) })
+        Ok(Self {
+            pool,
+            begin: format!("BEGIN; SET LOCAL statement_timeout = {}", settings.timeout.as_millis()),
+            list,
+            model,
+            timeout: settings.timeout,
+            metrics: Arc::clone(metrics),
+            warnings: Warnings::default(),
+            bound: AtomicBool::new(true),
+        })
     }
 
     /// The list of a user.
     ///
     /// # Errors
-    /// 503 if the database does not answer in time, or reports an error.
+    /// 503 if the database does not answer in time or reports an error, or if it cannot look up users.
     pub async fn list(&self, user: &str) -> Result<UserList, Problem> {
         let row = self.query("list", &self.list, &[&user]).await?;
-        let read =
-            || Ok(UserList { known: row.try_get(0)?, valid_for: row.try_get(1)?, document: row.try_get(2)? });
-        read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
+        let read = || {
+            Ok(UserList {
+                known: row.try_get(2)?,
+                bucket: row.try_get(3)?,
+                valid_for: row.try_get(4)?,
+                document: row.try_get(5)?,
+            })
+        };
+        read().map_err(|error: tokio_postgres::Error| self.unavailable(&error_chain(&error)))
     }
 
     /// Whether a user may use a model, and why.
     ///
     /// # Errors
-    /// 503 if the database does not answer in time, or reports an error.
+    /// The same as for a list.
     pub async fn model(&self, user: &str, id: &str) -> Result<UserModel, Problem> {
         let row = self.query("model", &self.model, &[&user, &id]).await?;
         let read = || {
-            let (known, reason) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(UserModel { known, reason, row: row.try_get(2)?, is_listed: row.try_get(3)? })
+            let (reason, known) = (row.try_get(1)?, row.try_get(2)?);
+            Ok(UserModel { known, reason, row: row.try_get(3)?, is_listed: row.try_get(4)? })
         };
-        read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
+        read().map_err(|error: tokio_postgres::Error| self.unavailable(&error_chain(&error)))
     }
 
     /// Checks that the statements can run now.
@@ -124,6 +149,18 @@ impl Database {
         self.query("ping", &self.model, &[&"", &""]).await.map(|_| ())
     }
 
+    /// Sends a notification.
+    ///
+    /// # Errors
+    /// Fails if the database does not answer in time, or reports an error.
+    pub async fn notify(&self, channel: &str, payload: &str) -> Result<(), String> {
+        let deadline = Instant::now() + self.timeout;
+        self.query_until(deadline, "SELECT pg_catalog.pg_notify($1, $2)", &[&channel, &payload])
+            .await
+            .map(drop)
+    }
+
+    /// The row that a statement returns, whose first two columns say whether users can be looked up, and why not.
     async fn query(
         &self,
         name: &str,
@@ -133,54 +170,94 @@ impl Database {
         let deadline = Instant::now() + self.timeout;
         let answer = self.query_until(deadline, statement, parameters).await;
         self.metrics.queried(name, answer.is_ok());
-        answer
+        let row = answer.map_err(|error| self.unavailable(&error))?;
+        let bound = row.try_get(0).map_err(|error| self.unavailable(&error_chain(&error)))?;
+        if self.bound.swap(bound, Ordering::Relaxed) != bound && bound {
+            tracing::info!("users can be looked up again");
+        }
+        if bound {
+            return Ok(row);
+        }
+        let reason = row.try_get::<_, Option<&str>>(1).ok().flatten().unwrap_or_default();
+        self.warnings.warn("users cannot be looked up", reason);
+        Err(Code::ProfilesUnavailable.into())
     }
 
+    /// The only row of a statement. All its parameters are texts.
     async fn query_until(
         &self,
         deadline: Instant,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Row, Problem> {
+    ) -> Result<Row, String> {
         let client = match timeout_at(deadline, self.pool.get()).await {
-            Ok(client) => client.map_err(|error| unavailable(&error_chain(&error)))?,
-            Err(_) => return Err(unavailable("no connection in time")),
+            Ok(client) => client.map_err(|error| error_chain(&error))?,
+            Err(_) => return Err("no connection in time".into()),
         };
+        let typed: Vec<_> = parameters.iter().map(|parameter| (*parameter, Type::TEXT)).collect();
+        // the three are sent together, so they cost one round trip
         let answer = timeout_at(deadline, async {
-            client.query_one(&client.prepare_cached(statement).await?, parameters).await
+            tokio::join!(
+                biased;
+                client.batch_execute(&self.begin),
+                client.query_typed_one(statement, &typed),
+                client.batch_execute("COMMIT"),
+            )
         });
         match answer.await {
-            Ok(answer) => answer.map_err(|error| unavailable(&error_chain(&error))),
+            Ok((begun, answer, ended)) => {
+                let row = begun.and(answer).and_then(|row| ended.map(|()| row));
+                row.map_err(|error| error_chain(&error))
+            }
             Err(_) => {
                 // close the connection, so that no other request waits for the same statement
                 drop(Object::take(client));
-                Err(unavailable("no answer in time"))
+                Err("no answer in time".into())
             }
+        }
+    }
+
+    fn unavailable(&self, error: &str) -> Problem {
+        self.warnings.warn("the database does not answer", error);
+        Code::DatabaseUnavailable.into()
+    }
+}
+
+impl Warnings {
+    fn warn(&self, message: &str, error: &str) {
+        let now = Instant::now();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.retain(|_, logged| now - *logged < BETWEEN_WARNINGS);
+        let key = format!("{message}: {error}");
+        if !last.contains_key(&key) && last.len() < 100 {
+            last.insert(key, now);
+            drop(last);
+            tracing::warn!(error, "{message}");
         }
     }
 }
 
 fn list_statement(schema: &str) -> String {
     format!(
-        r#"SELECT u.known, extract(epoch FROM u.valid_until - statement_timestamp())::float8,
-    concat('{{"data":[', (
-        SELECT string_agg(row_to_json(m)::text, ',' ORDER BY m.model_id COLLATE "C")
-        FROM {schema}.models_for_user($1::text) AS m WHERE u.known), ']}}')
-FROM {schema}.model_access_user($1::text) AS u"#
+        r#"SELECT u.bound, CASE WHEN NOT u.bound THEN (
+        SELECT x.reason FROM {schema}.model_access_explain_for_user($1::pg_catalog.text, ''::pg_catalog.text) AS x) END,
+    u.known, u.bucket,
+    pg_catalog.date_part('epoch', u.valid_until OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp()),
+    pg_catalog.concat('{{"data":[', (
+        SELECT pg_catalog.string_agg(pg_catalog.row_to_json(m)::pg_catalog.text, ','
+            ORDER BY m.model_id COLLATE pg_catalog."C")
+        FROM {schema}.models_for_user($1::pg_catalog.text) AS m WHERE u.known), ']}}')
+FROM {schema}.model_access_user($1::pg_catalog.text) AS u"#
     )
 }
 
 fn model_statement(schema: &str) -> String {
     format!(
-        r"SELECT u.known, x.reason,
-    (SELECT row_to_json(m)::text FROM {schema}.models_for_user($1::text) AS m WHERE x.allowed AND m.model_id = $2::text),
-    EXISTS (SELECT FROM {schema}.model_access_visible AS v WHERE v.model_id = $2::text)
-FROM {schema}.model_access_user($1::text) AS u
-CROSS JOIN {schema}.model_access_explain_for_user($1::text, $2::text) AS x"
+        r"SELECT u.bound, x.reason, u.known,
+    (SELECT pg_catalog.row_to_json(m)::pg_catalog.text FROM {schema}.models_for_user($1::pg_catalog.text) AS m
+        WHERE x.allowed AND m.model_id OPERATOR(pg_catalog.=) $2::pg_catalog.text),
+    EXISTS (SELECT FROM {schema}.model_access_visible AS v WHERE v.model_id OPERATOR(pg_catalog.=) $2::pg_catalog.text)
+FROM {schema}.model_access_user($1::pg_catalog.text) AS u
+CROSS JOIN {schema}.model_access_explain_for_user($1::pg_catalog.text, $2::pg_catalog.text) AS x"
     )
-}
-
-fn unavailable(error: &str) -> Problem {
-    tracing::warn!(error, "the database does not answer");
-    Code::DatabaseUnavailable.into()
 }

@@ -1,5 +1,6 @@
-//! The connection that listens for changes. Lists are cached only while it works.
+//! The connection that listens for changes. Lists are cached only while it hears what other connections send.
 
+use crate::cache::Change;
 use crate::database::Settings;
 use crate::error_chain::error_chain;
 use crate::lookup::Lookup;
@@ -7,9 +8,11 @@ use crate::metrics::Metrics;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::AsyncMessage;
 
@@ -24,14 +27,19 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// Listens forever. Connects again when the connection is lost.
 pub async fn listen(settings: Settings, lookup: Arc<Lookup>, metrics: Arc<Metrics>) {
     let mut pause = FIRST_PAUSE;
+    let mut logged = None;
     loop {
         let begun = Instant::now();
         let Err(error) = session(&settings, &lookup, &metrics).await;
-        lookup.cache().switch(false);
+        let was_listening = lookup.cache().switch(false);
         metrics.listening(false);
-        tracing::warn!(error = error_chain(&*error), "not listening for changes; nothing is cached");
+        let error = error_chain(&*error);
+        if was_listening || logged.as_ref() != Some(&error) {
+            tracing::warn!(error, "not listening for changes; nothing is cached");
+            logged = Some(error);
+        }
         // a connection that worked for a while was not a failed attempt
-        pause = if begun.elapsed() > LAST_PAUSE { FIRST_PAUSE } else { pause };
+        pause = if was_listening && begun.elapsed() > LAST_PAUSE { FIRST_PAUSE } else { pause };
         sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
@@ -41,31 +49,72 @@ pub async fn listen(settings: Settings, lookup: Arc<Lookup>, metrics: Arc<Metric
 async fn session(settings: &Settings, lookup: &Lookup, metrics: &Metrics) -> Result<Infallible, Failure> {
     let (client, mut connection) =
         timeout(settings.timeout, settings.config.connect(settings.tls.clone())).await??;
+    // a channel that no other program listens on
+    let channel = format!("model_access_api_{:016x}", random());
+    let (sender, mut nonces) = watch::channel(String::new());
     // the connection works only while it is polled
     let mut messages = pin!(async {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(_) = message? {
-                lookup.cache().clear();
-                metrics.changed();
+            if let AsyncMessage::Notification(notification) = message? {
+                if notification.channel() == channel {
+                    sender.send_replace(notification.payload().to_owned());
+                } else {
+                    lookup.cache().change(Change::read(notification.payload()));
+                    metrics.changed();
+                }
             }
         }
         Err("the server ended the connection".into())
     });
+    let both = format!("LISTEN model_access; LISTEN {channel}");
     tokio::select! {
         ended = &mut messages => return ended,
-        answer = timeout(settings.timeout, client.batch_execute("LISTEN model_access")) => answer??,
+        answer = timeout(settings.timeout, client.batch_execute(&both)) => answer??,
     }
-    lookup.cache().switch(true);
-    metrics.listening(true);
-    tracing::info!("listening for changes");
+    let mut is_listening = false;
     loop {
+        tokio::select! {
+            ended = &mut messages => return ended,
+            heard = hears(settings, lookup, &channel, &mut nonces) => {
+                if heard.is_err() && !is_listening {
+                    // a pooler may give the session that listens to others
+                    let end = format!("UNLISTEN model_access; UNLISTEN {channel}");
+                    let ended = timeout(settings.timeout, client.batch_execute(&end));
+                    tokio::select! { _ = &mut messages => {}, _ = ended => {} }
+                }
+                heard?;
+            }
+        }
+        if !is_listening {
+            is_listening = true;
+            lookup.cache().switch(true);
+            metrics.listening(true);
+            tracing::info!("listening for changes");
+        }
         tokio::select! {
             ended = &mut messages => return ended,
             () = sleep(HEARTBEAT) => {}
         }
-        tokio::select! {
-            ended = &mut messages => return ended,
-            answer = timeout(settings.timeout, client.batch_execute("")) => answer??,
-        }
     }
+}
+
+/// Checks that this connection hears what others send. Behind a pooler in transaction mode, LISTEN succeeds and no
+/// notification ever arrives. Notifications arrive in order, so those before this one have arrived too.
+async fn hears(
+    settings: &Settings,
+    lookup: &Lookup,
+    channel: &str,
+    nonces: &mut watch::Receiver<String>,
+) -> Result<(), Failure> {
+    let nonce = format!("{:016x}", random());
+    lookup.database().notify(channel, &nonce).await?;
+    match timeout(settings.timeout, nonces.wait_for(|heard| *heard == nonce)).await {
+        Ok(heard) => Ok(heard.map(drop)?),
+        Err(_) => Err("no notification arrives; a pooler in transaction mode delivers none".into()),
+    }
+}
+
+/// A number that others cannot guess; the keys of the hash are random.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

@@ -1,7 +1,7 @@
 //! The models of a user: from the cache, or from the database with one statement.
 
 use crate::answer::Answer;
-use crate::cache::Cache;
+use crate::cache::{Cache, Found, Loaded};
 use crate::code::Code;
 use crate::database::Database;
 use crate::list::List;
@@ -9,13 +9,13 @@ use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::openai;
 use crate::problem::Problem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The database, and the cache in front of it.
 pub struct Lookup {
     database: Database,
-    cache: Mutex<Cache>,
+    cache: Arc<Cache>,
     /// Longest time that a list stays in the cache, because some changes send no notification.
     ttl: Duration,
     metrics: Arc<Metrics>,
@@ -25,12 +25,13 @@ impl Lookup {
     /// A lookup that caches nothing until [`crate::listener::listen`] listens.
     #[must_use]
     pub fn new(database: Database, cache: Cache, ttl: Duration, metrics: &Arc<Metrics>) -> Self {
-        Self { database, cache: Mutex::new(cache), ttl, metrics: Arc::clone(metrics) }
+        Self { database, cache: Arc::new(cache), ttl, metrics: Arc::clone(metrics) }
     }
 
-    /// The cache, locked while the guard lives.
-    pub fn cache(&self) -> MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The cache.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// The database.
@@ -39,25 +40,22 @@ impl Lookup {
         &self.database
     }
 
-    /// The list of a user.
+    /// The list of a user. All who ask for the same user at once wait for one statement, if the cache is on.
     ///
     /// # Errors
     /// 403 if the profiles do not contain the user, 503 if the database does not answer.
     pub async fn list(&self, user: &str) -> Result<Arc<List>, Problem> {
-        if let Some(list) = self.cached(user) {
-            return Ok(list);
-        }
-        let generation = self.cache().generation();
-        // before the request is sent: the database computes valid_for later than this
-        let requested = Instant::now();
-        let answer = self.database.list(user).await?;
-        if !answer.known {
-            return Err(Code::UserUnknown.into());
-        }
-        let valid_for =
-            answer.valid_for.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
-        let until = requested + self.ttl.min(valid_for.unwrap_or(Duration::MAX));
-        Ok(self.cache().put(user, List::new(answer.document), until, generation))
+        let found = self.cache.get_or_request(user, Instant::now());
+        self.metrics.looked_up(matches!(found, Found::List(_)));
+        let loaded = match found {
+            Found::List(list) => return Ok(list),
+            Found::Off => self.load(user).await?,
+            Found::Nothing(ticket) => {
+                let load = || async { Ok(ticket.keep(self.load(user).await?)) };
+                ticket.request.get_or_init(load).await.clone()?
+            }
+        };
+        Ok(loaded.list)
     }
 
     /// One model of a user.
@@ -65,7 +63,9 @@ impl Lookup {
     /// # Errors
     /// 403 with the reason if only others may use the model, 404 if nobody may, and the errors of [`Self::list`].
     pub async fn model(&self, user: &str, id: &str) -> Result<Answer, Problem> {
-        if let Some(list) = self.cached(user)
+        let list = self.cache.get(user, Instant::now());
+        self.metrics.looked_up(list.is_some());
+        if let Some(list) = list
             && let Some(answer) = list.model(id)?
         {
             return Ok(answer);
@@ -86,9 +86,17 @@ impl Lookup {
         }
     }
 
-    fn cached(&self, user: &str) -> Option<Arc<List>> {
-        let list = self.cache().get(user, Instant::now());
-        self.metrics.looked_up(list.is_some());
-        list
+    async fn load(&self, user: &str) -> Result<Loaded, Problem> {
+        // before the request is sent: the database computes valid_for later than this
+        let requested = Instant::now();
+        let answer = self.database.list(user).await?;
+        if !answer.known {
+            return Err(Code::UserUnknown.into());
+        }
+        let valid_for =
+            answer.valid_for.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+        let until = requested + self.ttl.min(valid_for.unwrap_or(Duration::MAX));
+        let bucket = answer.bucket.and_then(|bucket| usize::try_from(bucket).ok());
+        Ok(Loaded { list: Arc::new(List::new(answer.document)), until, bucket })
     }
 }

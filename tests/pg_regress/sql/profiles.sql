@@ -95,12 +95,13 @@ CREATE TABLE gone (id text PRIMARY KEY, subscription_tier text);
 INSERT INTO gone VALUES ('alice', 'pro');
 SELECT model_access_bind_profiles('gone', notify => false);
 SELECT tgname FROM pg_trigger WHERE tgrelid IN ('gone'::regclass, 'members'::regclass);
-SELECT known, tier FROM model_access_user('alice');
+SELECT known, tier, bound FROM model_access_user('alice');
+SELECT known, bound, bucket FROM model_access_user('nobody');
 ALTER TABLE gone ALTER subscription_tier TYPE integer USING 1;
-SELECT known FROM model_access_user('alice');
+SELECT known, bound FROM model_access_user('alice');
 SELECT ok, detail FROM model_access_health() WHERE "check" = 'profiles';
 ALTER TABLE gone DROP COLUMN subscription_tier;
-SELECT known FROM model_access_user('alice');
+SELECT known, bound FROM model_access_user('alice');
 SELECT ok, detail FROM model_access_health() WHERE "check" = 'profiles';
 ALTER TABLE gone ADD subscription_tier text;
 CREATE TABLE heir () INHERITS (gone);
@@ -108,7 +109,7 @@ SELECT model_access_bind_profiles('gone', notify => false);
 DROP TABLE heir;
 SELECT model_access_bind_profiles('gone', notify => false);
 DROP TABLE gone;
-SELECT known FROM model_access_user('alice');
+SELECT known, bound FROM model_access_user('alice');
 SELECT ok, detail FROM model_access_health() WHERE "check" = 'profiles';
 SELECT * FROM model_access_explain_for_user('alice', 'openai/gpt-5');
 -- If the lookup raises an error, health reports it and does not fail.
@@ -118,6 +119,7 @@ SELECT ok, detail FROM model_access_health() WHERE "check" IN ('profiles', 'tier
 GRANT SELECT ON members TO regress_app;
 -- Unbinding leaves nothing on the table.
 SELECT model_access_unbind_profiles(), model_access_unbind_profiles();
+SELECT known, bound, bucket FROM model_access_user('alice');
 SELECT tgname FROM pg_trigger WHERE tgrelid = 'members'::regclass;
 SELECT * FROM pg_temp.who('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12');
 SELECT model_access_revoke('regress_admin');

@@ -31,9 +31,8 @@ MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An
 is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
 ~/.pg_service.conf),\nfrom PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the other PG* variables, and from the \
 password file (~/.pgpass,\nPGPASSFILE). A parameter that the service does not support is refused by its name. A host \
-that begins with / is the\ndirectory of a socket. The role needs: SELECT model_access_grant('role', 'reader'). It must \
-not connect through a\npooler that shares sessions (transaction mode): the cache needs notifications, and such a pooler \
-does not deliver them.\n\nTLS to the database: sslmode=disable never uses TLS; prefer (the default) uses it if the \
+that begins with / is the\ndirectory of a socket. The role needs: SELECT model_access_grant('role', 'reader'). Through a \
+pooler that shares\nsessions (transaction mode), nothing is cached, because such a pooler delivers no notifications.\n\nTLS to the database: sslmode=disable never uses TLS; prefer (the default) uses it if the \
 server offers it; require insists\non it. The certificate and its host name are always verified, also where libpq would \
 not verify them: with the\ncertificates of sslrootcert (PGSSLROOTCERT, ~/.postgresql/root.crt), or else with those of the \
 system. Only\nsslmode=verify-ca leaves out the host name.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, \
