@@ -39,8 +39,8 @@ fn _model_access_as_committed(
     }
 }
 
-/// The values of two columns of a row, converted by the output functions of their types. Casts are not used, because any
-/// role may have defined them. `None` if a trigger at that moment (BEFORE, AFTER) cannot read them: if there are not two
+/// The values of two columns of the row that is the only column of `row`, converted by the output functions of their types.
+/// Casts are not used, because any role may have defined them. `None` if a trigger at that moment (BEFORE, AFTER) cannot read them: if there are not two
 /// columns, if the row lacks one, or if one is generated after this moment.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)] // values of any type
@@ -48,9 +48,15 @@ fn _model_access_values(row: AnyElement, moment: &str, columns: Vec<String>) -> 
     if columns.len() != 2 || !["BEFORE", "AFTER"].contains(&moment) {
         return None;
     }
-    // SAFETY: SQL calls this with rows only; the header lives as long as the argument.
+    // SAFETY: SQL calls this with rows of one row only; the header lives as long as the argument.
     let (tuple, header) = unsafe {
-        let header = pg_sys::pg_detoast_datum(row.datum().cast_mut_ptr());
+        let outer = pg_sys::pg_detoast_datum(row.datum().cast_mut_ptr());
+        let mut is_null = false;
+        let inner = pg_sys::GetAttributeByNum(outer.cast(), 1, &mut is_null);
+        if is_null {
+            return None;
+        }
+        let header = pg_sys::pg_detoast_datum(inner.cast_mut_ptr());
         (
             PgHeapTuple::from_composite_datum(pg_sys::Datum::from(header)),
             header.cast::<pg_sys::HeapTupleHeaderData>(),

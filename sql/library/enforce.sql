@@ -1,17 +1,18 @@
 -- The trigger for an application's own tables, where the library reads the row.
 
--- record and not anyelement: PostgreSQL prefers a function that takes exactly the row type
-CREATE FUNCTION @extschema@._model_access_values(row_value record, moment text, columns text[]) RETURNS text[]
+-- record and not anyelement: PostgreSQL prefers a function that takes exactly the type of the argument
+CREATE FUNCTION @extschema@._model_access_values(row_in_row record, moment text, columns text[]) RETURNS text[]
 LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_values_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_values(record, text, text[]) IS
-    'Internal. Gives two columns of a row as their types print them; NULL if a trigger at that moment cannot read both.';
+    'Internal. Gives two columns of the row in a row as their types print them; NULL if a trigger then cannot read both.';
 
 CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- NULL if the trigger has no such row
-    new_values CONSTANT text[] := @extschema@._model_access_values(NEW::record, TG_WHEN, TG_ARGV);
-    old_values CONSTANT text[] := @extschema@._model_access_values(OLD::record, TG_WHEN, TG_ARGV);
+    -- ROW(NEW) is a record, while NEW::record keeps the type of its table: PostgreSQL would prefer an overload for that type,
+    -- which anybody may have made, and run it with the rights of the owner. NULL if the trigger has no such row.
+    new_values CONSTANT text[] := @extschema@._model_access_values(ROW(NEW), TG_WHEN, TG_ARGV);
+    old_values CONSTANT text[] := @extschema@._model_access_values(ROW(OLD), TG_WHEN, TG_ARGV);
     why        text;
 BEGIN
     -- a trigger that cannot read both columns has NULL here too

@@ -181,9 +181,11 @@ BEGIN
         writes := EXISTS (SELECT FROM @extschema@._model_access_alias_in_doubt);
     END IF;
     last := (SELECT max(l.run_id) FROM @extschema@.model_access_sync_log AS l);
-    -- a run that failed because another session holds a lock on the table does not read it, and still gets its row
     IF writes THEN
         PERFORM @extschema@._model_access_lock();
+    END IF;
+    -- a run that failed because another session holds a lock on the table still gets its row, so it does not read the table
+    IF run.outcome NOT IN ('failed', 'skipped') THEN
         -- last_run_id must not name a run that wrote the row before
         last := greatest(last, (SELECT max(m.last_run_id) FROM @extschema@.model_access AS m));
     END IF;

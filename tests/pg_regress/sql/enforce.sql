@@ -108,3 +108,12 @@ CREATE TRIGGER b BEFORE INSERT ON wrong EXECUTE FUNCTION model_access_enforce('u
 INSERT INTO wrong VALUES (1);
 DROP OWNED BY regress_web;
 DROP ROLE regress_web;
+-- A function of somebody else for the rows of a table is never called: it would run with the rights of the owner.
+CREATE TABLE lured (u text, m text);
+CREATE FUNCTION _model_access_values(row_value lured, moment text, columns text[]) RETURNS text[]
+LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'called as another role: %', current_user; RETURN NULL; END $$;
+GRANT EXECUTE ON FUNCTION _model_access_values(lured, text, text[]) TO PUBLIC;
+CREATE TRIGGER before BEFORE INSERT OR UPDATE ON lured FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
+CREATE TRIGGER after AFTER INSERT OR UPDATE ON lured FOR EACH ROW EXECUTE FUNCTION model_access_enforce('u', 'm');
+INSERT INTO lured VALUES ('1', 'openai/gpt-5-nano');
+UPDATE lured SET m = 'openai/gpt-5';
