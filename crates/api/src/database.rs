@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::error_chain::error_chain;
+use crate::list::Form;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -30,7 +31,8 @@ pub struct Settings {
 /// The pool and the statements.
 pub struct Database {
     pool: Pool,
-    list: String,
+    plain: String,
+    openai: String,
     model: String,
     timeout: Duration,
     metrics: Arc<Metrics>,
@@ -43,7 +45,7 @@ pub struct UserList {
     pub known: bool,
     /// Seconds until an override starts or ends, by the database's clock.
     pub valid_for: Option<f64>,
-    /// `{"data":[…]}`, with one row of `model_access_visible` per model.
+    /// The list, in the form that was asked for.
     pub document: String,
 }
 
@@ -52,8 +54,8 @@ pub struct UserList {
 pub struct UserModel {
     /// Whether the bound profiles contain the user.
     pub known: bool,
-    /// The row of the model, if the user may use it.
-    pub row: Option<String>,
+    /// The entry of the model, in the form for clients of OpenAI, if the user may use it.
+    pub entry: Option<String>,
     /// Whether the model is in some tier.
     pub is_listed: bool,
     /// Why the user may or may not use the model, as a text for people.
@@ -87,16 +89,21 @@ impl Database {
             .build()
             .map_err(|error| error.to_string())?;
         let schema = format!("\"{}\"", settings.schema.replace('"', "\"\""));
-        let (list, model) = (list_statement(&schema), model_statement(&schema));
-        Ok(Self { pool, list, model, timeout: settings.timeout, metrics: Arc::clone(metrics) })
+        let (plain, openai) = (list_statement(&schema, Form::Plain), list_statement(&schema, Form::OpenAi));
+        let model = model_statement(&schema);
+        Ok(Self { pool, plain, openai, model, timeout: settings.timeout, metrics: Arc::clone(metrics) })
     }
 
     /// The list of a user.
     ///
     /// # Errors
     /// 503 if the database does not answer in time, or reports an error.
-    pub async fn list(&self, user: &str) -> Result<UserList, Problem> {
-        let row = self.query("list", &self.list, &[&user]).await?;
+    pub async fn list(&self, form: Form, user: &str) -> Result<UserList, Problem> {
+        let (name, statement) = match form {
+            Form::Plain => ("list", &self.plain),
+            Form::OpenAi => ("entries", &self.openai),
+        };
+        let row = self.query(name, statement, &[&user]).await?;
         let read =
             || Ok(UserList { known: row.try_get(0)?, valid_for: row.try_get(1)?, document: row.try_get(2)? });
         read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
@@ -110,7 +117,7 @@ impl Database {
         let row = self.query("model", &self.model, &[&user, &id]).await?;
         let read = || {
             let (known, reason) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(UserModel { known, reason, row: row.try_get(2)?, is_listed: row.try_get(3)? })
+            Ok(UserModel { known, reason, entry: row.try_get(2)?, is_listed: row.try_get(3)? })
         };
         read().map_err(|error: tokio_postgres::Error| unavailable(&error_chain(&error)))
     }
@@ -160,12 +167,23 @@ impl Database {
     }
 }
 
-fn list_statement(schema: &str) -> String {
+fn list_statement(schema: &str, form: Form) -> String {
+    let document = match form {
+        Form::Plain => format!(
+            r#"pg_catalog.concat('{{"data":[', pg_catalog.string_agg(
+            pg_catalog.row_to_json(m)::pg_catalog.text, ',' ORDER BY m.model_id COLLATE pg_catalog."C"), ']}}')
+        FROM {schema}.models_for_user($1::pg_catalog.text) AS m"#
+        ),
+        Form::OpenAi => format!(
+            r#"pg_catalog.concat('{{"object":"list","data":[', pg_catalog.string_agg(
+            {ENTRY}, ',' ORDER BY m.model_id COLLATE pg_catalog."C"),
+            '],"total_count":', pg_catalog.count(*), ',"links":{{"next":null}}}}')
+        FROM {schema}.model_access_entries_for_user($1::pg_catalog.text) AS m"#
+        ),
+    };
     format!(
         r#"SELECT u.known, extract(epoch FROM u.valid_until - statement_timestamp())::float8,
-    concat('{{"data":[', (
-        SELECT string_agg(row_to_json(m)::text, ',' ORDER BY m.model_id COLLATE "C")
-        FROM {schema}.models_for_user($1::text) AS m WHERE u.known), ']}}')
+    (SELECT {document} WHERE u.known)
 FROM {schema}.model_access_user($1::text) AS u"#
     )
 }
@@ -173,12 +191,17 @@ FROM {schema}.model_access_user($1::text) AS u"#
 fn model_statement(schema: &str) -> String {
     format!(
         r"SELECT u.known, x.reason,
-    (SELECT row_to_json(m)::text FROM {schema}.models_for_user($1::text) AS m WHERE x.allowed AND m.model_id = $2::text),
+    (SELECT {ENTRY} FROM {schema}.model_access_entries_for_user($1::pg_catalog.text, $2::pg_catalog.text) AS m WHERE x.allowed),
     EXISTS (SELECT FROM {schema}.model_access_visible AS v WHERE v.model_id = $2::text)
 FROM {schema}.model_access_user($1::text) AS u
 CROSS JOIN {schema}.model_access_explain_for_user($1::text, $2::text) AS x"
     )
 }
+
+/// An entry of the upstream as text, with the keys that clients of OpenAI require.
+const ENTRY: &str = "(m.entry OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('object', 'model',
+                'owned_by', COALESCE(m.provider, ''), 'created',
+                COALESCE(m.entry OPERATOR(pg_catalog.->) 'created', '0'::pg_catalog.jsonb)))::pg_catalog.text";
 
 fn unavailable(error: &str) -> Problem {
     tracing::warn!(error, "the database does not answer");

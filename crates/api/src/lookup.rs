@@ -4,10 +4,8 @@ use crate::answer::Answer;
 use crate::cache::Cache;
 use crate::code::Code;
 use crate::database::Database;
-use crate::list::List;
+use crate::list::{Form, List};
 use crate::metrics::Metrics;
-use crate::model::Model;
-use crate::openai;
 use crate::problem::Problem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,21 +41,22 @@ impl Lookup {
     ///
     /// # Errors
     /// 403 if the profiles do not contain the user, 503 if the database does not answer.
-    pub async fn list(&self, user: &str) -> Result<Arc<List>, Problem> {
-        if let Some(list) = self.cached(user) {
+    pub async fn list(&self, form: Form, user: &str) -> Result<Arc<List>, Problem> {
+        let key = key(form, user);
+        if let Some(list) = self.cached(&key) {
             return Ok(list);
         }
         let generation = self.cache().generation();
         // before the request is sent: the database computes valid_for later than this
         let requested = Instant::now();
-        let answer = self.database.list(user).await?;
+        let answer = self.database.list(form, user).await?;
         if !answer.known {
             return Err(Code::UserUnknown.into());
         }
         let valid_for =
             answer.valid_for.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
         let until = requested + self.ttl.min(valid_for.unwrap_or(Duration::MAX));
-        Ok(self.cache().put(user, List::new(answer.document), until, generation))
+        Ok(self.cache().put(&key, List::new(answer.document), until, generation))
     }
 
     /// One model of a user.
@@ -65,7 +64,7 @@ impl Lookup {
     /// # Errors
     /// 403 with the reason if only others may use the model, 404 if nobody may, and the errors of [`Self::list`].
     pub async fn model(&self, user: &str, id: &str) -> Result<Answer, Problem> {
-        if let Some(list) = self.cached(user)
+        if let Some(list) = self.cached(&key(Form::OpenAi, user))
             && let Some(answer) = list.model(id)?
         {
             return Ok(answer);
@@ -75,9 +74,9 @@ impl Lookup {
             return Err(Code::ModelNotFound.into());
         }
         let answer = self.database.model(user, id).await?;
-        match (answer.known, answer.row, answer.is_listed) {
+        match (answer.known, answer.entry, answer.is_listed) {
             (false, ..) => Err(Code::UserUnknown.into()),
-            (true, Some(row), _) => openai::answer(&Model::read(&row)?),
+            (true, Some(entry), _) => Ok(Answer::new(entry)),
             (true, None, true) => {
                 let reason = answer.reason.unwrap_or_default();
                 Err(Problem::new(Code::ModelNotAllowed, format!("The model is not allowed: {reason}.")))
@@ -86,9 +85,18 @@ impl Lookup {
         }
     }
 
-    fn cached(&self, user: &str) -> Option<Arc<List>> {
-        let list = self.cache().get(user, Instant::now());
+    fn cached(&self, key: &str) -> Option<Arc<List>> {
+        let list = self.cache().get(key, Instant::now());
         self.metrics.looked_up(list.is_some());
         list
     }
+}
+
+/// Under which name the cache has the list of a user: each form is a list of its own.
+fn key(form: Form, user: &str) -> String {
+    let form = match form {
+        Form::Plain => "plain",
+        Form::OpenAi => "openai",
+    };
+    format!("{form}:{user}")
 }
