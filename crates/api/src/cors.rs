@@ -11,7 +11,6 @@ const MAX_AGE: Duration = Duration::from_secs(7200);
 
 /// Answers preflights, and names the origin in every answer to it. A page needs a token, which no browser sends by itself,
 /// so it may send any header: clients such as OpenAI's have their own.
-#[must_use]
 pub fn layer(origins: &[HeaderValue]) -> CorsLayer {
     let any = origins.iter().any(|origin| origin == "*");
     CorsLayer::new()
