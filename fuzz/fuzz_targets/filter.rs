@@ -32,7 +32,8 @@ fuzz_target!(|query: &str| {
     let accepted = alone.len() == pairs.len() && distinct.len() == pairs.len();
     assert_eq!(parsed.is_ok(), accepted, "{query}");
     let Ok(filter) = parsed else { return };
-    let selects = |(name, value): &(String, String)| (name.as_str(), value.as_str()) != ("output_modalities", "all");
+    let selects =
+        |(name, value): &(String, String)| (name.as_str(), value.as_str()) != ("output_modalities", "all");
     assert_eq!(filter.is_empty(), !pairs.iter().any(selects));
     for model in MODELS {
         let model = Model::read(model).unwrap();
