@@ -29,8 +29,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 #[command(
     after_help = "The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the one before may \
 be in\nMODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER,\n\
-MODEL_ACCESS_API_TRUSTED_PROXY and MODEL_ACCESS_API_CORS_ORIGIN, commas or whitespace separate several values. An empty variable counts as one that\n\
-is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
+MODEL_ACCESS_API_CORS_ORIGIN and MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An empty\n\
+variable counts as one that is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
 ~/.pg_service.conf),\nfrom PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the other PG* variables, and from the \
 password file (~/.pgpass,\nPGPASSFILE). A parameter that the service does not support is refused by its name. A host \
 that begins with / is the\ndirectory of a socket. The role needs: SELECT model_access_grant('role', 'reader'). It must \
