@@ -20,8 +20,10 @@ LONG_TESTS := test-clients test-dumps test-torture test-fuzz
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
-# the version of OpenAI's package for Python, a client in the tests of the service
+# the packages of PyPI for the tests of the service: the client of OpenAI, and what tries all that openapi.json describes
 OPENAI := 3.57.0
+SCHEMATHESIS := 4.32.5
+PYTHON_CLIENTS := target/python/openai-$(OPENAI)-schemathesis-$(SCHEMATHESIS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql clean
@@ -58,9 +60,10 @@ accept: install-dev ## Make what a test of tests/pg_regress prints the expected 
 test-rust: install-dev ## Run the Rust tests, or the files of tests/ that TEST names, with ARGS for cargo test
 	$(CARGO) test $(SELECTION) $(addprefix --test ,$(TEST)) $(ARGS)
 
-test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and PyPI: examples/ and OpenAI's package
+test-clients: install-dev $(PYTHON_CLIENTS) target/clients/node_modules # clients from npm and PyPI, and Chromium
 	@scripts/setup clients
 	@scripts/examples
+	@cp tests/clients/*.js target/clients/
 	$(CARGO) test $(SELECTION) --test api --test examples -- --ignored
 
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
@@ -79,10 +82,16 @@ fuzz: setup ## Fuzz what reads bytes from outside, each target for FUZZ_SECONDS=
 test-fuzz: # ten seconds of it
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10
 
-target/python/openai-$(OPENAI):
+$(PYTHON_CLIENTS):
 	@scripts/setup clients
 	python3 -m venv target/python
-	target/python/bin/pip install --quiet --disable-pip-version-check openai==$(OPENAI)
+	target/python/bin/pip install --quiet --disable-pip-version-check openai==$(OPENAI) schemathesis==$(SCHEMATHESIS)
+	touch $@
+
+target/clients/node_modules: tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc
+	@scripts/setup clients
+	@mkdir -p target/clients && cp $^ target/clients/
+	cd target/clients && npm ci --loglevel=error --no-audit --no-fund
 	touch $@
 
 bench: bench-database bench-service ## Measure the extension beside plain SQL, and the service beside nginx: target/bench.md

@@ -65,6 +65,30 @@ END;
 COMMENT ON FUNCTION @extschema@.models_for_user(text) IS
     'Lists the models that a user may use, by the tier in the bound table and the overrides of the user.';
 
+CREATE FUNCTION @extschema@.model_access_entries_for_user(user_id text, only_model text DEFAULT NULL)
+    RETURNS TABLE (model_id text, provider text, entry jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    WITH allowed AS MATERIALIZED (
+        SELECT v.model_id, v.provider, v.name, v.pricing
+        FROM @extschema@.models_for_user(model_access_entries_for_user.user_id) AS v)
+    SELECT a.model_id, a.provider, CASE
+            WHEN m.upstream IS NULL THEN jsonb_build_object('id', a.model_id, 'name', a.name, 'pricing', a.pricing)
+            -- the row still has the last price that could be read
+            WHEN m.price_unreadable_since IS NOT NULL THEN e.entry || jsonb_build_object('pricing', a.pricing)
+            ELSE e.entry END
+    FROM allowed AS a JOIN @extschema@.model_access AS m ON m.model_id = a.model_id
+    -- an alias names its target only to those who may use the target
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN m.upstream ? 'alias_target' AND NOT EXISTS (SELECT FROM allowed AS t WHERE t.model_id = m.alias_of)
+        THEN m.upstream - 'alias_target' ELSE m.upstream END) AS e(entry)
+    WHERE only_model IS NULL OR a.model_id = only_model;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_entries_for_user(text, text) IS
+    'Lists the upstream entries of the models that a user may use, or of one of them, for clients of OpenRouter.';
+
 CREATE FUNCTION @extschema@.model_allowed_for_user(user_id text, model_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -54,6 +54,7 @@ WITH RECURSIVE listed AS (
         ('reader', 'ROUTINE',  'model_allowed(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_explain(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'models_for_user(text)', 'EXECUTE', NULL),
+        ('reader', 'ROUTINE',  'model_access_entries_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_allowed_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_explain_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_user(text)', 'EXECUTE', NULL),

@@ -1,4 +1,4 @@
-//! Two clients: curl, and the Python package of OpenAI.
+//! Clients: curl, the packages of OpenAI and OpenRouter, a browser, and schemathesis, which tries what openapi.json says.
 
 use crate::service::{Service, database, scratch, token};
 use std::process::{Command, Output};
@@ -52,7 +52,7 @@ fn openai_for_python_lists_and_retrieves() {
 import openai, sys
 client = openai.OpenAI(base_url=sys.argv[1], api_key=sys.argv[2], max_retries=0)
 models = list(client.models.list())
-assert all(model.object == "model" and isinstance(model.created, int) for model in models)
+assert all(model.object == "model" and model.created > 1_600_000_000 for model in models)
 one = client.models.retrieve("google/gemini-2.5-pro")
 assert one.owned_by == "google" and one.context_length > 0
 for wrong, error in [("no/such", openai.NotFoundError), ("deepseek/deepseek-chat", openai.NotFoundError)]:
@@ -65,7 +65,7 @@ try:
     openai.OpenAI(base_url=sys.argv[1], api_key="wrong", max_retries=0).models.list()
     raise SystemExit("a wrong key was accepted")
 except openai.AuthenticationError as error:
-    assert error.code == "token_malformed", error.body
+    assert error.code == "token_malformed" and "not a well-formed JWT" in error.message, error.body
 print(" ".join(model.id for model in models))
 "#;
     let python = repository().join("target/python/bin/python");
@@ -73,4 +73,57 @@ print(" ".join(model.id for model in models))
     let output =
         Command::new(python).args(["-c", script, &service.url("/v1"), &token("bob")]).output().unwrap();
     assert_eq!(text(&output).split_whitespace().collect::<Vec<_>>(), service.ids("bob"));
+}
+
+/// Runs a script of tests/clients, where `make test-clients` has installed the packages, and returns the ids that it prints.
+fn node(script: &str, url: &str, page_port: &str) -> Vec<String> {
+    let folder = repository().join("target/clients");
+    assert!(folder.join("node_modules").exists(), "make test-clients installs the packages there");
+    let mut node = Command::new("node");
+    let output =
+        node.current_dir(folder).args([script, url, &token("bob")]).env("PAGE_PORT", page_port).output();
+    text(&output.unwrap()).split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs packages of npm; make test-all installs them"]
+fn clients_of_node_list_and_retrieve() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    let ids = service.ids("bob");
+    for script in ["openai.js", "openrouter.js"] {
+        assert_eq!(node(script, &service.url("/v1"), ""), ids, "{script}");
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium, and a package of npm; make test-all installs them"]
+fn a_page_of_a_listed_origin_reads_the_list() {
+    let cluster = database(&[]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let service = Service::start(&cluster, &["--cors-origin", &format!("http://localhost:{port}")]);
+    assert_eq!(node("browser.js", &service.url("/v1/models"), &port), service.ids("bob"));
+}
+
+#[test]
+#[ignore = "needs a package of PyPI; make test-all installs it"]
+fn schemathesis_finds_what_the_description_says() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &["--log-level", "warn"]);
+    let program = repository().join("target/python/bin/schemathesis");
+    assert!(program.exists(), "make test-clients installs the package schemathesis there");
+    let folder = crate::service::scratch();
+    let mut schemathesis = Command::new(program);
+    schemathesis.current_dir(&folder).args(["run", &service.url("/openapi.json"), "--header"]);
+    schemathesis.arg(format!("Authorization: Bearer {}", token("bob")));
+    schemathesis.args([
+        "--phases=examples,coverage,fuzzing",
+        "--max-examples=20",
+        "--generation-deterministic",
+    ]);
+    // few texts are a segment of a path
+    schemathesis.args(["--suppress-health-check=filter_too_much", "--no-color"]);
+    let output = schemathesis.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -49,7 +49,7 @@ fn the_blocks_run_as_printed() {
     for words in [
         "{\"data\":[{\"model_id\":",
         "{\"data\":[{\"model_id\":\"google/gemini-2.5-pro\"",
-        "{\"object\":\"list\",\"data\":[{\"id\":",
+        "{\"object\":\"list\",\"data\":[{\"id\": ",
         "304\n",
         "model_access_api_listening",
     ] {

@@ -1,7 +1,9 @@
 //! The answers of the service: lists by tier, filters, single models, conditional requests, and errors.
 
-use crate::service::{Service, database, token};
+use crate::service::{SECRET, Service, database, token};
+use flate2::read::GzDecoder;
 use serde_json::json;
+use std::io::{Read, Write};
 
 const DENIED: &str = "google/gemini-2.5-pro";
 
@@ -23,13 +25,22 @@ fn each_user_gets_the_models_of_sql() {
     let query = "SELECT row_to_json(m)::text FROM models_for_user('bob') AS m ORDER BY model_id COLLATE \"C\" LIMIT 1";
     let row: String = client.query_one(query, &[]).unwrap().get(0);
     assert!(service.get_as("bob", "/api/models").body.starts_with(&format!("{{\"data\":[{row},")));
+    // the entries of the upstream, with the keys of OpenAI
     let list = service.get_as("bob", "/v1/models").json();
-    assert_eq!(list["object"], "list");
-    let model = &list["data"][0];
-    assert_eq!(
-        (&model["object"], model["owned_by"].is_string(), model["created"].is_u64()),
-        (&json!("model"), true, true)
-    );
+    assert_eq!((&list["object"], &list["links"]), (&json!("list"), &json!({ "next": null })));
+    assert_eq!(list["total_count"], list["data"].as_array().unwrap().len());
+    let query = "SELECT coalesce(provider, ''), upstream::text FROM model_access WHERE model_id = $1";
+    for model in list["data"].as_array().unwrap() {
+        let row = client.query_one(query, &[&model["id"].as_str().unwrap()]).unwrap();
+        let mut expected: serde_json::Value = serde_json::from_str(row.get(1)).unwrap();
+        expected["object"] = json!("model");
+        expected["owned_by"] = json!(row.get::<_, String>(0));
+        assert!(expected["created"].as_u64().unwrap() > 1_600_000_000);
+        assert_eq!(model, &expected);
+    }
+    assert_eq!(service.get_as("bob", "/v1/models/").body, service.get_as("bob", "/v1/models").body);
+    let nothing = r#"{"object":"list","data":[],"total_count":0,"links":{"next":null}}"#;
+    assert_eq!(service.get_as("dan", "/v1/models").body, nothing);
 
     for unknown in ["mallory", "BOB", "bob ", "' OR true --"] {
         let reply = service.get_as(unknown, "/api/models");
@@ -53,6 +64,7 @@ fn filters_choose_and_never_add() {
         ("input_modalities=image", "input_modalities @> '{image}'"),
         ("input_modalities=image,audio", "input_modalities @> '{image,audio}'"),
         ("output_modalities=text", "output_modalities @> '{text}'"),
+        ("output_modalities=all", "true"),
         ("supported_parameters=tools,temperature", "supported_parameters @> '{tools,temperature}'"),
         ("context=200000", "context_length >= 200000"),
         ("max_price=0.3", "prompt_usd_per_million <= 0.3"),
@@ -79,8 +91,34 @@ fn filters_choose_and_never_add() {
         ("q=a&q=b", "parameter_repeated"),
         ("limit=10", "parameter_unknown"),
     ] {
-        service.get_as("bob", &format!("/api/models?{query}")).assert_code(400, code, query);
+        let reply = service.get_as("bob", &format!("/api/models?{query}"));
+        reply.assert_code(400, code, query);
+        assert_eq!(reply.json()["error"]["param"], query.split('=').next().unwrap(), "{query}");
+        // clients of OpenAI and OpenRouter send more parameters
+        let status = if code == "parameter_unknown" { 200 } else { 400 };
+        assert_eq!(service.get_as("bob", &format!("/v1/models?{query}")).status, status, "{query}");
     }
+    let all = service.ids("bob");
+    for ignored in [
+        "client_version=0.155.0",
+        "category=programming&sort=newest",
+        "api-version=1",
+        "_=176",
+        "limit=1000",
+        "limit=0",
+    ] {
+        assert_eq!(service.get_as("bob", &format!("/v1/models?{ignored}")).ids(), all, "{ignored}");
+    }
+    // page by page, as clients of OpenRouter read
+    let (mut read, mut next) = (Vec::new(), Some("/v1/models?provider=google&limit=5".to_owned()));
+    while let Some(path) = next {
+        let page = service.get_as("bob", &path);
+        assert!(page.ids().len() <= 5);
+        read.extend(page.ids());
+        next = page.json()["links"]["next"].as_str().map(str::to_owned);
+    }
+    assert!(read.len() > 5);
+    assert_eq!(read, service.get_as("bob", "/v1/models?provider=google").ids());
 }
 
 #[test]
@@ -101,8 +139,15 @@ fn one_model_is_shown_or_refused_with_the_reason_or_not_found() {
         reply.assert_code(403, "model_not_allowed", DENIED);
         assert_eq!(reply.json()["detail"], "The model is not allowed: not in tier free.");
         assert_eq!(service.get_as("bob", &format!("/v1/models/{DENIED}")).status, 200);
-        for id in ["deepseek/deepseek-chat", "no/such", &format!("{DENIED}:nitro"), "x", "a%00b", "google%2F"]
-        {
+        for id in [
+            "deepseek/deepseek-chat",
+            "no/such",
+            &format!("{DENIED}:nitro"),
+            &format!("{DENIED}/endpoints"),
+            "x",
+            "a%00b",
+            "google%2F",
+        ] {
             service.get_as("bob", &format!("/v1/models/{id}")).assert_code(404, "model_not_found", id);
         }
         service.get_as("mallory", &format!("/v1/models/{DENIED}")).assert_code(
@@ -159,7 +204,7 @@ fn conditional_requests_and_head() {
                 }
             }
         }
-        assert_eq!(whole.header("vary"), Some("Authorization"));
+        assert_eq!(whole.header("vary"), Some("Authorization, Accept-Encoding"));
         assert_eq!(whole.header("cache-control"), Some("private, no-cache"));
     }
     // the same list has the same tag, another list another
@@ -171,11 +216,112 @@ fn conditional_requests_and_head() {
 }
 
 #[test]
+fn an_answer_is_compressed_for_those_who_accept_it() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    service.wait_until_listening();
+    for path in ["/api/models", "/v1/models", "/v1/models?q=gemini", "/openapi.json"] {
+        let plain = service.get_as("bob", path);
+        assert_eq!(plain.header("content-encoding"), None);
+        let tag = plain.header("etag").unwrap().trim_end_matches('"').to_owned() + "-gzip\"";
+        // made for the first, kept for the second
+        for _ in 0..2 {
+            let (head, body) = compressed(&service, path, "");
+            assert!(
+                head.contains("content-encoding: gzip") && head.contains(&format!("etag: {tag}")),
+                "{head}"
+            );
+            assert!(
+                head.contains(&format!("content-length: {}", body.len()))
+                    && body.len() * 3 < plain.body.len()
+            );
+            let mut text = String::new();
+            GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+            assert_eq!(text, plain.body);
+        }
+        // the tag of either form, and what proxies make of it
+        let digits = tag.trim_matches('"').trim_end_matches("-gzip");
+        for known in
+            [format!("\"{digits}\""), tag.clone(), format!("W/\"{digits}\""), format!("W/\"{digits}-br\"")]
+        {
+            let (head, body) = compressed(&service, path, &format!("If-None-Match: {known}\r\n"));
+            assert!(head.starts_with("http/1.1 304") && body.is_empty(), "{known}: {head}");
+        }
+    }
+    assert_eq!(service.metric("queries_total{outcome=\"ok\",statement=\"entries\""), 1, "the list is cached");
+}
+
+/// The head in lower case, and the body, of the answer to a client that accepts gzip.
+fn compressed(service: &Service, path: &str, extra: &str) -> (String, Vec<u8>) {
+    let mut stream = service.connect().unwrap();
+    let token = token("bob");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAccept-Encoding: gzip, deflate, br\r\n\
+         Authorization: Bearer {token}\r\n{extra}\r\n"
+    )
+    .unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    (String::from_utf8_lossy(&bytes[..end]).to_lowercase(), bytes[end + 4..].to_vec())
+}
+
+#[test]
+fn pages_of_listed_origins_may_read_answers() {
+    let cluster = database(&[]);
+    let service = Service::start(
+        &cluster,
+        &["--cors-origin", "https://a.example", "--cors-origin", "tauri://localhost"],
+    );
+    let preflight = |origin: &str| {
+        service.send(&format!(
+            "OPTIONS /v1/models HTTP/1.1\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: GET\r\n\
+             Access-Control-Request-Headers: authorization,x-stainless-os\r\n"
+        ))
+    };
+    for origin in ["https://a.example", "tauri://localhost"] {
+        let reply = preflight(origin);
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("access-control-allow-origin"), Some(origin));
+        assert_eq!(reply.header("access-control-allow-methods"), Some("GET,HEAD"));
+        assert_eq!(reply.header("access-control-allow-headers"), Some("authorization,x-stainless-os"));
+        for (head, status) in
+            [(format!("Authorization: Bearer {}\r\n", token("bob")), 200), (String::new(), 401)]
+        {
+            let reply = service.send(&format!("GET /v1/models HTTP/1.1\r\nOrigin: {origin}\r\n{head}"));
+            assert_eq!(reply.status, status);
+            assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "errors too");
+            let exposed = reply.header("access-control-expose-headers").unwrap();
+            assert!(exposed.contains("etag") && exposed.contains("retry-after"), "{exposed}");
+            let vary = reply.headers.iter().filter(|(name, _)| name == "vary");
+            assert!(vary.clone().any(|(_, value)| value.contains("origin")), "{:?}", reply.headers);
+        }
+    }
+    for other in ["https://b.example", "https://a.example.evil", "null"] {
+        assert_eq!(preflight(other).header("access-control-allow-origin"), None, "{other}");
+    }
+    assert_eq!(service.send("POST /v1/models HTTP/1.1\r\nOrigin: https://a.example\r\n").status, 405);
+
+    let any = Service::start(&cluster, &["--cors-origin", "*"]);
+    let reply = any.send("GET /v1/models HTTP/1.1\r\nOrigin: https://b.example\r\n");
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+
+    let mut refused = Service::command(&["--cors-origin", "https://a.example/"]);
+    let refused = refused.env("MODEL_ACCESS_API_HS256_SECRET", SECRET).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("--cors-origin https://a.example/: browsers send"),
+        "{said}"
+    );
+}
+
+#[test]
 fn unknown_paths_methods_and_the_paths_for_operators() {
     let cluster = database(&[]);
     let service = Service::start(&cluster, &[]);
     for path in
-        ["/", "/api", "/api/models/", "/v1/models/", "/api/v1/models", "/api/models/x", "//api/models"]
+        ["/", "/api", "/api/models/", "/v1/model/x", "/api/v1/models", "/api/models/x", "//api/models"]
     {
         service.get_as("bob", path).assert_code(404, "path_not_found", path);
     }

@@ -262,6 +262,11 @@ impl Reply {
         for member in ["title", "code", "detail"] {
             assert!(!self.json()[member].as_str().unwrap().is_empty(), "{why}: {member}");
         }
+        // the same for clients of OpenAI
+        let (problem, error) = (self.json(), &self.json()["error"]);
+        assert_eq!((&error["message"], &error["code"]), (&problem["detail"], &problem["code"]), "{why}");
+        let kind = if status < 500 { "invalid_request_error" } else { "server_error" };
+        assert_eq!(error["type"], kind, "{why}");
         let challenge = self.header("www-authenticate").unwrap_or_default();
         assert_eq!(challenge.starts_with("Bearer realm="), status == 401, "{why}: {self:?}");
         assert_eq!(self.header("retry-after").is_some(), status == 503, "{why}: {self:?}");

@@ -7,6 +7,7 @@
 
 use api::config;
 use api::database::Database;
+use api::list::Form;
 use api::metrics::Metrics;
 use clap::Parser;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ fn main() {
             let mut took = Vec::new();
             while Instant::now() < end {
                 let start = Instant::now();
-                assert!(database.list(&user).await.is_ok_and(|list| list.known));
+                assert!(database.list(Form::Plain, &user).await.is_ok_and(|list| list.known));
                 took.push(start.elapsed().as_micros());
             }
             took

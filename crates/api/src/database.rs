@@ -2,6 +2,7 @@
 
 use crate::code::Code;
 use crate::error_chain::error_chain;
+use crate::list::Form;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -41,7 +42,8 @@ pub struct Database {
     pool: Pool,
     /// Begins a transaction in which a statement ends when nobody waits for it any more.
     begin: String,
-    list: String,
+    plain: String,
+    openai: String,
     model: String,
     timeout: Duration,
     metrics: Arc<Metrics>,
@@ -63,7 +65,7 @@ pub struct UserList {
     pub bucket: Option<i32>,
     /// Seconds until an override starts or ends, by the database's clock.
     pub valid_for: Option<f64>,
-    /// `{"data":[…]}`, with one row of `model_access_visible` per model.
+    /// The list, in the form that was asked for.
     pub document: String,
 }
 
@@ -72,8 +74,8 @@ pub struct UserList {
 pub struct UserModel {
     /// Whether the bound profiles contain the user.
     pub known: bool,
-    /// The row of the model, if the user may use it.
-    pub row: Option<String>,
+    /// The entry of the model, in the form for clients of OpenAI, if the user may use it.
+    pub entry: Option<String>,
     /// Whether the model is in some tier.
     pub is_listed: bool,
     /// Why the user may or may not use the model, as a text for people.
@@ -97,11 +99,13 @@ impl Database {
             .build()
             .map_err(|error| error.to_string())?;
         let schema = format!("\"{}\"", settings.schema.replace('"', "\"\""));
-        let (list, model) = (list_statement(&schema), model_statement(&schema));
+        let (plain, openai) = (list_statement(&schema, Form::Plain), list_statement(&schema, Form::OpenAi));
+        let model = model_statement(&schema);
         Ok(Self {
             pool,
             begin: format!("BEGIN; SET LOCAL statement_timeout = {}", settings.timeout.as_millis()),
-            list,
+            plain,
+            openai,
             model,
             timeout: settings.timeout,
             metrics: Arc::clone(metrics),
@@ -114,8 +118,12 @@ impl Database {
     ///
     /// # Errors
     /// 503 if the database does not answer in time or reports an error, or if it cannot look up users.
-    pub async fn list(&self, user: &str) -> Result<UserList, Problem> {
-        let row = self.query("list", &self.list, &[&user]).await?;
+    pub async fn list(&self, form: Form, user: &str) -> Result<UserList, Problem> {
+        let (name, statement) = match form {
+            Form::Plain => ("list", &self.plain),
+            Form::OpenAi => ("entries", &self.openai),
+        };
+        let row = self.query(name, statement, &[&user]).await?;
         let read = || {
             Ok(UserList {
                 known: row.try_get(2)?,
@@ -135,7 +143,7 @@ impl Database {
         let row = self.query("model", &self.model, &[&user, &id]).await?;
         let read = || {
             let (reason, known) = (row.try_get(1)?, row.try_get(2)?);
-            Ok(UserModel { known, reason, row: row.try_get(3)?, is_listed: row.try_get(4)? })
+            Ok(UserModel { known, reason, entry: row.try_get(3)?, is_listed: row.try_get(4)? })
         };
         read().map_err(|error: tokio_postgres::Error| self.unavailable(&error_chain(&error)))
     }
@@ -237,16 +245,26 @@ impl Warnings {
     }
 }
 
-fn list_statement(schema: &str) -> String {
+fn list_statement(schema: &str, form: Form) -> String {
+    let document = match form {
+        Form::Plain => format!(
+            r#"pg_catalog.concat('{{"data":[', pg_catalog.string_agg(
+            pg_catalog.row_to_json(m)::pg_catalog.text, ',' ORDER BY m.model_id COLLATE pg_catalog."C"), ']}}')
+        FROM {schema}.models_for_user($1::pg_catalog.text) AS m"#
+        ),
+        Form::OpenAi => format!(
+            r#"pg_catalog.concat('{{"object":"list","data":[', pg_catalog.string_agg(
+            {ENTRY}, ',' ORDER BY m.model_id COLLATE pg_catalog."C"),
+            '],"total_count":', pg_catalog.count(*), ',"links":{{"next":null}}}}')
+        FROM {schema}.model_access_entries_for_user($1::pg_catalog.text) AS m"#
+        ),
+    };
     format!(
         r#"SELECT u.bound, CASE WHEN NOT u.bound THEN (
         SELECT x.reason FROM {schema}.model_access_explain_for_user($1::pg_catalog.text, ''::pg_catalog.text) AS x) END,
     u.known, u.bucket,
     pg_catalog.date_part('epoch', u.valid_until OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp()),
-    pg_catalog.concat('{{"data":[', (
-        SELECT pg_catalog.string_agg(pg_catalog.row_to_json(m)::pg_catalog.text, ','
-            ORDER BY m.model_id COLLATE pg_catalog."C")
-        FROM {schema}.models_for_user($1::pg_catalog.text) AS m WHERE u.known), ']}}')
+    (SELECT {document} WHERE u.known)
 FROM {schema}.model_access_user($1::pg_catalog.text) AS u"#
     )
 }
@@ -254,10 +272,14 @@ FROM {schema}.model_access_user($1::pg_catalog.text) AS u"#
 fn model_statement(schema: &str) -> String {
     format!(
         r"SELECT u.bound, x.reason, u.known,
-    (SELECT pg_catalog.row_to_json(m)::pg_catalog.text FROM {schema}.models_for_user($1::pg_catalog.text) AS m
-        WHERE x.allowed AND m.model_id OPERATOR(pg_catalog.=) $2::pg_catalog.text),
+    (SELECT {ENTRY} FROM {schema}.model_access_entries_for_user($1::pg_catalog.text, $2::pg_catalog.text) AS m WHERE x.allowed),
     EXISTS (SELECT FROM {schema}.model_access_visible AS v WHERE v.model_id OPERATOR(pg_catalog.=) $2::pg_catalog.text)
 FROM {schema}.model_access_user($1::pg_catalog.text) AS u
 CROSS JOIN {schema}.model_access_explain_for_user($1::pg_catalog.text, $2::pg_catalog.text) AS x"
     )
 }
+
+/// An entry of the upstream as text, with the keys that clients of OpenAI require.
+const ENTRY: &str = "(m.entry OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('object', 'model',
+                'owned_by', COALESCE(m.provider, ''), 'created',
+                COALESCE(m.entry OPERATOR(pg_catalog.->) 'created', '0'::pg_catalog.jsonb)))::pg_catalog.text";

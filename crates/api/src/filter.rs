@@ -1,6 +1,7 @@
 //! The query of a list: which of a user's models the client asks for. A filter never adds a model.
 
 use crate::code::Code;
+use crate::list::Form;
 use crate::model::Model;
 use crate::problem::Problem;
 
@@ -41,7 +42,7 @@ const PARAMETERS: &[Parameter] = &[
         condition: |value| contains_all(value, |model| model.input_modalities.as_deref()),
     },
     Parameter {
-        name: "output_modalities",
+        name: OUTPUT,
         expected: LIST,
         condition: |value| contains_all(value, |model| model.output_modalities.as_deref()),
     },
@@ -67,44 +68,113 @@ const PARAMETERS: &[Parameter] = &[
     },
 ];
 
+/// The parameter that selects everything if its value is `all`, as OpenRouter's does.
+const OUTPUT: &str = "output_modalities";
 const LIST: &str = "one or more words, separated by commas";
 const WHOLE: &str = "a whole number that is not negative";
 const DECIMAL: &str = "a decimal number that is not negative";
 
+/// The name of every parameter.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PARAMETERS.iter().map(|parameter| parameter.name)
+}
+
 /// The conditions of a query.
 #[derive(Default)]
-pub struct Filter(Vec<Condition>);
+pub struct Filter {
+    conditions: Vec<Condition>,
+    /// The part of the matching models that a client asks for.
+    pub page: Option<Page>,
+}
+
+/// A part of a list for clients of OpenRouter, which read a long list page by page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The number of models before it.
+    pub offset: usize,
+    /// The most models in it.
+    pub limit: usize,
+    /// The other parameters of the query.
+    query: String,
+}
+
+impl Page {
+    /// The most models of a page, and how many it has if the client does not say.
+    const MAX: usize = 1000;
+    const DEFAULT: usize = 500;
+
+    /// The page that a query asks for. A value that is not a number in its range has no effect.
+    fn parse(query: &str) -> Option<Self> {
+        let (mut offset, mut limit) = (None, None);
+        let mut rest = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "offset" => offset = value.parse().ok(),
+                "limit" => limit = value.parse().ok().filter(|limit| *limit > 0),
+                _ => drop(rest.append_pair(&name, &value)),
+            }
+        }
+        (offset.is_some() || limit.is_some()).then(|| Self {
+            offset: offset.unwrap_or(0),
+            limit: limit.unwrap_or(Self::DEFAULT).min(Self::MAX),
+            query: rest.finish(),
+        })
+    }
+
+    /// The URL of the next page, if there is one.
+    #[must_use]
+    pub fn next(&self, path: &str, total: usize) -> Option<String> {
+        let offset = self.offset.saturating_add(self.limit);
+        let mut query = form_urlencoded::Serializer::new(self.query.clone());
+        query.append_pair("offset", &offset.to_string()).append_pair("limit", &self.limit.to_string());
+        (offset < total).then(|| format!("{path}?{}", query.finish()))
+    }
+}
 
 impl Filter {
-    /// Reads the query of a URL.
+    /// Reads the query of a URL. Clients of OpenAI and OpenRouter send parameters of their own, such as `limit` and
+    /// `client_version`, which have no effect.
     ///
     /// # Errors
-    /// 400 if a parameter is unknown or repeated, or if a value is invalid.
-    pub fn parse(query: Option<&str>) -> Result<Self, Problem> {
+    /// 400 if a parameter is unknown (only for a plain list) or repeated, or if a value is invalid.
+    pub fn parse(form: Form, query: Option<&str>) -> Result<Self, Problem> {
         let mut conditions = Vec::new();
         let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            let parameter = PARAMETERS.iter().find(|parameter| parameter.name == name);
-            let parameter = parameter.ok_or_else(|| unknown(&name))?;
+            let parameter = match PARAMETERS.iter().find(|parameter| parameter.name == name) {
+                Some(parameter) => parameter,
+                None if form == Form::OpenAi => continue,
+                None => return Err(unknown(&name)),
+            };
             if seen.contains(&parameter.name) {
                 return Err(repeated(parameter));
             }
             seen.push(parameter.name);
+            if (parameter.name, &*value) == (OUTPUT, "all") {
+                continue;
+            }
             conditions.push((parameter.condition)(&value).ok_or_else(|| invalid(parameter))?);
         }
-        Ok(Self(conditions))
+        let page = query.filter(|_| form == Form::OpenAi).and_then(Page::parse);
+        Ok(Self { conditions, page })
+    }
+
+    /// Whether every model matches, and all are asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty() && self.page.is_none()
     }
 
     /// Whether every model matches.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn matches_all(&self) -> bool {
+        self.conditions.is_empty()
     }
 
     /// Whether a model matches. A value that the model does not have is outside of every limit.
     #[must_use]
     pub fn matches(&self, model: &Model<'_>) -> bool {
-        self.0.iter().all(|condition| condition(model))
+        self.conditions.iter().all(|condition| condition(model))
     }
 }
 
@@ -142,20 +212,20 @@ fn decimal(value: &str) -> Option<f64> {
 }
 
 fn unknown(name: &str) -> Problem {
-    let names: Vec<&str> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
+    let names: Vec<&str> = names().collect();
     let detail = format!("Parameter {name:?} is unknown. The parameters are {}.", names.join(", "));
-    Problem::new(Code::ParameterUnknown, detail)
+    Problem::new(Code::ParameterUnknown, detail).about(name)
 }
 
 fn repeated(parameter: &Parameter) -> Problem {
     let detail = format!("Parameter {} is given more than once.", parameter.name);
-    Problem::new(Code::ParameterRepeated, detail)
+    Problem::new(Code::ParameterRepeated, detail).about(parameter.name)
 }
 
 fn invalid(parameter: &Parameter) -> Problem {
     let detail =
         format!("Parameter {} has an invalid value; expected {}.", parameter.name, parameter.expected);
-    Problem::new(Code::ParameterInvalid, detail)
+    Problem::new(Code::ParameterInvalid, detail).about(parameter.name)
 }
 
 #[cfg(test)]
@@ -186,6 +256,8 @@ mod tests {
             ("input_modalities=image,text", true),
             ("input_modalities=image,audio", false),
             ("output_modalities=image", false),
+            ("output_modalities=all", true),
+            ("output_modalities=all&input_modalities=audio", false),
             ("supported_parameters=tools", true),
             ("supported_parameters=tools,top_k", false),
             ("context=400000", true),
@@ -196,8 +268,35 @@ mod tests {
             ("provider=openai&q=gpt&context=1&max_price=2", true),
             ("provider=openai&q=claude", false),
         ] {
-            assert_eq!(Filter::parse(Some(query)).unwrap().matches(&model()), matches, "{query}");
+            for form in [Form::Plain, Form::OpenAi] {
+                assert_eq!(Filter::parse(form, Some(query)).unwrap().matches(&model()), matches, "{query}");
+            }
         }
+    }
+
+    #[test]
+    fn a_page_is_a_part_of_a_list_for_clients_of_openrouter() {
+        let page = |query| Filter::parse(Form::OpenAi, Some(query)).unwrap().page;
+        for none in ["", "q=a", "limit=0", "limit=x", "offset=-1", "limit="] {
+            assert_eq!(page(none), None, "{none}");
+        }
+        for (query, offset, limit, next) in [
+            ("limit=10", 0, 10, Some("/m?offset=10&limit=10")),
+            ("limit=99", 0, 99, None),
+            ("limit=5000", 0, 1000, None),
+            ("offset=5", 5, 500, None),
+            ("offset=90&limit=9", 90, 9, None),
+            ("q=a%26&limit=10&offset=80&category=x", 80, 10, Some("/m?q=a%26&category=x&offset=90&limit=10")),
+            ("offset=18446744073709551615&limit=1", usize::MAX, 1, None),
+        ] {
+            let page = page(query).unwrap();
+            assert_eq!(
+                (page.offset, page.limit, page.next("/m", 99).as_deref()),
+                (offset, limit, next),
+                "{query}"
+            );
+        }
+        assert!(Filter::parse(Form::Plain, Some("limit=10")).is_err());
     }
 
     #[test]
@@ -223,8 +322,15 @@ mod tests {
             ("access_token=x", UNKNOWN),
             ("Provider=openai", UNKNOWN),
         ] {
-            let problem = Filter::parse(Some(query)).err().unwrap();
+            let problem = Filter::parse(Form::Plain, Some(query)).err().unwrap();
             assert_eq!(problem.code(), code, "{query}");
+            // clients of OpenAI may send any other parameter
+            let lenient = Filter::parse(Form::OpenAi, Some(query));
+            assert_eq!(
+                lenient.err().map(|problem| problem.code()),
+                (code != UNKNOWN).then_some(code),
+                "{query}"
+            );
         }
     }
 

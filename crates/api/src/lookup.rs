@@ -4,10 +4,8 @@ use crate::answer::Answer;
 use crate::cache::{Cache, Found, Loaded};
 use crate::code::Code;
 use crate::database::Database;
-use crate::list::List;
+use crate::list::{Form, List};
 use crate::metrics::Metrics;
-use crate::model::Model;
-use crate::openai;
 use crate::problem::Problem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,14 +42,14 @@ impl Lookup {
     ///
     /// # Errors
     /// 403 if the profiles do not contain the user, 503 if the database does not answer.
-    pub async fn list(&self, user: &str) -> Result<Arc<List>, Problem> {
-        let found = self.cache.get_or_request(user, Instant::now());
+    pub async fn list(&self, form: Form, user: &str) -> Result<Arc<List>, Problem> {
+        let found = self.cache.get_or_request(&key(form, user), Instant::now());
         self.metrics.looked_up(matches!(found, Found::List(_)));
         let loaded = match found {
             Found::List(list) => return Ok(list),
-            Found::Off => self.load(user).await?,
+            Found::Off => self.load(form, user).await?,
             Found::Nothing(ticket) => {
-                let load = || async { Ok(ticket.keep(self.load(user).await?)) };
+                let load = || async { Ok(ticket.keep(self.load(form, user).await?)) };
                 ticket.request.get_or_init(load).await.clone()?
             }
         };
@@ -63,7 +61,7 @@ impl Lookup {
     /// # Errors
     /// 403 with the reason if only others may use the model, 404 if nobody may, and the errors of [`Self::list`].
     pub async fn model(&self, user: &str, id: &str) -> Result<Answer, Problem> {
-        let list = self.cache.get(user, Instant::now());
+        let list = self.cache.get(&key(Form::OpenAi, user), Instant::now());
         self.metrics.looked_up(list.is_some());
         if let Some(list) = list
             && let Some(answer) = list.model(id)?
@@ -75,9 +73,9 @@ impl Lookup {
             return Err(Code::ModelNotFound.into());
         }
         let answer = self.database.model(user, id).await?;
-        match (answer.known, answer.row, answer.is_listed) {
+        match (answer.known, answer.entry, answer.is_listed) {
             (false, ..) => Err(Code::UserUnknown.into()),
-            (true, Some(row), _) => openai::answer(&Model::read(&row)?),
+            (true, Some(entry), _) => Ok(Answer::new(entry)),
             (true, None, true) => {
                 let reason = answer.reason.unwrap_or_default();
                 Err(Problem::new(Code::ModelNotAllowed, format!("The model is not allowed: {reason}.")))
@@ -86,10 +84,10 @@ impl Lookup {
         }
     }
 
-    async fn load(&self, user: &str) -> Result<Loaded, Problem> {
+    async fn load(&self, form: Form, user: &str) -> Result<Loaded, Problem> {
         // before the request is sent: the database computes valid_for later than this
         let requested = Instant::now();
-        let answer = self.database.list(user).await?;
+        let answer = self.database.list(form, user).await?;
         if !answer.known {
             return Err(Code::UserUnknown.into());
         }
@@ -99,4 +97,13 @@ impl Lookup {
         let bucket = answer.bucket.and_then(|bucket| usize::try_from(bucket).ok());
         Ok(Loaded { list: Arc::new(List::new(answer.document)), until, bucket })
     }
+}
+
+/// Under which name the cache has the list of a user: each form is a list of its own.
+fn key(form: Form, user: &str) -> String {
+    let form = match form {
+        Form::Plain => "plain",
+        Form::OpenAi => "openai",
+    };
+    format!("{form}:{user}")
 }

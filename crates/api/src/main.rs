@@ -72,7 +72,8 @@ async fn run(options: &Options) -> Result<bool, String> {
     if options.cache_ttl > 0 {
         tokio::spawn(listen(settings, Arc::clone(&lookup), Arc::clone(&metrics)));
     }
-    let app = Arc::new(App { keys, policy: options.policy(), proxies: options.proxies()?, lookup, metrics });
+    let (policy, proxies, origins) = (options.policy(), options.proxies()?, options.origins()?);
+    let app = Arc::new(App { keys, policy, proxies, origins, lookup, metrics });
     let refresh = Duration::from_secs(options.jwks_refresh.into());
     let shared = Arc::clone(&app);
     tokio::spawn(async move { shared.keys.refresh_forever(refresh).await });

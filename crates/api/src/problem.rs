@@ -1,4 +1,4 @@
-//! Refusals: an RFC 9457 body, and the headers that belong to the status.
+//! Refusals: an RFC 9457 body, with the error of OpenAI in it, and the headers that belong to the status.
 
 use crate::code::Code;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
@@ -16,13 +16,21 @@ const REALM: &str = r#"Bearer realm="model_access""#;
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
+    /// The parameter of the query that is wrong.
+    parameter: Option<String>,
 }
 
 impl Problem {
     /// A problem whose detail says more than the sentence of its code.
     #[must_use]
     pub fn new(code: Code, detail: String) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), parameter: None }
+    }
+
+    /// The same problem, about a parameter of the query.
+    #[must_use]
+    pub fn about(self, parameter: &str) -> Self {
+        Self { parameter: Some(parameter.into()), ..self }
     }
 
     /// Why the request is refused.
@@ -42,7 +50,7 @@ impl Problem {
 
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
-        Self { code, detail: code.detail().into() }
+        Self { code, detail: code.detail().into(), parameter: None }
     }
 }
 
@@ -55,6 +63,13 @@ impl IntoResponse for Problem {
             "status": status.as_u16(),
             "code": self.code.name(),
             "detail": self.detail,
+            // what clients of OpenAI show
+            "error": {
+                "message": self.detail,
+                "type": if status.is_client_error() { "invalid_request_error" } else { "server_error" },
+                "code": self.code.name(),
+                "param": self.parameter,
+            },
         });
         let mut response = (status, body.to_string()).into_response();
         // for the log

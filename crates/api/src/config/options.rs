@@ -5,9 +5,11 @@ use super::token::Token;
 use super::{secret, tls};
 use crate::auth::Policy;
 use crate::client::{self, Proxies};
+use crate::cors;
 use crate::database::Settings;
 use crate::keys::Source;
 use crate::server::Limits;
+use axum::http::HeaderValue;
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -26,9 +28,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 #[command(name = "model-access-api", version, args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the one before may \
-be in\nMODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER and\n\
-MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An empty variable counts as one that\n\
-is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
+be in\nMODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER,\n\
+MODEL_ACCESS_API_CORS_ORIGIN and MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An empty\n\
+variable counts as one that is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
 ~/.pg_service.conf),\nfrom PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the other PG* variables, and from the \
 password file (~/.pgpass,\nPGPASSFILE). A parameter that the service does not support is refused by its name. A host \
 that begins with / is the\ndirectory of a socket. The role needs: SELECT model_access_grant('role', 'reader'). Through a \
@@ -97,6 +99,9 @@ pub struct Options {
     /// Proxy whose X-Forwarded-For is believed, as an address or a network (CIDR); may be repeated
     #[arg(long, env = "MODEL_ACCESS_API_TRUSTED_PROXY", value_name = "ADDRESS")]
     pub trusted_proxy: Vec<String>,
+    /// Origin whose pages may read answers in a browser, such as https://app.example, or * for all; may be repeated
+    #[arg(long, env = "MODEL_ACCESS_API_CORS_ORIGIN", value_name = "ORIGIN")]
+    pub cors_origin: Vec<String>,
     /// Seconds that unfinished requests have after SIGTERM
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=300))]
     pub shutdown_timeout: u16,
@@ -201,6 +206,17 @@ impl Options {
         proxies.collect::<Result<_, _>>().map(Proxies)
     }
 
+    /// The origins of the pages whose scripts may read answers.
+    ///
+    /// # Errors
+    /// Fails if one is not an origin.
+    pub fn origins(&self) -> Result<Vec<HeaderValue>, String> {
+        let origins = self.cors_origin.iter();
+        origins
+            .map(|text| cors::origin(text).map_err(|error| format!("--cors-origin {text}: {error}")))
+            .collect()
+    }
+
     /// How to reach the database.
     ///
     /// # Errors
@@ -237,6 +253,7 @@ impl Arguments {
             ("audience", &mut options.audience),
             ("issuer", &mut options.issuer),
             ("trusted_proxy", &mut options.trusted_proxy),
+            ("cors_origin", &mut options.cors_origin),
         ] {
             if matches.value_source(name) == Some(ValueSource::EnvVariable) {
                 *values = values.iter().flat_map(|text| list(text)).collect();
