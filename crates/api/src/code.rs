@@ -40,6 +40,7 @@ macro_rules! codes {
 }
 
 codes! {
+    HostInvalid = "host_invalid", BAD_REQUEST, "The request must have one valid Host header.";
     ParameterUnknown = "parameter_unknown", BAD_REQUEST, "The query has an unknown parameter.";
     ParameterRepeated = "parameter_repeated", BAD_REQUEST, "The query has a parameter more than once.";
     ParameterInvalid = "parameter_invalid", BAD_REQUEST, "A parameter of the query has an invalid value.";
@@ -67,6 +68,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.";
     KeysNotLoaded = "keys_not_loaded", SERVICE_UNAVAILABLE, "The keys that verify tokens are not loaded yet.";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "The database does not answer.";
+    Stopping = "stopping", SERVICE_UNAVAILABLE, "The service is about to end.";
     ListUnreadable = "list_unreadable", SERVICE_UNAVAILABLE, "The list of models cannot be read.";
 }
 

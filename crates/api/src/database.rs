@@ -3,10 +3,11 @@
 use crate::code::Code;
 use crate::error_chain::error_chain;
 use crate::metrics::Metrics;
+use crate::pool::{Pool, is_lost, is_refused_for_number};
 use crate::problem::Problem;
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Row};
@@ -65,27 +66,9 @@ impl Database {
     ///
     /// # Errors
     /// Never fails with settings that the command line accepts.
-    pub fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, String> {
-        let manager = Manager::from_config(
-            settings.config.clone(),
-            settings.tls.clone(),
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        // No name can resolve to an object of another role. A statement ends when nobody waits for it any more.
-        let session = format!(
-            "SET search_path = pg_catalog, pg_temp; SET statement_timeout = {}",
-            settings.timeout.as_millis()
-        );
-        let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
-            let session = session.clone();
-            Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })
-        });
-        let pool = Pool::builder(manager)
-            .max_size(settings.connections)
-            .runtime(Runtime::Tokio1)
-            .post_create(hook)
-            .build()
-            .map_err(|error| error.to_string())?;
+    pub fn new(settings: &watch::Receiver<Settings>, metrics: &Arc<Metrics>) -> Result<Self, String> {
+        let pool = Pool::new(settings, metrics)?;
+        let settings = settings.borrow();
         let schema = format!("\"{}\"", settings.schema.replace('"', "\"\""));
         let (list, model) = (list_statement(&schema), model_statement(&schema));
         Ok(Self { pool, list, model, timeout: settings.timeout, metrics: Arc::clone(metrics) })
@@ -142,21 +125,36 @@ impl Database {
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Problem> {
-        let client = match timeout_at(deadline, self.pool.get()).await {
-            Ok(client) => client.map_err(|error| unavailable(&error_chain(&error)))?,
-            Err(_) => return Err(unavailable("no connection in time")),
-        };
-        let answer = timeout_at(deadline, async {
-            client.query_one(&client.prepare_cached(statement).await?, parameters).await
-        });
-        match answer.await {
-            Ok(answer) => answer.map_err(|error| unavailable(&error_chain(&error))),
-            Err(_) => {
-                // close the connection, so that no other request waits for the same statement
-                drop(Object::take(client));
-                Err(unavailable("no answer in time"))
+        let mut is_second = false;
+        loop {
+            let client = match timeout_at(deadline, self.pool.get()).await {
+                Ok(client) => client.map_err(|error| unavailable(&error))?,
+                Err(_) => return Err(unavailable("no connection in time")),
+            };
+            let answer = timeout_at(deadline, async {
+                client.query_one(&client.prepare_cached(statement).await?, parameters).await
+            });
+            match answer.await {
+                Ok(Ok(row)) => return Ok(row),
+                // an idle connection can end before the statement reaches the server; the statement only reads
+                Ok(Err(error)) if is_lost(&error, &client) && !is_second => {
+                    is_second = true;
+                    drop(client.take());
+                }
+                Ok(Err(error)) => return Err(unavailable(&error_chain(&error))),
+                Err(_) => {
+                    // close the connection, so that no other request waits for the same statement
+                    drop(client.take());
+                    return Err(unavailable("no answer in time"));
+                }
             }
         }
+    }
+
+    /// Closes a connection, if the server refused one that is needed more because there are too many. False if it was
+    /// refused for another reason, or if no connection is to spare.
+    pub fn make_room(&self, error: &(dyn std::error::Error + 'static)) -> bool {
+        error.downcast_ref().is_some_and(is_refused_for_number) && self.pool.make_room()
     }
 }
 

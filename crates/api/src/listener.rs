@@ -10,6 +10,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::AsyncMessage;
 
@@ -22,16 +23,18 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Listens forever. Connects again when the connection is lost.
-pub async fn listen(settings: Settings, lookup: Arc<Lookup>, metrics: Arc<Metrics>) {
+pub async fn listen(settings: watch::Receiver<Settings>, lookup: Arc<Lookup>, metrics: Arc<Metrics>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
-        let Err(error) = session(&settings, &lookup, &metrics).await;
+        let present = settings.borrow().clone();
+        let Err(error) = session(&present, &lookup, &metrics).await;
         lookup.cache().switch(false);
         metrics.listening(false);
         tracing::warn!(error = error_chain(&*error), "not listening for changes; nothing is cached");
-        // a connection that worked for a while was not a failed attempt
-        pause = if begun.elapsed() > LAST_PAUSE { FIRST_PAUSE } else { pause };
+        // a connection that worked for a while was not a failed attempt; and the pool may give its place
+        let has_place = begun.elapsed() > LAST_PAUSE || lookup.database().make_room(&*error);
+        pause = if has_place { FIRST_PAUSE } else { pause };
         sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }
