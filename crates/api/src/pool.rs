@@ -8,7 +8,7 @@ use deadpool_postgres::ClientWrapper;
 use prometheus::IntGauge;
 use std::ops::Deref;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
@@ -33,22 +33,30 @@ pub struct Connection {
     returns: Arc<Returns>,
 }
 
-/// What happens when a connection returns.
+/// What those who wait for a connection wait for.
 #[derive(Default)]
 struct Returns {
-    /// Tells one of those who wait.
+    /// Tells one of them that a connection returned, or all that the last attempt to open one failed.
     returned: Notify,
+    /// Attempts to open a connection.
+    attempts: AtomicUsize,
     /// Whether the next one is closed.
     close_next: AtomicBool,
 }
 
+/// An attempt to open a connection, until it ends or nobody wants it any more.
+struct Attempt<'a>(&'a Returns);
+
 /// Opens connections, and counts them.
 struct Connector {
     settings: watch::Receiver<Settings>,
+    returns: Arc<Returns>,
     /// Connections that are open. One that the server ended counts until somebody wants it.
     open: IntGauge,
     /// When the last attempt failed, and why. None after one that succeeded.
     failure: Mutex<Option<(Instant, String)>>,
+    /// Whether it was logged.
+    is_logged: AtomicBool,
 }
 
 impl Pool {
@@ -58,14 +66,17 @@ impl Pool {
     /// Never fails with settings that the command line accepts.
     pub fn new(settings: &watch::Receiver<Settings>, metrics: &Metrics) -> Result<Self, String> {
         let connections = settings.borrow().connections;
+        let returns = Arc::default();
         let connector = Connector {
             settings: settings.clone(),
+            returns: Arc::clone(&returns),
             open: metrics.database_connections().clone(),
             failure: Mutex::default(),
+            is_logged: AtomicBool::new(false),
         };
         let inner =
             Inner::builder(connector).max_size(connections).build().map_err(|error| error.to_string())?;
-        Ok(Self { inner, returns: Arc::default() })
+        Ok(Self { inner, returns })
     }
 
     /// A connection: one that is idle, a new one, or the next that returns.
@@ -83,11 +94,13 @@ impl Pool {
                 Err(managed::PoolError::Backend(error)) => error,
                 Err(_) => return Err("the pool is closed".into()),
             };
-            if self.inner.manager().open.get() == 0 {
+            if self.inner.manager().has_hope() {
+                // after the pause, the others may be lost, or another attempt may succeed
+                drop(timeout(PAUSE, returned).await);
+            }
+            if !self.inner.manager().has_hope() {
                 return Err(error);
             }
-            // what the pause ends is a wait without hope: the others may be lost
-            drop(timeout(PAUSE, returned).await);
         }
     }
 
@@ -137,10 +150,23 @@ impl Drop for Connection {
     }
 }
 
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.0.attempts.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.returned.notify_waiters();
+        }
+    }
+}
+
 impl Connector {
+    /// Whether a connection is open, or may soon be.
+    fn has_hope(&self) -> bool {
+        self.open.get() > 0 || self.returns.attempts.load(Ordering::Relaxed) > 0
+    }
+
     fn failed(&self, error: &str) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if failure.is_none() && self.open.get() > 0 {
+        if self.open.get() > 0 && !self.is_logged.swap(true, Ordering::Relaxed) {
             tracing::warn!(error, "no further connection to the database; those that are open are used");
         }
         *failure = Some((Instant::now(), error.to_owned()));
@@ -180,9 +206,13 @@ impl managed::Manager for Connector {
         {
             return Err(error.clone());
         }
+        self.returns.attempts.fetch_add(1, Ordering::Relaxed);
+        let attempt = Attempt(&self.returns);
         let client = self.connect().await.inspect_err(|error| self.failed(error))?;
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.is_logged.store(false, Ordering::Relaxed);
         self.open.inc();
+        drop(attempt);
         Ok(client)
     }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -33,6 +33,9 @@ const MAX_HEAD: usize = 2 * crate::auth::MAX_TOKEN;
 const MAX_HEADERS: usize = 64;
 /// A connection of this age ends with its next answer, or soon after, so that no client keeps one forever.
 const MAX_AGE: Duration = Duration::from_secs(600);
+/// Most connections that wait to be accepted; the system may allow fewer. With few, a crowd keeps others waiting: a client
+/// that finds the queue full tries again a second later.
+const BACKLOG: u32 = 4096;
 /// Pause after a connection could not be accepted, for example because there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time that an idle connection has for one more request when the service ends. A request that is on its way when a
@@ -74,7 +77,7 @@ async fn bind_each(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<Ve
         if listeners.iter().any(|listener| listener.local_addr().is_ok_and(|known| known == address)) {
             continue;
         }
-        match TcpListener::bind(address).await {
+        match listen(address) {
             Ok(listener) => listeners.push(listener),
             // localhost has an address of IPv6 also where the system has no IPv6
             Err(error) if is_of_another_machine(&error) => missing = error,
@@ -82,6 +85,13 @@ async fn bind_each(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<Ve
         }
     }
     if listeners.is_empty() { Err(missing) } else { Ok(listeners) }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether this machine does not have the address.
