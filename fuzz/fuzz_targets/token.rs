@@ -21,7 +21,7 @@ const ISSUER: &str = "https://id.example";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().unwrap());
 static KEYS: LazyLock<Keys> = LazyLock::new(|| {
-    Keys::new(Some(SECRET), None, Duration::from_secs(60), &Arc::new(Metrics::new().unwrap()))
+    Keys::new(&[SECRET.to_vec()], None, Duration::from_secs(60), &Arc::new(Metrics::new().unwrap()))
 });
 static POLICY: LazyLock<Policy> =
     LazyLock::new(|| Policy { audiences: vec![AUDIENCE.into()], issuers: vec![ISSUER.into()], leeway: 0 });

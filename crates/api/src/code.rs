@@ -68,8 +68,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.";
     KeysNotLoaded = "keys_not_loaded", SERVICE_UNAVAILABLE, "The keys that verify tokens are not loaded yet.";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "The database does not answer.";
-    Stopping = "stopping", SERVICE_UNAVAILABLE, "The service is about to end.";
     ListUnreadable = "list_unreadable", SERVICE_UNAVAILABLE, "The list of models cannot be read.";
+    Stopping = "stopping", SERVICE_UNAVAILABLE, "The service is about to end.";
 }
 
 #[cfg(test)]
