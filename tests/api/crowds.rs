@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tests::{Cluster, repository};
 
 /// Sockets that connect and say nothing, in a process with descriptors of its own. They end with the test.
@@ -159,6 +160,8 @@ fn request_until_the_end(service: &Service, has_ended: &AtomicBool) -> Result<u3
         };
         stream.set_read_timeout(Some(BOUND)).unwrap();
         loop {
+            // most connections are idle when the service ends
+            std::thread::sleep(Duration::from_millis(5));
             stream.write_all(request.as_bytes()).map_err(|error| format!("write: {error}"))?;
             match answer(&mut stream).map_err(|error| format!("answer {answers}: {error}"))? {
                 Some(is_last) => {

@@ -12,6 +12,15 @@ use tests::wait_until;
 
 const END_ALL: &str = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'api'";
 
+/// Ends the load also if the test fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends requests that need the database, from so many clients at once. Returns every status but 200.
 fn crowd(service: &Service, clients: usize, requests: usize) -> Vec<u16> {
     std::thread::scope(|scope| {
@@ -35,6 +44,7 @@ fn a_limit_of_connections_slows_requests_but_fails_none() {
     // the connection that listens comes back although others want its place
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _end = Ending(&is_over);
         let crowd = scope.spawn(|| {
             let mut failed = Vec::new();
             while !is_over.load(Ordering::Relaxed) {
@@ -84,6 +94,7 @@ fn a_restart_under_load_ends_with_answers() {
     for mode in ["fast", "immediate"] {
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _end = Ending(&is_over);
             let load = scope.spawn(|| {
                 let mut failed = Vec::new();
                 while !is_over.load(Ordering::Relaxed) {
