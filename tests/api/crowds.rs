@@ -1,10 +1,9 @@
 //! Many clients, few descriptors, and an end that no client notices.
 
 use crate::service::{BOUND, PASSWORD, SECRET, Service, database, program, token, wait_for};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tests::{Cluster, repository};
 
@@ -146,36 +145,21 @@ fn it_drains_then_ends() {
     assert_eq!(service.child.wait().unwrap().code(), Some(0), "{}", service.log());
 }
 
-/// Requests on one connection after another until the service ends. The number of answers, or the error of a connection
-/// that did not end well.
-fn request_until_the_end(service: &Service, has_ended: &AtomicBool) -> Result<u32, String> {
+/// Requests on one connection until the service ends it: whether the last request was answered.
+fn request_until_the_end(service: &Service) -> std::io::Result<bool> {
     let request =
         format!("GET /api/models HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\n\r\n", token("bob"));
-    let mut answers = 0;
-    while !has_ended.load(Ordering::Relaxed) {
-        let mut stream = match service.connect() {
-            Ok(stream) => stream,
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => break,
-            Err(error) => return Err(format!("connect: {error}")),
-        };
-        stream.set_read_timeout(Some(BOUND)).unwrap();
-        loop {
-            // most connections are idle when the service ends
-            std::thread::sleep(Duration::from_millis(5));
-            stream.write_all(request.as_bytes()).map_err(|error| format!("write: {error}"))?;
-            match answer(&mut stream).map_err(|error| format!("answer {answers}: {error}"))? {
-                Some(is_last) => {
-                    answers += 1;
-                    if is_last {
-                        break;
-                    }
-                }
-                // idle for too long at the end
-                None => return Ok(answers),
-            }
+    let mut stream = service.connect()?;
+    stream.set_read_timeout(Some(BOUND))?;
+    loop {
+        // most connections are idle when the service ends
+        std::thread::sleep(Duration::from_millis(5));
+        stream.write_all(request.as_bytes())?;
+        match answer(&mut stream)? {
+            Some(false) => {}
+            last => return Ok(last.is_some()),
         }
     }
-    Ok(answers)
 }
 
 /// Reads an answer: whether it is the last. None if there is none.
@@ -202,23 +186,21 @@ fn answer(stream: &mut TcpStream) -> std::io::Result<Option<bool>> {
 #[test]
 fn no_client_is_cut_off_at_the_end() {
     let cluster = database(&[]);
+    let mut answered = 0;
     for _ in 0..3 {
         let mut service = Service::start(&cluster, &["--database-connections", "2"]);
-        let has_ended = AtomicBool::new(false);
-        let answers = std::thread::scope(|scope| {
-            let clients: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| request_until_the_end(&service, &has_ended))).collect();
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| request_until_the_end(&service))).collect();
             wait_for("requests", || service.metric("requests_total{route=\"/api/models\"") > 200);
             service.signal("TERM");
-            let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
-            has_ended.store(true, Ordering::Relaxed);
-            answers
+            for client in clients {
+                answered += u32::from(client.join().unwrap().expect("no connection is reset"));
+            }
         });
-        for answers in answers {
-            assert!(answers.as_ref().is_ok_and(|number| *number > 0), "{answers:?}");
-        }
         assert_eq!(service.child.wait().unwrap().code(), Some(0), "{}", service.log());
     }
+    // on a slow machine, a client may be idle for half a second
+    assert!(answered > 16, "{answered} of 24 clients had an answer to their last request");
 }
 
 #[test]
