@@ -5,6 +5,7 @@
 mod changes;
 mod clients;
 mod connections;
+mod crowds;
 mod document;
 mod ends;
 mod identity;
@@ -12,6 +13,7 @@ mod installs;
 mod keys;
 mod lists;
 mod matrix;
+mod outages;
 mod poolers;
 mod service;
 mod tokens;

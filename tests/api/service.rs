@@ -33,6 +33,8 @@ pub static EC: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_for(&PKCS_
 pub struct Service {
     pub child: Child,
     address: SocketAddr,
+    /// Where --admin-listen listens.
+    admin: Option<SocketAddr>,
     folder: PathBuf,
 }
 
@@ -119,15 +121,18 @@ impl Service {
             .stderr(std::fs::File::create(&log).unwrap())
             .stdout(Stdio::null());
         let child = command.spawn().expect("make build builds it");
-        let mut service = Self { child, address: ([127, 0, 0, 1], 0).into(), folder };
+        let mut service = Self { child, address: ([127, 0, 0, 1], 0).into(), admin: None, folder };
         wait_for("a service that listens", || {
             let text = std::fs::read_to_string(&url).unwrap_or_default();
-            let address = text.strip_prefix("http://").and_then(|text| text.strip_suffix('/'));
-            let Some(address) = address else {
+            let mut addresses = text.lines().map(|url| {
+                let address = url.strip_prefix("http://").and_then(|text| text.strip_suffix('/'));
+                address.unwrap().parse().unwrap()
+            });
+            let Some(address) = addresses.next() else {
                 assert!(service.child.try_wait().unwrap().is_none(), "{}", service.log());
                 return false;
             };
-            service.address = address.parse().unwrap();
+            (service.address, service.admin) = (address, addresses.next());
             true
         });
         service
@@ -139,6 +144,12 @@ impl Service {
 
     pub fn connect(&self) -> std::io::Result<TcpStream> {
         TcpStream::connect(self.address)
+    }
+
+    /// The reply to an operator.
+    pub fn probe(&self, path: &str) -> Reply {
+        let stream = TcpStream::connect(self.admin.unwrap_or(self.address)).unwrap();
+        Self::exchange_on(stream, format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())
     }
 
     /// Sends a head, with Host and Connection: close added.
@@ -159,8 +170,11 @@ impl Service {
     }
 
     /// Sends a request, and reads until the service closes the connection.
-    fn exchange(&self, request: &[u8]) -> Reply {
-        let mut stream = self.connect().unwrap();
+    pub fn exchange(&self, request: &[u8]) -> Reply {
+        Self::exchange_on(self.connect().unwrap(), request)
+    }
+
+    fn exchange_on(mut stream: TcpStream, request: &[u8]) -> Reply {
         stream.set_read_timeout(Some(BOUND)).unwrap();
         stream.write_all(request).unwrap();
         let mut bytes = Vec::new();
@@ -184,7 +198,7 @@ impl Service {
 
     /// The value of a metric, summed over the labels that `name` leaves out.
     pub fn metric(&self, name: &str) -> u64 {
-        let reply = self.send("GET /metrics HTTP/1.1\r\n");
+        let reply = self.probe("/metrics");
         let lines = reply.body.lines().filter(|line| line.starts_with(&format!("model_access_api_{name}")));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
     }

@@ -12,6 +12,7 @@ use api::metrics::Metrics;
 use clap::Parser;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 #[derive(Parser)]
 struct Arguments {
@@ -33,7 +34,9 @@ fn main() {
     let arguments = Arguments::parse();
     // the defaults of the service; the database comes from the PG* variables
     let options = config::Arguments::parse_from(["model-access-api"]).options;
-    let database = Database::new(&options.settings().unwrap(), &Arc::new(Metrics::new().unwrap())).unwrap();
+    let database =
+        Database::new(&watch::channel(options.settings().unwrap()).1, &Arc::new(Metrics::new().unwrap()))
+            .unwrap();
     let database = Arc::new(database);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut took = runtime.block_on(async {

@@ -40,6 +40,7 @@ macro_rules! codes {
 }
 
 codes! {
+    HostInvalid = "host_invalid", BAD_REQUEST, "The request must have one valid Host header.";
     ParameterUnknown = "parameter_unknown", BAD_REQUEST, "The query has an unknown parameter.";
     ParameterRepeated = "parameter_repeated", BAD_REQUEST, "The query has a parameter more than once.";
     ParameterInvalid = "parameter_invalid", BAD_REQUEST, "A parameter of the query has an invalid value.";
@@ -69,6 +70,7 @@ codes! {
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "The database does not answer.";
     ProfilesUnavailable = "profiles_unavailable", SERVICE_UNAVAILABLE, "The table of the users cannot be read.";
     ListUnreadable = "list_unreadable", SERVICE_UNAVAILABLE, "The list of models cannot be read.";
+    Stopping = "stopping", SERVICE_UNAVAILABLE, "The service is about to end.";
 }
 
 #[cfg(test)]

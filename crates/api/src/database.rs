@@ -4,12 +4,13 @@ use crate::code::Code;
 use crate::error_chain::error_chain;
 use crate::list::Form;
 use crate::metrics::Metrics;
+use crate::pool::{Pool, is_lost, is_refused_for_number};
 use crate::problem::Problem;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Row};
@@ -87,17 +88,9 @@ impl Database {
     ///
     /// # Errors
     /// Never fails with settings that the command line accepts.
-    pub fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, String> {
-        let manager = Manager::from_config(
-            settings.config.clone(),
-            settings.tls.clone(),
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(settings.connections)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| error.to_string())?;
+    pub fn new(settings: &watch::Receiver<Settings>, metrics: &Arc<Metrics>) -> Result<Self, String> {
+        let pool = Pool::new(settings, metrics)?;
+        let settings = settings.borrow();
         let schema = format!("\"{}\"", settings.schema.replace('"', "\"\""));
         let (plain, openai) = (list_statement(&schema, Form::Plain), list_statement(&schema, Form::OpenAi));
         let model = model_statement(&schema);
@@ -198,31 +191,43 @@ impl Database {
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, String> {
-        let client = match timeout_at(deadline, self.pool.get()).await {
-            Ok(client) => client.map_err(|error| error_chain(&error))?,
-            Err(_) => return Err("no connection in time".into()),
-        };
         let typed: Vec<_> = parameters.iter().map(|parameter| (*parameter, Type::TEXT)).collect();
-        // the three are sent together, so they cost one round trip
-        let answer = timeout_at(deadline, async {
-            tokio::join!(
-                biased;
-                client.batch_execute(&self.begin),
-                client.query_typed_one(statement, &typed),
-                client.batch_execute("COMMIT"),
-            )
-        });
-        match answer.await {
-            Ok((begun, answer, ended)) => {
-                let row = begun.and(answer).and_then(|row| ended.map(|()| row));
-                row.map_err(|error| error_chain(&error))
-            }
-            Err(_) => {
-                // close the connection, so that no other request waits for the same statement
-                drop(Object::take(client));
-                Err("no answer in time".into())
+        let mut is_second = false;
+        loop {
+            let client = match timeout_at(deadline, self.pool.get()).await {
+                Ok(client) => client?,
+                Err(_) => return Err("no connection in time".into()),
+            };
+            // the three are sent together, so they cost one round trip
+            let answer = timeout_at(deadline, async {
+                tokio::join!(
+                    biased;
+                    client.batch_execute(&self.begin),
+                    client.query_typed_one(statement, &typed),
+                    client.batch_execute("COMMIT"),
+                )
+            });
+            match answer.await.map(|(begun, answer, ended)| begun.and(answer).and_then(|row| ended.map(|()| row))) {
+                Ok(Ok(row)) => return Ok(row),
+                // an idle connection can end before the statement reaches the server; the statement only reads
+                Ok(Err(error)) if is_lost(&error, &client) && !is_second => {
+                    is_second = true;
+                    drop(client.take());
+                }
+                Ok(Err(error)) => return Err(error_chain(&error)),
+                Err(_) => {
+                    // close the connection, so that no other request waits for the same statement
+                    drop(client.take());
+                    return Err("no answer in time".into());
+                }
             }
         }
+    }
+
+    /// Closes a connection, if the server refused one that is needed more because there are too many. False if it was
+    /// refused for another reason, or if no connection is to spare.
+    pub fn make_room(&self, error: &(dyn std::error::Error + 'static)) -> bool {
+        error.downcast_ref().is_some_and(is_refused_for_number) && self.pool.make_room()
     }
 
     fn unavailable(&self, error: &str) -> Problem {

@@ -48,7 +48,7 @@ type Candidates = Arc<[Key]>;
 
 /// The keys of the service.
 pub struct Keys {
-    secrets: Candidates,
+    secrets: RwLock<Candidates>,
     jwks: Option<KeySet>,
 }
 
@@ -76,11 +76,6 @@ impl Keys {
     /// Keys from shared secrets, from a JWKS that is loaded at most once in `pause`, or from both.
     #[must_use]
     pub fn new(secrets: &[Vec<u8>], jwks: Option<Source>, pause: Duration, metrics: &Arc<Metrics>) -> Self {
-        let key = |secret: &Vec<u8>| Key {
-            kid: None,
-            algorithm: Algorithm::HS256,
-            key: DecodingKey::from_secret(secret),
-        };
         let jwks = jwks.map(|source| KeySet {
             source,
             keys: RwLock::default(),
@@ -88,7 +83,22 @@ impl Keys {
             pause,
             metrics: Arc::clone(metrics),
         });
-        Self { secrets: secrets.iter().map(key).collect(), jwks }
+        Self { secrets: RwLock::new(candidates(secrets)), jwks }
+    }
+
+    /// Replaces the shared secrets, and loads the JWKS, if there is one, however long ago the last load was.
+    ///
+    /// # Errors
+    /// Fails with the reason, which is logged too, if the load fails. The present keys of the JWKS stay in use.
+    pub async fn reload(&self, secrets: &[Vec<u8>]) -> Result<(), String> {
+        *self.secrets.write().unwrap_or_else(PoisonError::into_inner) = candidates(secrets);
+        let Some(jwks) = &self.jwks else { return Ok(()) };
+        jwks.last_load.lock().await.ended = None;
+        jwks.refresh().await
+    }
+
+    fn secrets(&self) -> Candidates {
+        Arc::clone(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the JWKS, if there is one, was loaded with a usable key.
@@ -103,8 +113,8 @@ impl Keys {
     /// Fails if no key matches.
     pub async fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<Arc<[Key]>, NoKey> {
         let jwks = match algorithm {
-            Algorithm::HS256 if self.secrets.is_empty() => return Err(NoKey::Algorithm),
-            Algorithm::HS256 => return Ok(Arc::clone(&self.secrets)),
+            Algorithm::HS256 if self.secrets().is_empty() => return Err(NoKey::Algorithm),
+            Algorithm::HS256 => return Ok(self.secrets()),
             Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => {
                 self.jwks.as_ref().ok_or(NoKey::Algorithm)?
             }
@@ -138,6 +148,15 @@ impl Keys {
             drop(jwks.refresh().await);
         }
     }
+}
+
+fn candidates(secrets: &[Vec<u8>]) -> Candidates {
+    let key = |secret: &Vec<u8>| Key {
+        kid: None,
+        algorithm: Algorithm::HS256,
+        key: DecodingKey::from_secret(secret),
+    };
+    secrets.iter().map(key).collect()
 }
 
 impl KeySet {

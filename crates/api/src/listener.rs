@@ -25,21 +25,24 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Listens forever. Connects again when the connection is lost.
-pub async fn listen(settings: Settings, lookup: Arc<Lookup>, metrics: Arc<Metrics>) {
+pub async fn listen(settings: watch::Receiver<Settings>, lookup: Arc<Lookup>, metrics: Arc<Metrics>) {
     let mut pause = FIRST_PAUSE;
     let mut logged = None;
     loop {
         let begun = Instant::now();
-        let Err(error) = session(&settings, &lookup, &metrics).await;
+        let present = settings.borrow().clone();
+        let Err(failure) = session(&present, &lookup, &metrics).await;
         let was_listening = lookup.cache().switch(false);
         metrics.listening(false);
-        let error = error_chain(&*error);
+        let error = error_chain(&*failure);
         if was_listening || logged.as_ref() != Some(&error) {
             tracing::warn!(error, "not listening for changes; nothing is cached");
             logged = Some(error);
         }
-        // a connection that worked for a while was not a failed attempt
-        pause = if was_listening && begun.elapsed() > LAST_PAUSE { FIRST_PAUSE } else { pause };
+        // a connection that worked for a while was not a failed attempt; and the pool may give its place
+        let has_worked = was_listening && begun.elapsed() > LAST_PAUSE;
+        let has_place = has_worked || lookup.database().make_room(&*failure);
+        pause = if has_place { FIRST_PAUSE } else { pause };
         sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
     }

@@ -1,5 +1,6 @@
 //! The metrics of the service, in the text format of Prometheus.
 
+use crate::server::Counts;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -22,6 +23,8 @@ pub struct Metrics {
     cached_bytes: IntGauge,
     jwks: IntCounterVec,
     jwks_keys: IntGauge,
+    connections: Counts,
+    database_connections: IntGauge,
 }
 
 impl Metrics {
@@ -43,6 +46,9 @@ impl Metrics {
         };
         let changes = IntCounter::new("changes_total", "Notifications received on channel model_access.")?;
         registry.register(Box::new(changes.clone()))?;
+        let connections = Counts::new()?;
+        registry.register(Box::new(connections.open.clone()))?;
+        registry.register(Box::new(connections.closed.clone()))?;
         let options =
             HistogramOpts::new("request_seconds", "Time from the end of the request's head to its answer.");
         let seconds = HistogramVec::new(options.buckets(SECONDS.to_vec()), &["route"])?;
@@ -67,6 +73,8 @@ impl Metrics {
             cached_bytes: gauge("cached_bytes", "Bytes of the cached lists.")?,
             jwks: counters("jwks_loads_total", "Attempts to load the JWKS.", &["outcome"])?,
             jwks_keys: gauge("jwks_keys", "Usable keys of the JWKS.")?,
+            connections,
+            database_connections: gauge("database_connections", "Connections of the pool to PostgreSQL.")?,
             registry,
         })
     }
@@ -100,6 +108,18 @@ impl Metrics {
     /// Sets whether the service listens for changes.
     pub fn listening(&self, on: bool) {
         self.listening.set(i64::from(on));
+    }
+
+    /// The counts of the connections of clients.
+    #[must_use]
+    pub fn connections(&self) -> &Counts {
+        &self.connections
+    }
+
+    /// The number of connections to PostgreSQL in the pool.
+    #[must_use]
+    pub fn database_connections(&self) -> &IntGauge {
+        &self.database_connections
     }
 
     /// Counts a load of the JWKS: with its number of keys, or without if it failed.

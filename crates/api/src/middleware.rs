@@ -3,10 +3,13 @@
 use crate::client::{Peer, Proxies};
 use crate::code::Code;
 use crate::metrics::Metrics;
+use crate::problem::Problem;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,6 +77,22 @@ pub async fn observe(State(observer): State<Arc<Observer>>, request: Request, ne
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// Refuses a request without a Host (RFC 9112, section 3.2): a proxy and the service might take it for different ones.
+pub async fn require_host(request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_valid = match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(host), None) => host.to_str().is_ok_and(|host| {
+            host.is_empty()
+                || host
+                    .parse::<Authority>()
+                    .is_ok_and(|parsed| parsed.as_str() == host && !host.contains('@'))
+        }),
+        _ => false,
+    };
+    if is_valid { next.run(request).await } else { Problem::from(Code::HostInvalid).into_response() }
 }
 
 /// The name of a method. An unknown method is not logged, because it may be a token in the wrong place.

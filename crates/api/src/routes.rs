@@ -10,16 +10,17 @@ use crate::keys::Keys;
 use crate::list::Form;
 use crate::lookup::Lookup;
 use crate::metrics::Metrics;
-use crate::middleware::{Observer, observe};
+use crate::middleware::{Observer, observe, require_host};
 use crate::problem::Problem;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 /// What the routes need to answer.
@@ -36,24 +37,36 @@ pub struct App {
     pub lookup: Arc<Lookup>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// Whether the service is about to end.
+    pub stopping: AtomicBool,
 }
 
-/// All routes of the service.
-pub fn router(app: Arc<App>) -> Router {
-    let observer = Arc::new(Observer::new(&app.metrics, &app.proxies));
-    let routes = Router::new()
+/// The routes for clients.
+pub fn clients() -> Router<Arc<App>> {
+    Router::new()
         .route("/api/models", get(api_models))
         .route("/v1/models", get(v1_models))
         .route("/v1/models/", get(v1_models))
         .route("/v1/models/{*id}", get(v1_model))
         .route("/openapi.json", get(openapi))
+}
+
+/// The routes for whoever operates the service.
+pub fn operators() -> Router<Arc<App>> {
+    Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+}
+
+/// A service with some of the routes.
+pub fn router(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
+    let observer = Arc::new(Observer::new(&app.metrics, &app.proxies));
+    let routes = routes
         .fallback(|| async { Problem::from(Code::PathNotFound) })
         .method_not_allowed_fallback(|| async { Problem::from(Code::MethodNotAllowed) });
     let routes = if app.origins.is_empty() { routes } else { routes.layer(cors::layer(&app.origins)) };
-    routes.layer(from_fn_with_state(observer, observe)).with_state(app)
+    routes.layer(from_fn(require_host)).layer(from_fn_with_state(observer, observe)).with_state(app)
 }
 
 type Result<T = Response> = std::result::Result<T, Problem>;
@@ -85,6 +98,9 @@ async fn openapi(request: Request) -> Response {
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str> {
+    if app.stopping.load(Ordering::Relaxed) {
+        return Err(Code::Stopping.into());
+    }
     if !app.keys.is_ready() {
         return Err(Code::KeysNotLoaded.into());
     }

@@ -1,20 +1,27 @@
 //! Connections of clients: how they are accepted, limited and ended.
 
+mod places;
+
 use crate::client::Peer;
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+pub use places::Counts;
+use places::{Place, Places};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
@@ -26,13 +33,23 @@ const MAX_HEAD: usize = 2 * crate::auth::MAX_TOKEN;
 const MAX_HEADERS: usize = 64;
 /// A connection of this age ends with its next answer, or soon after, so that no client keeps one forever.
 const MAX_AGE: Duration = Duration::from_secs(600);
+/// Most connections that wait to be accepted; the system may allow fewer. With few, a crowd keeps others waiting: a client
+/// that finds the queue full tries again a second later.
+const BACKLOG: u32 = 4096;
 /// Pause after a connection could not be accepted, for example because there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time that an idle connection has for one more request when the service ends. A request that is on its way when a
+/// connection is closed is lost.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
+/// Longest wait for the client to close its side. If the service closed first, what the client still sends would reset
+/// the connection, and the client might lose the answer.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Most connections at once; further ones wait to be accepted.
+    /// Most connections at once. For a further one, the connection that is idle for longest is closed; if none is idle,
+    /// it waits.
     pub connections: usize,
     /// Longest wait for the head of a request, and for a client to read more of an answer. An idle connection waits
     /// for the head of its next request.
@@ -60,7 +77,7 @@ async fn bind_each(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<Ve
         if listeners.iter().any(|listener| listener.local_addr().is_ok_and(|known| known == address)) {
             continue;
         }
-        match TcpListener::bind(address).await {
+        match listen(address) {
             Ok(listener) => listeners.push(listener),
             // localhost has an address of IPv6 also where the system has no IPv6
             Err(error) if is_of_another_machine(&error) => missing = error,
@@ -68,6 +85,13 @@ async fn bind_each(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<Ve
         }
     }
     if listeners.is_empty() { Err(missing) } else { Ok(listeners) }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether this machine does not have the address.
@@ -80,30 +104,44 @@ pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
     limits: Limits,
+    counts: Counts,
     stop: impl Future<Output = ()>,
 ) -> bool {
     let (ending, _) = watch::channel(false);
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections, counts);
     let mut connections = JoinSet::new();
+    let last_request = LAST_REQUEST.min(limits.shutdown_timeout / 2);
+    let spawn = |connections: &mut JoinSet<()>, stream: TcpStream, peer: Peer, place: Place| {
+        let (router, ending) = (router.clone(), ending.subscribe());
+        let client_timeout = limits.client_timeout;
+        let place = Arc::new(place);
+        connections.spawn(serve_connection(
+            stream,
+            peer,
+            router,
+            client_timeout,
+            last_request,
+            place,
+            ending,
+        ));
+    };
     let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
             // frees the task of a connection that ended
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listeners, &slots) => accepted,
+            accepted = poll_fn(|context| poll_accept(&listeners, context)) => accepted,
         };
         match accepted {
-            Ok((stream, peer, slot)) => {
-                let (router, ending) = (router.clone(), ending.subscribe());
-                connections.spawn(serve_connection(
-                    stream,
-                    peer,
-                    router,
-                    limits.client_timeout,
-                    Arc::new(slot),
-                    ending,
-                ));
+            Ok((stream, peer)) => {
+                let stopped = tokio::select! {
+                    place = places.take() => { spawn(&mut connections, stream, peer, place); false }
+                    () = &mut stop => true,
+                };
+                if stopped {
+                    break;
+                }
             }
             // the client left before its connection was accepted
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -113,25 +151,24 @@ pub async fn serve(
             }
         }
     }
-    drop(listeners);
     ending.send_replace(true);
+    // the system resets what is not accepted when a listener is closed
+    while let Poll::Ready(accepted) = poll_fn(|context| Poll::Ready(poll_accept(&listeners, context))).await {
+        let (Ok((stream, peer)), Some(place)) = (accepted, places.try_take()) else { break };
+        spawn(&mut connections, stream, peer, place);
+    }
+    drop(listeners);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     timeout(limits.shutdown_timeout, all_ended).await.is_ok()
 }
 
-async fn accept(
-    listeners: &[TcpListener],
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let any = |context: &mut Context<'_>| {
-        let mut accepted = listeners.iter().map(|listener| listener.poll_accept(context));
-        accepted.find(Poll::is_ready).unwrap_or(Poll::Pending)
-    };
-    let (stream, address) = poll_fn(any).await?;
-    // without this option answers are correct, but later
-    drop(stream.set_nodelay(true));
-    Ok((stream, Peer(address.ip().to_canonical()), slot))
+fn poll_accept(listeners: &[TcpListener], context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Peer)>> {
+    let mut accepted = listeners.iter().map(|listener| listener.poll_accept(context));
+    accepted.find(Poll::is_ready).unwrap_or(Poll::Pending).map_ok(|(stream, address)| {
+        // without this option answers are correct, but later
+        drop(stream.set_nodelay(true));
+        (stream, Peer(address.ip().to_canonical()))
+    })
 }
 
 async fn serve_connection(
@@ -139,42 +176,79 @@ async fn serve_connection(
     peer: Peer,
     router: Router,
     client_timeout: Duration,
-    slot: Arc<OwnedSemaphorePermit>,
+    last_request: Duration,
+    place: Arc<Place>,
     mut ending: watch::Receiver<bool>,
 ) {
+    let (own, ends) = (Arc::clone(&place), ending.clone());
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        let (answer, slot) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&slot));
+        let (answer, place) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&own));
+        place.begin();
         // In its own task, a request finishes although its client leaves: it is counted and logged like any other, and
-        // returns its connection to the database. Until then it occupies the client's slot.
+        // returns its connection to the database. Until then it occupies the client's place.
         let answer = tokio::spawn(async move {
             let answer = answer.await;
-            drop(slot);
+            place.end();
             answer
         });
-        async move {
-            let Ok(answer) = answer.await?;
+        let (own, ends) = (Arc::clone(&own), ends.clone());
+        Box::pin(async move {
+            let Ok(mut answer) = answer.await?;
+            if *ends.borrow() || own.ends_with_next() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, JoinError>(answer)
-        }
+        })
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(client_timeout));
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(client_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut connection = pin!(connection);
-    let rest = tokio::select! {
-        // whether it ended well or not, the client is gone
-        ended = &mut connection => return drop(ended),
+    // well or not: when it ends, there is nothing more to answer
+    let waits = tokio::select! {
+        biased;
+        _ = poll_fn(|context| connection.poll_without_shutdown(context)) => None,
+        () = place.wanted() => {
+            if !place.has_spoken() {
+                return;
+            }
+            Pin::new(&mut connection).graceful_shutdown();
+            let ended = poll_fn(|context| connection.poll_without_shutdown(context));
+            drop(timeout(client_timeout, ended).await);
+            return;
+        }
         // serve() has a timeout of its own
-        _ = ending.wait_for(|ending| *ending) => Duration::MAX,
-        () = sleep(MAX_AGE) => client_timeout,
+        () = async { drop(ending.wait_for(|ending| *ending).await) } => Some((last_request, Duration::MAX)),
+        () = sleep(MAX_AGE) => Some((client_timeout, client_timeout)),
     };
-    connection.as_mut().graceful_shutdown();
-    drop(timeout(rest, connection).await);
+    if let Some((for_request, for_answer)) = waits {
+        place.end_with_next();
+        let ended = poll_fn(|context| connection.poll_without_shutdown(context));
+        if timeout(for_request, ended).await.is_err() {
+            Pin::new(&mut connection).graceful_shutdown();
+            let ended = poll_fn(|context| connection.poll_without_shutdown(context));
+            if timeout(for_answer, ended).await.is_err() {
+                return;
+            }
+        }
+    }
+    let mut stream = connection.into_parts().io.into_inner();
+    close(stream.as_mut().get_pin_mut().get_mut()).await;
+}
+
+/// Closes a connection so that the client gets all that was sent.
+async fn close(stream: &mut TcpStream) {
+    let linger = async {
+        stream.shutdown().await?;
+        while stream.read(&mut [0; 1024]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    drop(timeout(LINGER, linger).await);
 }
 
 #[cfg(test)]
@@ -200,7 +274,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let limits = Limits { connections: 10, client_timeout: second, shutdown_timeout: second };
         let router = Router::new().route("/", get(|| async { "here" }));
-        tokio::spawn(serve(listeners, router, limits, std::future::pending()));
+        tokio::spawn(serve(listeners, router, limits, Counts::new().unwrap(), std::future::pending()));
         for address in addresses {
             let mut client = TcpStream::connect(address).await.unwrap();
             client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();

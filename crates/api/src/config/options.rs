@@ -37,7 +37,8 @@ that begins with / is the\ndirectory of a socket. The role needs: SELECT model_a
 pooler that shares\nsessions (transaction mode), nothing is cached, because such a pooler delivers no notifications.\n\nTLS to the database: sslmode=disable never uses TLS; prefer (the default) uses it if the \
 server offers it; require insists\non it. The certificate and its host name are always verified, also where libpq would \
 not verify them: with the\ncertificates of sslrootcert (PGSSLROOTCERT, ~/.postgresql/root.crt), or else with those of the \
-system. Only\nsslmode=verify-ca leaves out the host name.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, \
+system. Only\nsslmode=verify-ca leaves out the host name.\n\nSIGHUP reads the files and \
+the JWKS again.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, \
 or could not finish all requests; 2 usage."
 )]
 pub struct Arguments {
@@ -87,10 +88,13 @@ pub struct Options {
     /// Address or name, and port to listen on: every address of the name; port 0 picks a free port
     #[arg(long, env = "MODEL_ACCESS_API_LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: String,
-    /// A file to write the base URL to, once the service listens
+    /// Address or name, and port for /healthz, /readyz and /metrics only, which are then not on the other port
+    #[arg(long, env = "MODEL_ACCESS_API_ADMIN_LISTEN", value_name = "LISTEN", value_parser = listen)]
+    pub admin_listen: Option<String>,
+    /// A file to write the base URL to, once the service listens; with --admin-listen, its URL on a second line
     #[arg(long, value_name = "FILE")]
     pub url_file: Option<PathBuf>,
-    /// Most connections of clients at once
+    /// Most connections of clients at once; fewer, if the limit of open files is lower. A further one ends one that is idle
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections: u32,
     /// Seconds to wait for a client to send the head of a request, or to read more of an answer
@@ -102,7 +106,10 @@ pub struct Options {
     /// Origin whose pages may read answers in a browser, such as https://app.example, or * for all; may be repeated
     #[arg(long, env = "MODEL_ACCESS_API_CORS_ORIGIN", value_name = "ORIGIN")]
     pub cors_origin: Vec<String>,
-    /// Seconds that unfinished requests have after SIGTERM
+    /// Seconds that the service goes on after SIGTERM, with /readyz 503; a second signal ends them
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=3600), value_name = "SECONDS")]
+    pub drain: u16,
+    /// Seconds that unfinished requests have after SIGTERM and --drain
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=300))]
     pub shutdown_timeout: u16,
 
