@@ -1,5 +1,6 @@
--- No function waits for a lock without a limit: lock_timeout if the caller has set it, else 5 s. The session that holds the lock
--- is looked up with the rights of the caller, so that the message says no more than the caller may see.
+-- No function waits for a lock without a limit: 5 s in a run, otherwise lock_timeout if the caller has set it, else 5 s. The
+-- session that holds the lock is looked up with the rights of the caller, so that the message says no more than the caller may
+-- see; a run looks it up as the owner.
 
 CREATE FUNCTION @extschema@._model_access_limit_locks() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
