@@ -18,7 +18,7 @@ fn _model_access_plan(
 ) -> Result<String, ErrorReport> {
     // the fetch has freed several copies of the document
     give_back_memory();
-    // the entries of the document, with some of their values twice, and the plan; the rows
+    // for the document: its entries, some of their values twice, and the plan; for the state: the rows
     ensure_memory(RESERVE + 6 * document.len() + 4 * state.len(), function_name!())?;
     let max_removals = max_removals.map(i32::unsigned_abs);
     let poll = || {

@@ -25,12 +25,12 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 #[derive(Parser)]
 #[command(name = "model-access-api", version, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the one before may \
+    after_help = "The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the previous one may \
 be in\nMODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER and\n\
 MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An empty variable counts as one that\n\
 is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
 ~/.pg_service.conf),\nfrom PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the other PG* variables, and from the \
-password file (~/.pgpass,\nPGPASSFILE). A parameter that the service does not support is refused by its name. A host \
+password file (~/.pgpass,\nPGPASSFILE). The service refuses a parameter that it does not support, and names it. A host \
 that begins with / is the\ndirectory of a socket. The role needs: SELECT model_access_grant('role', 'reader'). It must \
 not connect through a\npooler that shares sessions (transaction mode): the cache needs notifications, and such a pooler \
 does not deliver them.\n\nTLS to the database: sslmode=disable never uses TLS; prefer (the default) uses it if the \
@@ -83,7 +83,7 @@ pub struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=300))]
     pub timeout: u16,
 
-    /// Address or name, and port to listen on: every address of the name; port 0 picks a free port
+    /// Address or host name, and port to listen on; a host name means all its addresses, port 0 a free port
     #[arg(long, env = "MODEL_ACCESS_API_LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: String,
     /// A file to write the base URL to, once the service listens
@@ -95,7 +95,7 @@ pub struct Options {
     /// Seconds to wait for a client to send the head of a request, or to read more of an answer
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=300))]
     pub client_timeout: u16,
-    /// Proxy whose X-Forwarded-For is believed, as an address or a network (CIDR); may be repeated
+    /// Proxy whose X-Forwarded-For is trusted, as an address or a network (CIDR); may be repeated
     #[arg(long, env = "MODEL_ACCESS_API_TRUSTED_PROXY", value_name = "ADDRESS")]
     pub trusted_proxy: Vec<String>,
     /// Seconds that unfinished requests have after SIGTERM
