@@ -137,12 +137,12 @@ def median(values):
 
 
 def ratio(left, right):
-    """The median of the ratios of values that were measured one after the other: other work of the machine slows both."""
+    """The median of the ratios of values that were measured one after the other, so that other work slows both."""
     return median([a / b for a, b in zip(left, right)])
 
 
 def figure(value):
-    """A number with three digits that matter."""
+    """A number with three significant digits."""
     if isinstance(value, str):
         return value
     if value == 0 or abs(value) >= 100:

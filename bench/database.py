@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measures the extension inside the database, beside SQL that one would write without it, and writes target/bench/database.md.
+"""Measures the extension inside the database beside SQL that one would write without it: target/bench/database.md.
 
-Whatever is compared takes turns. A time is the median of the rounds. A ratio is the median of the ratios of two times that
+The things that are compared run in turns. A time is the median of the rounds. A ratio is the median of the ratios of two times that
 were measured one after the other.
     ROUNDS=7 bench/database.py [reconcile] [reads] [history] [retire]
 """

@@ -33,7 +33,7 @@ def write_documents():
 
 
 def enlarge(data, first, size):
-    """Repeats entries with other ids; the last copy has only some. A model of the first day has the same copies on the next."""
+    """Repeats entries with other ids; the last copy has only some. Both days have the same copies of a model."""
     if size == SIZES[0]:
         return data
     copies, rest = divmod(size, len(first))

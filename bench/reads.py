@@ -74,7 +74,7 @@ class Enforce:
 
 
 def middle(values):
-    """The median of whole microseconds, as if each stood for the interval around it: a call takes few of them."""
+    """The median of whole microseconds, interpolated, because a call takes only a few of them."""
     return statistics.median_grouped(values, interval=1)
 
 
@@ -221,9 +221,9 @@ def beside(cluster, session, asked):
     plot(FOLDER / 'beside.svg', 'Reads beside runs: 99th percentile', 'microseconds', bars)
     return """### Beside runs
 
-Microseconds, median and 99th percentile: alone; with a backend beside that reads the same documents as jsonb without a pause,
-which shows what any work costs on these cores; and with a backend that loads two days in turn without a pause. The last
-columns compare the 99th percentile with runs with that alone, and with that beside other work.
+Microseconds, median and 99th percentile: alone; beside a backend that reads the same documents as jsonb without a pause,
+which shows what any work costs on these cores; and beside a backend that loads two days in turn without a pause. The last
+two columns divide the 99th percentile beside runs by the one alone, and by the one beside other work.
 
 """ + table(['function', 'clients', 'alone', '99 %', 'other work', '99 %', 'runs', '99 %', 'runs / alone', 'runs / work'], rows)
 

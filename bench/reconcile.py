@@ -192,7 +192,7 @@ def check_reconcile(case, models, times, typed, ours, memory):
 
 
 def phases(session, ours):
-    """A whole sync over HTTP, beside a load and a preview of the same list, from which the phases follow."""
+    """A whole sync over HTTP, and a load and a preview of the same list, from which the times of the phases are computed."""
     upstream = built('build', '--release', '-p', 'mock-upstream')
     address = FOLDER / 'upstream.url'
     server = subprocess.Popen([upstream, 'serve', '--url-file', address, FOLDER])

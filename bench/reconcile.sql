@@ -84,7 +84,7 @@ BEGIN
 END
 $$;
 
--- The same, but it joins with the table first: ON CONFLICT locks each row that it meets, also if it then writes nothing. It
+-- The same, but it joins with the table first: ON CONFLICT locks each row that it meets, even if it then writes nothing. It
 -- is also (c), in a schema whose table has triggers.
 CREATE FUNCTION hand.load_by_difference(document text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

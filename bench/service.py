@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares model-access-api with the fastest possible answer, and writes target/bench/service.md: cached lists with nginx, which
-serves the same JSON from a file, and uncached lists with the bare statement through the same pool. Both take turns. The
+serves the same JSON from a file, and uncached lists with the bare statement through the same pool. They run in turns. The
 figures are medians of the rounds, and the ratio is that of the latency.
     ROUNDS=7 SECONDS_EACH=4 bench/service.py
 """

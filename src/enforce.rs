@@ -40,8 +40,8 @@ fn _model_access_as_committed(
 }
 
 /// The values of two columns of the row that is the only column of `row`, converted by the output functions of their types.
-/// Casts are not used, because any role may have defined them. `None` if a trigger at that moment (BEFORE, AFTER) cannot read them: if there are not two
-/// columns, if the row lacks one, or if one is generated after this moment.
+/// Casts are not used, because any role may have defined them. `None` if a trigger at that moment (BEFORE, AFTER) cannot
+/// read them: if there are not two columns, if the row lacks one, or if one is generated after this moment.
 #[pg_extern(sql = false)]
 #[allow(unsafe_code)] // values of any type
 fn _model_access_values(row: AnyElement, moment: &str, columns: Vec<String>) -> Option<Row> {

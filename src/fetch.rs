@@ -75,7 +75,7 @@ fn problem(error: Error) -> Problem {
         Kind::Timeout => (code::INCOMPLETE, "Check the network, or raise model_access.timeout.".into()),
         Kind::Incomplete => (code::INCOMPLETE, retry.into()),
         // an error instead, see _model_access_fetch
-        Kind::OutOfMemory => (code::TOO_LARGE, retry.into()),
+        Kind::OutOfMemory => (code::OUT_OF_MEMORY, retry.into()),
         Kind::Encoding => (code::NOT_JSON, "Check model_access.url and any proxy in between.".into()),
         Kind::TooLarge => {
             (code::TOO_LARGE, "If the response is a catalogue, raise model_access.max_body.".into())

@@ -17,8 +17,8 @@ fn _model_access_plan(
     max_removals: Option<i32>,
 ) -> Result<String, ErrorReport> {
     // the fetch has freed several copies of the document
-    give_back_memory();
-    // the entries of the document, with some of their values twice, and the plan; the rows
+    give_back_memory(document.len());
+    // for the document: its entries, some of their values twice, and the plan; for the state: the rows
     ensure_memory(RESERVE + 6 * document.len() + 4 * state.len(), function_name!())?;
     let max_removals = max_removals.map(i32::unsigned_abs);
     let poll = || {
@@ -29,19 +29,25 @@ fn _model_access_plan(
         let message = format!("could not read the state of the tables: {error}");
         ErrorReport::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, function_name!())
     })?;
-    give_back_memory();
+    give_back_memory(document.len());
     let lines = plan.into_lines().map_err(|OutOfMemory| out_of_memory(function_name!()));
-    give_back_memory();
+    give_back_memory(document.len());
     lines
 }
+
+/// The length of a document from which on its memory is returned to the system, in bytes. For a smaller one, to get the
+/// memory again in the next step takes longer than to plan.
+const LARGE: usize = 2 << 20;
 
 /// Returns freed memory to the system: the many small pieces that held the entries would stay with the session.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)] // a function of the C library
-fn give_back_memory() {
-    // SAFETY: it changes no memory in use.
-    unsafe { libc::malloc_trim(0) };
+fn give_back_memory(length: usize) {
+    if length >= LARGE {
+        // SAFETY: it changes no memory in use.
+        unsafe { libc::malloc_trim(0) };
+    }
 }
 
 #[cfg(not(target_env = "gnu"))]
-fn give_back_memory() {}
+fn give_back_memory(_: usize) {}

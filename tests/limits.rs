@@ -1,4 +1,4 @@
-//! What a run takes at most, and what happens where the system gives it less: memory, threads, a postmaster.
+//! The memory that a run takes at most, and what happens if memory, threads or the postmaster are missing.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a panic fails the test
 

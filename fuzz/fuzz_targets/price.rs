@@ -1,5 +1,5 @@
 //! A price, and an object `pricing`. A known price is a plain decimal that is not negative and has every digit of the
-//! upstream. Prices are the same after they were stored, and never above themselves.
+//! upstream. Prices that were stored and read again are the same, and no price counts as higher than itself.
 
 #![no_main]
 

@@ -83,7 +83,7 @@ BEGIN ATOMIC
     FROM past AS m CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access_visible, to_jsonb(m)) AS v
     WHERE @extschema@._model_access_tier(models_for_tier_as_of.tier) IS NOT NULL
       AND m.first_seen_at <= models_for_tier_as_of.at AND m.status = 'active' AND m.missing_since IS NULL
-      -- not NOT EXISTS, for which the planner, which expects one row, would compare each model with each disabled one
+      -- IN, because the planner expects one row, and with NOT EXISTS would compare each model with each disabled one
       AND (m.alias_of IN (SELECT t.model_id FROM past AS t WHERE t.status = 'disabled')) IS NOT TRUE
       AND @extschema@._model_access_rank(m::@extschema@.model_access)
           <= @extschema@._model_access_rank(models_for_tier_as_of.tier);

@@ -317,7 +317,7 @@ BEGIN
     -- the strongest lock first: a session that holds a weaker one could end in a deadlock
     EXECUTE format('LOCK TABLE ONLY %s IN %s MODE', profiles,
         CASE WHEN extension IS NULL THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END);
-    -- others wait for this lock, so it must not wait long for partitions
+    -- other sessions now wait for this one, so it must not wait long for partitions
     PERFORM set_config('lock_timeout', '10ms', true);
     FOR item IN SELECT * FROM (VALUES
         ('model_access_announce_change', 'UPDATE', changed, 'user', 'of a changed tier'),
@@ -374,7 +374,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_not_bound(regclass[], text, text) IS
-    'Internal. Raises error 55P03 where a table could not be bound or unbound.';
+    'Internal. Raises error 55P03 for a table that could not be bound or unbound, and names who holds the lock.';
 
 CREATE FUNCTION @extschema@.model_access_unbind_profiles() RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

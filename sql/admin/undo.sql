@@ -43,9 +43,9 @@ BEGIN
                 AS m(id, n) HAVING count(*) > 0);
     END IF;
     IF found IS NOT NULL THEN
-        RAISE NOTICE 'since does not include changes by a clock that was set back: %', split_part(found, ':', 1)
-            USING DETAIL = format('A change after them in the history has an earlier time, or their time is in the future. '
-                      'They are the changes %s%s.', split_part(found, ':', 2),
+        RAISE NOTICE 'changes left out because the clock was set back: %', split_part(found, ':', 1)
+            USING DETAIL = format('Each has a time in the future, or is followed in the history by a change with an earlier '
+                      'time: %s%s.', split_part(found, ':', 2),
                       CASE WHEN split_part(found, ':', 1)::bigint > 10 THEN ', …' END),
                   HINT = 'To take them back, name them in history_ids.';
     END IF;

@@ -102,7 +102,7 @@ COMMENT ON FUNCTION @extschema@._model_access_undo_status(jsonb, bigint) IS
 CREATE FUNCTION @extschema@._model_access_undo_mistimed(since timestamptz) RETURNS SETOF bigint
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    -- statements that run at the same time get their numbers in any order, so a minute proves nothing
+    -- statements that run at the same time get their numbers in any order, so a difference of up to a minute proves nothing
     SELECT t.history_id FROM (
         SELECT h.history_id, h.at, least(clock_timestamp(), min(h.at) OVER (
             ORDER BY h.history_id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS before
@@ -111,7 +111,7 @@ BEGIN ATOMIC
     WHERE t.at >= since AND t.at > t.before + interval '1 minute';
 END;
 COMMENT ON FUNCTION @extschema@._model_access_undo_mistimed(timestamptz) IS
-    'Internal. Gives the changes since a moment by a clock that was set back: one after them in the history has an earlier time.';
+    'Internal. Gives the changes since a moment that were made before the clock was set back: a later one has an earlier time.';
 
 CREATE FUNCTION @extschema@._model_access_undo_rows(
     since timestamptz, model_ids text[], actor text, history_ids bigint[], overrides boolean, rules boolean)

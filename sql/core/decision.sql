@@ -23,7 +23,7 @@ BEGIN
     IF pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
         RETURN NEW;
     END IF;
-    -- what admins write may change
+    -- the columns that admins may change
     rest := NEW;
     rest.status := OLD.status;
     rest.note := OLD.note;

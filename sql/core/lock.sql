@@ -1,5 +1,6 @@
--- No function waits for a lock without a limit: that is lock_timeout if the caller has set it, else 5 s. Who holds the lock is
--- then looked up with the rights of the caller, so that the message says no more than the caller may see.
+-- No function waits for a lock without a limit: 5 s in a run, otherwise lock_timeout if the caller has set it, else 5 s. The
+-- session that holds the lock is looked up with the rights of the caller, so that the message says no more than the caller may
+-- see; a run looks it up as the owner.
 
 CREATE FUNCTION @extschema@._model_access_limit_locks() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -23,7 +24,7 @@ DECLARE
     ends  timestamptz := clock_timestamp() + current_setting('lock_timeout')::interval;
     slice integer     := 100;
 BEGIN
-    -- whoever comes later waits behind this session only for a slice; slices grow, because transactions may take longer than the
+    -- a later session waits behind this one only for a slice; slices grow, because transactions may take longer than the
     -- first one, and because PostgreSQL cancels an autovacuum that holds the lock only after deadlock_timeout
     LOOP
         BEGIN
@@ -44,7 +45,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_in_slices(text) IS
-    'Internal. Runs a script, and again while it does not get its locks, until lock_timeout has passed.';
+    'Internal. Runs a script, and repeats it while it does not get its locks, until lock_timeout has passed.';
 
 CREATE FUNCTION @extschema@._model_access_lock_holders(
     written oid[], locked oid[], OUT relation regclass, OUT holders text)

@@ -4,7 +4,7 @@
 CREATE FUNCTION @extschema@._model_access_values(row_in_row record, moment text, columns text[]) RETURNS text[]
 LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_values_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_values(record, text, text[]) IS
-    'Internal. Gives two columns of the row in a row as their types print them; NULL if a trigger then cannot read both.';
+    'Internal. Gives two columns of the row in a row as their types print them; NULL if a trigger cannot read both.';
 
 CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

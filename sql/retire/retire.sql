@@ -30,7 +30,7 @@ COMMENT ON COLUMN @extschema@.model_access_retired.triggers IS 'The name of each
 COMMENT ON COLUMN @extschema@.model_access_retired.states IS
     'The state that each of these triggers had, as in pg_trigger.tgenabled, in the order of relations.';
 COMMENT ON COLUMN @extschema@.model_access_retired.table_id IS
-    'The oid of profiles when the column was renamed; if it differs, after a restore, at_xid says nothing.';
+    'The oid of profiles when the column was renamed; if profiles has another oid now, at_xid is not used.';
 CREATE TRIGGER model_access_owner BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON @extschema@.model_access_retired
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_owner_writes();
 COMMENT ON TRIGGER model_access_owner ON @extschema@.model_access_retired IS 'Lets only the owner retire columns.';

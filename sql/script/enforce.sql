@@ -13,7 +13,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         AND (a.attgenerated = '' OR moment <> 'BEFORE')
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_values_query(oid, text, text[]) IS
-    'Internal. Gives a query for columns of the row $1 as their types print them; NULL for one that cannot be read then.';
+    'Internal. Gives a query for columns of the row $1 as their types print them; NULL for one that a trigger cannot read.';
 
 CREATE FUNCTION @extschema@.model_access_enforce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -33,7 +33,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
-    'Internal. Gives a text that is another one after any change of the rows.';
+    'Internal. Gives a text that differs after any change of the rows.';
 
 CREATE FUNCTION @extschema@._model_access_state() RETURNS json
 -- not LANGUAGE sql, which would plan the statement again in every run
@@ -101,7 +101,8 @@ BEGIN ATOMIC
     -- not a regular expression, which would need four times the memory of the lines
     SELECT left(lines, 1) IN ('+', '~') OR strpos(lines, e'\n+') > 0 OR strpos(lines, e'\n~') > 0;
 END;
-COMMENT ON FUNCTION @extschema@._model_access_has_rows(text) IS 'Internal. Whether the lines of a plan have a row to write.';
+COMMENT ON FUNCTION @extschema@._model_access_has_rows(text) IS
+    'Internal. Tells whether the lines of a plan have a row to write.';
 
 CREATE FUNCTION @extschema@._model_access_write(lines text, at timestamptz, run bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
@@ -119,7 +120,7 @@ BEGIN
             UNION ALL SELECT f.name FROM jsonb_object_keys(@extschema@._model_access_flags_of('{}'::text[])) AS f(name)
             WHERE 'tiers' = ANY (keys));
         IF is_plain THEN
-            -- most plans: to copy their changes would take as long as to write them
+            -- as in most plans; to copy the changes would take as long as to write them
             OPEN rows FOR SELECT c.change FROM @extschema@._model_access_rows(lines, '~') AS c(change);
         ELSE
             OPEN rows FOR
@@ -184,7 +185,7 @@ BEGIN
     IF writes THEN
         PERFORM @extschema@._model_access_lock();
     END IF;
-    -- a run that failed because another session holds a lock on the table still gets its row, so it does not read the table
+    -- a run that failed because another session holds a lock on the table writes its run row, so it must not read the table
     IF run.outcome NOT IN ('failed', 'skipped') THEN
         -- last_run_id must not name a run that wrote the row before
         last := greatest(last, (SELECT max(m.last_run_id) FROM @extschema@.model_access AS m));

@@ -13,8 +13,12 @@ use serde_json::{Value, json};
 
 /// Signs any header and any payload, valid or not.
 fn forge(header: &Value, payload: &str, key: &EncodingKey) -> String {
-    let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
-    let message = format!("{}.{}", encode(&header.to_string()), encode(payload));
+    forge_bytes(header.to_string().as_bytes(), payload, key)
+}
+
+fn forge_bytes(header: &[u8], payload: &str, key: &EncodingKey) -> String {
+    let message =
+        format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(header), BASE64_URL_SAFE_NO_PAD.encode(payload));
     let signature = crypto::sign(message.as_bytes(), key, HS256).unwrap();
     format!("{message}.{signature}")
 }
@@ -57,6 +61,10 @@ fn bad_authorizations() -> Vec<(&'static str, String)> {
         ("no payload", format!("{header}..{signature}")),
         ("no signature", format!("{header}.{payload}.")),
         ("half a signature", format!("{header}.{payload}.{}", &signature[..20])),
+        (
+            "a header that is not UTF-8",
+            forge_bytes(b"{\"alg\":\"HS256\",\"x\":\"\x9e\"}", &payload_text, &secret),
+        ),
         ("base64 with padding", format!("{header}=.{payload}=.{signature}=")),
         (
             "another payload",

@@ -1,8 +1,8 @@
 //! A thousand days of history: recorded days in turn, forward and back, with decisions, mistakes and undo.
 //!
-//! Invariant. After every tenth day, and after every undo, the review is what a second implementation says. A mistake that is undone leaves the
-//! decisions as they were, and undoing the same moment again changes nothing. After many days the chain of the history
-//! holds, and `models_for_tier_as_of` gives what each tier saw at every remembered moment.
+//! Invariant. After every tenth day, and after every undo, the review is what a second implementation says. A mistake
+//! that is undone leaves the decisions as they were, and undoing the same moment again changes nothing. After many days
+//! the chain of the history holds, and `models_for_tier_as_of` gives what each tier saw at every remembered moment.
 
 use crate::{Plan, invariants};
 use postgres::Client;

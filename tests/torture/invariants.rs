@@ -1,4 +1,4 @@
-//! What must be true of the tables after anything.
+//! What must always be true of the tables.
 
 use postgres::Client;
 use tests::{sync, wait_until};

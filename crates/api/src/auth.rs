@@ -29,7 +29,9 @@ struct Header {
 
 impl Header {
     fn read(text: &str) -> Option<Self> {
-        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+        let header = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        // serde_json does not check the encoding of members that it skips
+        serde_json::from_str(std::str::from_utf8(&header).ok()?).ok()
     }
 
     /// The algorithm; `none`, in any spelling, is not one.

@@ -1,4 +1,4 @@
-//! The address of a client: of its connection, or what a proxy in front of the service says.
+//! The address of a client: that of its connection, or the one that a proxy in front of the service reports.
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The other end of the connection of a request; an extension of the request.
+/// The address of the other end of a connection; an extension of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
-/// The proxies whose `X-Forwarded-For` is believed.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(pub Vec<IpNet>);
 

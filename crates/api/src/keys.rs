@@ -176,7 +176,7 @@ impl KeySet {
             return Ok(Arc::clone(key));
         }
         match (kid, of_algorithm.next(), of_algorithm.next()) {
-            // a token that names no key, and one key that it can mean
+            // the token names no key, and only one key is possible
             (None, Some(key), None) => Ok(Arc::clone(key)),
             _ => Err(NoKey::Unknown),
         }

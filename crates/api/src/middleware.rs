@@ -27,7 +27,7 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// An observer that counts in `metrics`, and believes these proxies.
+    /// An observer that counts in `metrics`, and trusts these proxies.
     #[must_use]
     pub fn new(metrics: &Arc<Metrics>, proxies: &Proxies) -> Self {
         Self { metrics: Arc::clone(metrics), proxies: proxies.clone(), ids: RequestIds::default() }

@@ -14,10 +14,10 @@ use std::fmt;
 pub const MAX_ENTRIES: usize = 10_000;
 /// The maximum number of JSON values in the entries that are read. 10,000 entries of the recorded kind have about 540,000.
 pub const MAX_VALUES: usize = 1_000_000;
-/// The largest size of the entries that are read, with their columns, in bytes. 10,000 entries of the recorded kind have
+/// The maximum size of the entries that are read, with their columns, in bytes. 10,000 entries of the recorded kind have
 /// about 25 MB.
 pub const MAX_BYTES: usize = 32 * 1024 * 1024;
-/// The largest value beside the list that is parsed, in bytes.
+/// The largest value outside the list that is parsed, in bytes.
 const MAX_BESIDE: usize = 1024;
 /// The longest text from the document that a message quotes, in bytes.
 const MAX_QUOTED: usize = 200;

@@ -1,6 +1,7 @@
 //! Parses one entry of a catalogue into the columns that the sync owns.
 
 use crate::price::{self, Prices};
+use crate::shape::Shape;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use jiff::civil::Date;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
@@ -333,60 +334,6 @@ impl<'de> Visitor<'de> for BoundedParts {
     }
 }
 
-/// How large the value of a valid JSON text is, found without building it.
-struct Shape {
-    /// The number of values at any depth.
-    values: usize,
-    /// How deeply they are nested; 1 = the value contains no other.
-    depth: usize,
-}
-
-impl Shape {
-    fn of(json: &str) -> Self {
-        let mut shape = Self { values: 0, depth: 0 };
-        let (mut open, mut begins) = (0_usize, true);
-        let mut bytes = json.bytes();
-        while let Some(byte) = bytes.next() {
-            let is_value = match byte {
-                b']' | b'}' => {
-                    open = open.saturating_sub(1);
-                    begins = false;
-                    continue;
-                }
-                b',' => {
-                    begins = true;
-                    continue;
-                }
-                b':' | b' ' | b'\t' | b'\n' | b'\r' => continue,
-                _ => std::mem::take(&mut begins),
-            };
-            // the key of a member stands for its value
-            shape.values += usize::from(is_value);
-            shape.depth = shape.depth.max(open + 1);
-            match byte {
-                b'"' => skip_string(&mut bytes),
-                b'[' | b'{' => {
-                    open += 1;
-                    begins = true;
-                }
-                _ => {}
-            }
-        }
-        shape
-    }
-}
-
-/// Skips the rest of a JSON string.
-fn skip_string(bytes: &mut std::str::Bytes) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => drop(bytes.next()),
-            _ => {}
-        }
-    }
-}
-
 /// The id of an entry that cannot be used for another reason; `None` if the id cannot be used either.
 #[must_use]
 pub fn read_id(raw: &RawValue) -> Option<String> {
@@ -579,40 +526,6 @@ mod tests {
         assert_eq!(one, two);
         let three = entry(r#"{"id":"a/b","name":"x","pricing":{"prompt":"0","image":"1.0"}}"#);
         assert_ne!(one.columns.fingerprint, three.unwrap().columns.fingerprint);
-    }
-
-    #[test]
-    fn the_shape_of_a_value_is_that_of_the_parsed_value() {
-        fn parsed(value: &Value) -> (usize, usize) {
-            let inner: Vec<&Value> = match value {
-                Value::Array(list) => list.iter().collect(),
-                Value::Object(map) => map.values().collect(),
-                _ => Vec::new(),
-            };
-            inner
-                .into_iter()
-                .map(parsed)
-                .fold((1, 1), |(values, depth), (more, inner)| (values + more, depth.max(inner + 1)))
-        }
-        for json in [
-            "0",
-            "\"\"",
-            "[]",
-            "{}",
-            "[[]]",
-            "[ ]",
-            "{ }",
-            "[1,2]",
-            "[[],[]]",
-            "[{},{}]",
-            r#"{"a":[1,"]"],"b":{"c":{}}}"#,
-            r#"["\"","\\",",[{",{"\"":[]}]"#,
-            "[\n[ ] ,\t[null , -1.5e3] ]",
-            r#"{"a":{"b":[[[true]]]}}"#,
-        ] {
-            let shape = Shape::of(json);
-            assert_eq!((shape.values, shape.depth), parsed(&serde_json::from_str(json).unwrap()), "{json}");
-        }
     }
 
     fn ignoring(json: &str, keys: &[&str]) -> Result<Model, String> {

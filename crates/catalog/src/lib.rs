@@ -11,4 +11,5 @@ pub mod lifecycle;
 pub mod plan;
 pub mod price;
 pub mod problem;
+mod shape;
 pub mod state;

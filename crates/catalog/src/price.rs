@@ -153,7 +153,7 @@ fn raise_all(prices: &mut Components, entry: &Map<String, Value>) -> Option<()> 
 }
 
 fn raise(prices: &mut Components, key: &str, value: &Value) -> Option<()> {
-    // normalized, because otherwise 0e14 is written as fifteen zeros, which are no JSON number
+    // normalized, because otherwise 0e14 is written as fifteen zeros, which are not a JSON number
     let price = parse_or_variable(value)?
         .map(|price| if PER_USE.contains(&key) { price.normalized() } else { million(&price) });
     let is_full = prices.len() == MAX_COMPONENTS;

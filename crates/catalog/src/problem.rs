@@ -14,6 +14,8 @@ pub mod code {
     pub const HTTP_STATUS: &str = "58000";
     /// The document exceeds a limit.
     pub const TOO_LARGE: &str = "54000";
+    /// The process gets no more memory (`out_of_memory`).
+    pub const OUT_OF_MEMORY: &str = "53200";
     /// The document is not JSON.
     pub const NOT_JSON: &str = "22032";
     /// The document is JSON, but not a model catalogue.

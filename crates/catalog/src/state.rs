@@ -18,7 +18,7 @@ pub struct State {
     pub tiers: Vec<String>,
     /// The days (UTC) on which complete lists arrived, from the run log.
     pub complete_days: Vec<Date>,
-    /// The result of `_model_access_rows_version()`: a text that is another one after any change of the rows.
+    /// The result of `_model_access_rows_version()`: a text that differs after any change of the rows.
     pub rows_version: String,
     /// Every row of `model_access`.
     pub rows: Vec<Row>,

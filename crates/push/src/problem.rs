@@ -22,7 +22,7 @@ pub fn of_fetch(error: Error) -> Problem {
         }
         Kind::Timeout => (code::INCOMPLETE, "Check the network, or raise --timeout.".into()),
         Kind::Incomplete => (code::INCOMPLETE, retry.into()),
-        Kind::OutOfMemory => (code::TOO_LARGE, "Free memory, or lower --max-body.".into()),
+        Kind::OutOfMemory => (code::OUT_OF_MEMORY, "Free memory, or lower --max-body.".into()),
         Kind::Encoding => (code::NOT_JSON, "Check --url and any proxy in between.".into()),
         Kind::TooLarge => (code::TOO_LARGE, "If the response is a catalogue, raise --max-body.".into()),
         Kind::Status => (

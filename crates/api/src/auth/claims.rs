@@ -18,7 +18,7 @@ pub struct Policy {
     pub leeway: u32,
 }
 
-/// Values of [`Claims::typ`] and the like that only tokens for something else have, in lower case.
+/// Values of [`Claims::typ`] and similar claims that no access token has, in lower case.
 const FOR_SOMETHING_ELSE: [&str; 4] = ["id", "refresh", "offline", "logout"];
 
 /// The claims that are checked.

@@ -1,5 +1,5 @@
 //! How to connect to the database: a name, a URL or keyword=value, completed as libpq completes it, from a service, the
-//! environment and a password file. What libpq accepts and the service does not is refused by its name.
+//! environment and a password file. The service refuses what it does not support of libpq, and names it.
 
 use super::tls::{Roots, Trust};
 use super::{conninfo, passfile};

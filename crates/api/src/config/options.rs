@@ -27,19 +27,27 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 #[derive(Parser)]
 #[command(name = "model-access-api", version, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the one before may \
-be in\nMODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER,\n\
-MODEL_ACCESS_API_CORS_ORIGIN and MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An empty\n\
-variable counts as one that is not set.\n\nThe database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE, \
-~/.pg_service.conf),\nfrom PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the other PG* variables, and from the \
-password file (~/.pgpass,\nPGPASSFILE). A parameter that the service does not support is refused by its name. A host \
-that begins with / is the\ndirectory of a socket. The role needs: SELECT model_access_grant('role', 'reader'). Through a \
-pooler that shares\nsessions (transaction mode), nothing is cached, because such a pooler delivers no notifications.\n\nTLS to the database: sslmode=disable never uses TLS; prefer (the default) uses it if the \
-server offers it; require insists\non it. The certificate and its host name are always verified, also where libpq would \
-not verify them: with the\ncertificates of sslrootcert (PGSSLROOTCERT, ~/.postgresql/root.crt), or else with those of the \
-system. Only\nsslmode=verify-ca leaves out the host name.\n\nSIGHUP reads the files and \
-the JWKS again.\n\nExit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, \
-or could not finish all requests; 2 usage."
+    after_help = "\
+The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the previous one may be in\n\
+MODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER,\n\
+MODEL_ACCESS_API_CORS_ORIGIN and MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An\n\
+empty variable counts as one that is not set.\n\
+\n\
+The database: what --database leaves out comes, as for psql, from a service (service=, PGSERVICE,\n\
+~/.pg_service.conf), from PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and the other PG* variables, and from the\n\
+password file (~/.pgpass, PGPASSFILE). The service refuses a parameter that it does not support, and names it. A\n\
+host that begins with / is the directory of a socket. The role needs: SELECT model_access_grant('role', 'reader').\n\
+Through a pooler that shares sessions (transaction mode), nothing is cached, because such a pooler delivers no\n\
+notifications.\n\
+\n\
+TLS to the database: sslmode=disable never uses TLS; prefer (the default) uses it if the server offers it; require\n\
+insists on it. The certificate and its host name are always verified, also where libpq would not verify them: with\n\
+the certificates of sslrootcert (PGSSLROOTCERT, ~/.postgresql/root.crt), or else with those of the system. Only\n\
+sslmode=verify-ca leaves out the host name.\n\
+\n\
+SIGHUP reads the files and the JWKS again.\n\
+\n\
+Exit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, or could not finish all requests; 2 usage."
 )]
 pub struct Arguments {
     /// What to do instead of serving.
@@ -85,10 +93,10 @@ pub struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=300))]
     pub timeout: u16,
 
-    /// Address or name, and port to listen on: every address of the name; port 0 picks a free port
+    /// Address or host name, and port to listen on; a host name means all its addresses, port 0 a free port
     #[arg(long, env = "MODEL_ACCESS_API_LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: String,
-    /// Address or name, and port for /healthz, /readyz and /metrics only, which are then not on the other port
+    /// Address or host name, and port for /healthz, /readyz and /metrics only, which are then not on the other port
     #[arg(long, env = "MODEL_ACCESS_API_ADMIN_LISTEN", value_name = "LISTEN", value_parser = listen)]
     pub admin_listen: Option<String>,
     /// A file to write the base URL to, once the service listens; with --admin-listen, its URL on a second line
@@ -100,7 +108,7 @@ pub struct Options {
     /// Seconds to wait for a client to send the head of a request, or to read more of an answer
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=300))]
     pub client_timeout: u16,
-    /// Proxy whose X-Forwarded-For is believed, as an address or a network (CIDR); may be repeated
+    /// Proxy whose X-Forwarded-For is trusted, as an address or a network (CIDR); may be repeated
     #[arg(long, env = "MODEL_ACCESS_API_TRUSTED_PROXY", value_name = "ADDRESS")]
     pub trusted_proxy: Vec<String>,
     /// Origin whose pages may read answers in a browser, such as https://app.example, or * for all; may be repeated

@@ -4,7 +4,7 @@ use crate::keys::MIN_SECRET;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// The environment variables that may contain the HS256 secret, and the one before.
+/// The environment variables that may contain the HS256 secret and the previous one.
 const SECRET_VARIABLES: [&str; 2] =
     ["MODEL_ACCESS_API_HS256_SECRET", "MODEL_ACCESS_API_HS256_SECRET_PREVIOUS"];
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// What TLS to the database needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Trust {
-    /// The certificates that verify the database's.
+    /// The certificates that verify the certificate of the server.
     pub roots: Roots,
     /// Whether the certificate must be for the name of the host.
     pub verify_name: bool,
@@ -22,7 +22,7 @@ pub struct Trust {
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Where the certificates come from that verify another.
+/// Where the trusted certificates come from.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Roots {
     /// From the system.
@@ -35,7 +35,7 @@ pub enum Roots {
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
-/// A client that trusts as the connection says.
+/// The TLS configuration of a connection.
 ///
 /// # Errors
 /// Fails if a file cannot be read or is unsuitable.
@@ -96,7 +96,7 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // the name is what this verifier verifies last
+        // this verifier verifies the name last
         match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

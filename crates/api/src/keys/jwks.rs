@@ -10,16 +10,16 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Most keys of a JWKS that are read.
+/// The maximum number of keys of a JWKS that are read.
 const MAX_KEYS: usize = 100;
-/// Most skipped keys that are described.
+/// The maximum number of skipped keys that are described.
 const MAX_DESCRIBED: usize = 10;
-/// Longest text of a key that is described, in characters.
+/// The maximum length of a text of a key in a description, in characters.
 const MAX_TEXT: usize = 60;
 /// Sizes of RSA keys, in bits: the smallest of RFC 7518, section 3.3, and the largest that the library verifies with.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// A document, not yet its keys: one key that cannot be read must not lose the others.
+/// A document whose keys are not yet read: one key that cannot be read must not prevent reading the others.
 #[derive(Deserialize)]
 struct Document {
     keys: Vec<Value>,
