@@ -117,6 +117,10 @@ BEGIN
                 SELECT n.model_id, CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END AS run_id, '
                     || before || ' AS old, ' || after || ' AS new ' || pairs || ') AS d
             WHERE d.old <> ''{}'' ORDER BY d.model_id' USING at;
+    END IF;
+    -- upstream is not recorded, but model_access_entries_for_user shows it
+    IF before IS NOT NULL OR EXISTS (SELECT FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id
+                                     WHERE n.upstream IS DISTINCT FROM o.upstream) THEN
         PERFORM @extschema@._model_access_notify();
     END IF;
     RETURN NULL;

@@ -212,12 +212,12 @@ impl Database {
                 // an idle connection can end before the statement reaches the server; the statement only reads
                 Ok(Err(error)) if is_lost(&error, &client) && !is_second => {
                     is_second = true;
-                    drop(client.take());
+                    client.close();
                 }
                 Ok(Err(error)) => return Err(error_chain(&error)),
                 Err(_) => {
                     // close the connection, so that no other request waits for the same statement
-                    drop(client.take());
+                    client.close();
                     return Err("no answer in time".into());
                 }
             }

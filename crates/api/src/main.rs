@@ -160,8 +160,8 @@ async fn bind_and_name(listen: &str) -> Result<(Vec<TcpListener>, Vec<String>), 
 fn limits(options: &Options) -> Result<Limits, String> {
     let mut limits = options.limits();
     let Some(files) = raise_limit() else { return Ok(limits) };
-    // a connection to the database needs a second one to cancel a statement
-    let database = 2 * (u64::from(options.database_connections) + 1);
+    // and the one that listens
+    let database = u64::from(options.database_connections) + 1;
     let admin = if options.admin_listen.is_some() { ADMIN_CONNECTIONS as u64 } else { 0 };
     let left = left(files, database + admin);
     if left < FEWEST_CONNECTIONS {

@@ -4,7 +4,6 @@ use crate::database::Settings;
 use crate::error_chain::error_chain;
 use crate::metrics::Metrics;
 use deadpool::managed::{self, RecycleError, RecycleResult};
-use deadpool_postgres::ClientWrapper;
 use prometheus::IntGauge;
 use std::ops::Deref;
 use std::pin::pin;
@@ -12,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
@@ -25,6 +25,13 @@ type Object = managed::Object<Connector>;
 pub struct Pool {
     inner: Inner,
     returns: Arc<Returns>,
+}
+
+/// A connection to PostgreSQL. Dropped, it closes at once, also if the server is silent.
+pub struct Client {
+    inner: tokio_postgres::Client,
+    /// The task that speaks with the server. Alone, it would wait for the answers that are missing.
+    task: AbortHandle,
 }
 
 /// A connection of the pool. It returns to the pool when this is dropped.
@@ -122,19 +129,24 @@ impl Pool {
 }
 
 impl Connection {
-    /// The connection, which does not return to the pool.
-    #[must_use]
-    pub fn take(mut self) -> Option<ClientWrapper> {
-        self.object.take().map(Object::take)
+    /// Closes the connection, so that it does not return to the pool.
+    pub fn close(mut self) {
+        drop(self.object.take().map(Object::take));
     }
 }
 
 impl Deref for Connection {
-    type Target = ClientWrapper;
+    type Target = tokio_postgres::Client;
 
     #[allow(clippy::expect_used)]
-    fn deref(&self) -> &ClientWrapper {
-        self.object.as_ref().expect("only take() and drop() take it")
+    fn deref(&self) -> &tokio_postgres::Client {
+        &self.object.as_ref().expect("only close() and drop() take it").inner
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -172,14 +184,14 @@ impl Connector {
         *failure = Some((Instant::now(), error.to_owned()));
     }
 
-    async fn connect(&self) -> Result<ClientWrapper, String> {
+    async fn connect(&self) -> Result<Client, String> {
         let settings = self.settings.borrow().clone();
         // while others work, half of the time is left to wait for one of them
         let limit = if self.open.get() > 0 { settings.timeout / 2 } else { settings.timeout };
         let connect = async {
-            let (client, connection) = settings.config.connect(settings.tls.clone()).await?;
-            let client = ClientWrapper::new(client, tokio::spawn(async { drop(connection.await) }));
-            Ok::<_, tokio_postgres::Error>(client)
+            let (inner, connection) = settings.config.connect(settings.tls.clone()).await?;
+            let task = tokio::spawn(async { drop(connection.await) }).abort_handle();
+            Ok::<_, tokio_postgres::Error>(Client { inner, task })
         };
         match timeout(limit, connect).await {
             Ok(connected) => connected.map_err(|error| error_chain(&error)),
@@ -189,10 +201,10 @@ impl Connector {
 }
 
 impl managed::Manager for Connector {
-    type Type = ClientWrapper;
+    type Type = Client;
     type Error = String;
 
-    async fn create(&self) -> Result<ClientWrapper, String> {
+    async fn create(&self) -> Result<Client, String> {
         let last = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((then, error)) = &last
             && self.open.get() > 0
@@ -210,11 +222,11 @@ impl managed::Manager for Connector {
         Ok(client)
     }
 
-    async fn recycle(&self, client: &mut ClientWrapper, _: &managed::Metrics) -> RecycleResult<String> {
-        if client.is_closed() { Err(RecycleError::message("the server ended it")) } else { Ok(()) }
+    async fn recycle(&self, client: &mut Client, _: &managed::Metrics) -> RecycleResult<String> {
+        if client.inner.is_closed() { Err(RecycleError::message("the server ended it")) } else { Ok(()) }
     }
 
-    fn detach(&self, _: &mut ClientWrapper) {
+    fn detach(&self, _: &mut Client) {
         self.open.dec();
     }
 }
