@@ -1,23 +1,31 @@
 #!/usr/bin/env python3
 """Compares model-access-api with the fastest possible answer, and writes target/bench/service.md: cached lists with nginx, which
 serves the same JSON from a file, and uncached lists with the bare statement through the same pool. They run in turns. The
-figures are medians of the rounds, and the ratio is that of the latency.
+figures are medians of the rounds, and the ratio is that of the latency. Then it measures what changes of tiers cost, and how
+soon after COMMIT an answer is right.
     ROUNDS=7 SECONDS_EACH=4 bench/service.py
 """
 
+import http.client
 import os
 import re
 import secrets
 import subprocess
+import threading
+import time
+import urllib.parse
 import urllib.request
 
-from common import (LIST, ROOT, ROUNDS, TARGET, Cluster, Session, at_most, begin, built, install, machine, median, output, plot,
-                    progress, ratio, table, wait_for)
+from common import (LIST, ROUNDS, TARGET, Cluster, Session, at_least, at_most, begin, built, install, machine, median,
+                    output, plot, progress, ratio, table, wait_for)
 
 FOLDER = TARGET / 'service'
 SECONDS = int(os.environ.get('SECONDS_EACH', '4'))
 CONNECTIONS = 64
 USERS = ('free', 'pro')
+# the users who ask in turn while tiers change, half of them free; and the changes after which the next answers are watched
+CROWD = [f'user{number}' for number in range(1, 301)]
+COMMITS = 200
 NGINX = 'http://127.0.0.1:8099/'
 
 DATABASE = f"""
@@ -27,6 +35,7 @@ UPDATE model_access SET status = 'active', is_free = true WHERE model_id LIKE '%
 UPDATE model_access SET status = 'active', is_pro = true WHERE NOT is_free;
 CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text);
 INSERT INTO profiles VALUES ('free', 'free'), ('pro', 'pro');
+INSERT INTO profiles SELECT 'user' || i, CASE WHEN i % 2 = 0 THEN 'free' ELSE 'pro' END FROM generate_series(1, 300) AS i;
 SELECT model_access_bind_profiles('profiles');
 CREATE ROLE api LOGIN;
 SELECT model_access_grant('api', 'reader');
@@ -39,6 +48,16 @@ done = function(summary, latency)
     if e.connect + e.read + e.write + e.status + e.timeout > 0 then io.write("some requests failed\\n") os.exit(1) end
     local per_second = summary.requests / summary.duration * 1e6
     io.write(string.format("RESULT %d %d %d\\n", latency:percentile(50), latency:percentile(99), per_second))
+end
+"""
+
+# requests of the crowd, one user after the other
+CROWD_REQUESTS = f"""
+local tokens, n = {{}}, 0
+for token in io.lines('{FOLDER}/tokens') do tokens[#tokens + 1] = 'Bearer ' .. token end
+request = function()
+    n = n % #tokens + 1
+    return wrk.format('GET', nil, {{Authorization = tokens[n]}})
 end
 """
 
@@ -95,31 +114,84 @@ http {{
     return tags
 
 
+def change_tier(session, user):
+    session.run(f"UPDATE profiles SET subscription_tier = CASE subscription_tier WHEN 'free' THEN 'pro' ELSE 'free' END "
+                f"WHERE id = '{user}'")
+
+
+def crowd_row(session, load):
+    """Requests of the crowd per second while nothing changes, and while one tier changes each second."""
+    progress('one tier change a second')
+    load()
+
+    def while_tiers_change():
+        over = threading.Event()
+
+        def change():
+            users = iter(CROWD)
+            while not over.wait(1):
+                change_tier(session, next(users))
+        changes = threading.Thread(target=change)
+        changes.start()
+        try:
+            return load()
+        finally:
+            over.set()
+            changes.join()
+    quiet, changing = zip(*((load()[2], while_tiers_change()[2]) for _ in range(ROUNDS)))
+    return [f'requests of {len(CROWD)} users per second: quiet; with one tier change a second',
+            f'{median(quiet):,.0f}; {median(changing):,.0f}', *at_least(ratio(changing, quiet), 0.8)]
+
+
+def stale_row(session, service, token):
+    """Milliseconds from COMMIT until the first request is sent whose answer is right."""
+    progress('answers after COMMIT')
+    url = urllib.parse.urlsplit(service.url)
+    client = http.client.HTTPConnection(url.hostname, url.port)
+
+    def tag():
+        client.request('GET', url.path, headers={'Authorization': f'Bearer {token}'})
+        answer = client.getresponse()
+        answer.read()
+        return answer.headers['ETag']
+    took = []
+    for _ in range(COMMITS):
+        before = tag()
+        change_tier(session, 'free')
+        committed = sent = time.monotonic()
+        while tag() == before:
+            sent = time.monotonic()
+        took.append((sent - committed) * 1000)
+    return [f'time from COMMIT to the first right answer, over {COMMITS} commits: median; longest',
+            f'{median(took):.2f} ms; {max(took):.1f} ms', *at_most(max(took), 100, ' ms')]
+
+
 def main():
     begin('service')
     (FOLDER / 'report.lua').write_text(REPORT)
+    (FOLDER / 'crowd.lua').write_text(CROWD_REQUESTS + REPORT)
     (FOLDER / 'secret').write_text(secrets.token_hex(32) + '\n')
     api = built('build', '--release', '-p', 'api', '--bin', 'model-access-api')
     query = built('bench', '-p', 'api', '--bench', 'query', '--no-run')
     tokens = {
         user: output(api, 'token', '--hs256-secret-file', FOLDER / 'secret', '--lifetime', '86400', user).strip()
-        for user in USERS}
+        for user in (*USERS, *CROWD)}
+    (FOLDER / 'tokens').write_text(''.join(tokens[user] + '\n' for user in CROWD))
     programs = []
     cluster = Cluster()
     try:
         session = Session(cluster)
         install(session)
         session.run(DATABASE)
-        session.close()
         environment = cluster.environment('api')
         cached = Service(programs, api, environment, 'cached', '--cache-ttl', '3600')
         uncached = Service(programs, api, environment, 'uncached', '--cache-ttl', '0')
         tags = start_nginx(programs, cached, tokens)
 
         # each prints the median and the 99th percentile in microseconds, and the requests per second
-        def load(url, user, *headers):
+        def load(url, user, *headers, script='report.lua'):
             headers = [part for header in (f'Authorization: Bearer {tokens[user]}', *headers) for part in ('-H', header)]
-            answer = output('wrk', '-t2', f'-c{CONNECTIONS}', f'-d{SECONDS}s', '-s', str(FOLDER / 'report.lua'), *headers, url)
+            answer = output('wrk', '-t2', f'-c{CONNECTIONS}', f'-d{SECONDS}s', '-s', str(FOLDER / script), *headers, url)
             return [int(value) for value in re.search(r'^RESULT (.*)$', answer, re.M)[1].split()]
 
         def bare(user):
@@ -139,7 +211,11 @@ def main():
             *((f'uncached, {size[user]}; the bare statement', 1.3, lambda user=user: load(uncached.url, user),
                lambda user=user: bare(user)) for user in USERS),
         ]
-        report(comparisons)
+        rows = compare(comparisons)
+        changes = [crowd_row(session, lambda: load(cached.url, 'free', script='crowd.lua')),
+                   stale_row(session, cached, tokens['free'])]
+        session.close()
+        report(rows, changes)
     finally:
         for program in reversed(programs):
             program.terminate()
@@ -147,7 +223,7 @@ def main():
         cluster.stop()
 
 
-def report(comparisons):
+def compare(comparisons):
     rows, bars, limits = [], {}, {}
     for title, limit, ours, theirs in comparisons:
         progress(title)
@@ -163,12 +239,17 @@ def report(comparisons):
         if limit:
             limits[label] = limit
     plot(FOLDER / 'service.svg', 'The service, compared with nginx or the bare statement', 'times the latency', bars, limits)
+    return rows
+
+
+def report(rows, changes):
     text = f"""# Service
 
 {CONNECTIONS} connections, medians of {ROUNDS} rounds of {SECONDS} s on {machine()}, which also run the load generator and
 PostgreSQL. Latency in microseconds (median / 99 %).
 
 """ + table(['answer; compared with', 'service', 'per second', 'reference', 'per second', 'ratio', 'limit', 'met'], rows)
+    text += table(['changes of tiers', 'measured', 'result', 'limit', 'met'], changes)
     (TARGET / 'service.md').write_text(text)
     print(text)
 

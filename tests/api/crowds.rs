@@ -85,9 +85,9 @@ fn the_limit_of_open_files_limits_the_connections() {
     // the soft limit is raised to the hard one
     let service = Service::spawn(limited(&cluster, "64:4096", &[]));
     assert!(service.log().contains("\"files\":4096"), "{}", service.log());
-    let output = limited(&cluster, "64:64", &[]).output().unwrap();
+    let output = limited(&cluster, "48:48", &[]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("the limit of open files, 64, is too low"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the limit of open files, 48, is too low"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Bad days of the database: limits of connections, rotated passwords, ended sessions, restarts.
 
+use crate::changes::{REVOKE, sees, statements};
 use crate::service::{ED, RSA, ed_key};
 use crate::service::{
     PASSWORD, SECRET, Service, claims, database, ed_jwk, jwk, rsa_key, scratch, sign, token, wait_for,
@@ -111,6 +112,39 @@ fn a_restart_under_load_ends_with_answers() {
         assert_eq!(crowd(&service, 8, 5), [0; 0], "{mode}: {}", service.log());
         service.wait_until_listening();
     }
+}
+
+#[test]
+fn a_failover_moves_the_service_to_the_other_host() {
+    let cluster = database(&[]);
+    let standby = cluster.standby();
+    let (first, second) = (cluster.socket().display(), standby.socket().display());
+    let both = format!("host={first},{second} target_session_attrs=read-write");
+    let service = Service::start(&cluster, &["--database", &both]);
+    let of_standby = Service::start(&standby, &[]);
+    service.wait_until_listening();
+    assert!(sees(&service, "bob"));
+    // a standby answers, but sends no notifications
+    wait_for("the copy", || of_standby.get_as("bob", "/api/models").status == 200);
+    assert_eq!((statements(&of_standby, "bob"), statements(&of_standby, "bob")), (1, 1));
+    assert_eq!(of_standby.metric("listening"), 0);
+
+    cluster.ctl(&["stop", "-m", "immediate"]);
+    // the standby is no server to write to, so no answer comes from it
+    wait_for("the loss", || service.get_as("bob", "/v1/models/no/such").status == 503);
+    assert_eq!(service.metric("cached_users"), 0);
+    standby.ctl(&["promote"]);
+    wait_for("an answer", || service.get_as("bob", "/v1/models/no/such").status == 404);
+    for service in [&service, &of_standby] {
+        service.wait_until_listening();
+        assert!(sees(service, "bob"));
+        assert_eq!(statements(service, "bob"), 0, "{}", service.log());
+    }
+    standby.connect().batch_execute(REVOKE).unwrap();
+    for service in [&service, &of_standby] {
+        wait_for("the change", || !sees(service, "bob"));
+    }
+    assert_eq!(crowd(&service, 8, 5), [0; 0], "{}", service.log());
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Database {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, String> {
         let typed: Vec<_> = parameters.iter().map(|parameter| (*parameter, Type::TEXT)).collect();
-        let mut is_second = false;
+        let mut is_new_lost = false;
         loop {
             let client = match timeout_at(deadline, self.pool.get()).await {
                 Ok(client) => client?,
@@ -209,9 +209,10 @@ impl Database {
             });
             match answer.await.map(|(begun, answer, ended)| begun.and(answer).and_then(|row| ended.map(|()| row))) {
                 Ok(Ok(row)) => return Ok(row),
-                // an idle connection can end before the statement reaches the server; the statement only reads
-                Ok(Err(error)) if is_lost(&error, &client) && !is_second => {
-                    is_second = true;
+                // The statement only reads, so it may be sent again. When the server ends idle connections, it ends all
+                // of them, and so each may be lost; a new one only once, because the statement may be what ends it.
+                Ok(Err(error)) if is_lost(&error, &client) && (client.was_idle() || !is_new_lost) => {
+                    is_new_lost |= !client.was_idle();
                     client.close();
                 }
                 Ok(Err(error)) => return Err(error_chain(&error)),

@@ -129,6 +129,12 @@ impl Pool {
 }
 
 impl Connection {
+    /// Whether it was idle in the pool, and so may have ended without notice.
+    #[must_use]
+    pub fn was_idle(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| Object::metrics(object).recycle_count > 0)
+    }
+
     /// Closes the connection, so that it does not return to the pool.
     pub fn close(mut self) {
         drop(self.object.take().map(Object::take));
