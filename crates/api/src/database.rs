@@ -200,14 +200,15 @@ impl Database {
             };
             // the three are sent together, so they cost one round trip
             let answer = timeout_at(deadline, async {
-                tokio::join!(
+                let (begun, row, ended) = tokio::join!(
                     biased;
                     client.batch_execute(&self.begin),
                     client.query_typed_one(statement, &typed),
                     client.batch_execute("COMMIT"),
-                )
+                );
+                begun.and(row).and_then(|row| ended.map(|()| row))
             });
-            match answer.await.map(|(begun, answer, ended)| begun.and(answer).and_then(|row| ended.map(|()| row))) {
+            match answer.await {
                 Ok(Ok(row)) => return Ok(row),
                 // The statement only reads, so it may be sent again. When the server ends idle connections, it ends all
                 // of them, and so each may be lost; a new one only once, because the statement may be what ends it.

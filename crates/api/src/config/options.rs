@@ -26,8 +26,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// is the user. The service needs --jwks, --hs256-secret-file or MODEL_ACCESS_API_HS256_SECRET.
 #[derive(Parser)]
 #[command(name = "model-access-api", version, args_conflicts_with_subcommands = true)]
-#[command(
-    after_help = "\
+#[command(after_help = "\
 The HS256 secret may also be in MODEL_ACCESS_API_HS256_SECRET. While it is replaced, the previous one may be in\n\
 MODEL_ACCESS_API_HS256_SECRET_PREVIOUS. In MODEL_ACCESS_API_AUDIENCE, MODEL_ACCESS_API_ISSUER,\n\
 MODEL_ACCESS_API_CORS_ORIGIN and MODEL_ACCESS_API_TRUSTED_PROXY, commas or whitespace separate several values. An\n\
@@ -47,8 +46,7 @@ sslmode=verify-ca leaves out the host name.\n\
 \n\
 SIGHUP reads the files and the JWKS again.\n\
 \n\
-Exit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, or could not finish all requests; 2 usage."
-)]
+Exit codes: 0 ended by SIGTERM or SIGINT; 1 could not start, or could not finish all requests; 2 usage.")]
 pub struct Arguments {
     /// What to do instead of serving.
     #[command(subcommand)]
