@@ -3,8 +3,9 @@
 
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG
-# where pgrx finds its configuration file; other projects have their own
-export PGRX_HOME := $(CURDIR)/target/pgrx
+# Where pgrx finds its configuration file; other projects have their own. Each major has one, because cargo generates the
+# bindings again when the file changes.
+export PGRX_HOME = $(CURDIR)/target/pgrx/$(PG_FEATURE)
 # otherwise the DETAIL of every error has a backtrace
 unexport RUST_BACKTRACE
 
