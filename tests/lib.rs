@@ -63,7 +63,7 @@ impl Cluster {
     #[must_use]
     pub fn upgraded(&self) -> Self {
         let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
-        let upgraded = Self { dir: self.dir.with_extension("upgraded"), server: None, upstream };
+        let upgraded = Self { dir: self.socket().join("upgraded"), server: None, upstream };
         let url = format!("model_access.url={}", upgraded.upstream.url(""));
         let mut command = upgraded.script("upgrade", &[]);
         command.arg(&self.dir).arg(url).env("OLD_PG_CONFIG", self.server.as_deref().expect("another server"));
