@@ -5,7 +5,7 @@
 use postgres::Client;
 use std::process::Command;
 use tests::filled::{assert_works, contents, fill, tables};
-use tests::{Cluster, heard, push_program, repository, sync};
+use tests::{Cluster, heard, push_program, repository, snapshot, sync};
 
 /// The pg_config of the server that is upgraded: scripts/test-upgrade names it.
 fn old_server() -> String {
@@ -111,4 +111,42 @@ fn a_virtual_column_is_a_tier_but_no_column_of_the_enforcing_trigger() {
     // a trigger sees NULL in the column, which must not count as a row without a model
     let error = client.batch_execute("INSERT INTO messages VALUES ('two', 'none/such')").unwrap_err();
     assert_eq!(error.code().unwrap().code(), "0A000", "{error}");
+}
+
+#[test]
+fn maintain_gives_no_row_and_health_names_it() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    if version(&mut client) < 17 {
+        return; // it has no such privilege
+    }
+    client
+        .batch_execute(
+            "INSERT INTO model_access (model_id, name, provider) VALUES ('acme/one', 'One', 'acme');
+             CREATE ROLE caretaker; GRANT MAINTAIN ON ALL TABLES IN SCHEMA public TO caretaker",
+        )
+        .unwrap();
+    let before = snapshot(&mut client);
+    client.batch_execute("SET ROLE caretaker").unwrap();
+    for statement in ["VACUUM model_access", "ANALYZE model_access", "REINDEX TABLE model_access"] {
+        client.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    for statement in [
+        "SELECT FROM model_access",
+        "UPDATE model_access SET status = 'active'",
+        "DELETE FROM model_access_history",
+        "TRUNCATE model_access_override",
+        "SELECT model_access_sync()",
+    ] {
+        let error = client.batch_execute(statement).unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "42501", "{statement}");
+    }
+    client.batch_execute("RESET ROLE").unwrap();
+    assert_eq!(snapshot(&mut client), before);
+    let privileges = "SELECT detail FROM model_access_health() WHERE \"check\" = 'privileges'";
+    let detail: String = client.query_one(privileges, &[]).unwrap().get(0);
+    assert!(detail.contains("caretaker holds MAINTAIN on TABLE"), "{detail}");
+    client.batch_execute("SELECT model_access_revoke('caretaker')").unwrap();
+    let detail: String = client.query_one(privileges, &[]).unwrap().get(0);
+    assert!(!detail.contains("caretaker"), "{detail}");
 }
