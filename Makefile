@@ -3,8 +3,9 @@
 
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG
-# where pgrx finds its configuration file; other projects have their own
-export PGRX_HOME := $(CURDIR)/target/pgrx
+# Where pgrx finds its configuration file; other projects have their own. Each major has one, because cargo generates the
+# bindings again when the file changes.
+export PGRX_HOME = $(CURDIR)/target/pgrx/$(PG_FEATURE)
 # otherwise the DETAIL of every error has a backtrace
 unexport RUST_BACKTRACE
 
@@ -12,11 +13,14 @@ CARGO := cargo
 PG_FEATURE = pg$(shell $(PG_CONFIG) --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 # The demo and every test build the same selection. With another one, cargo would build the dependencies again.
 SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
+# the tests that talk to a server
+SERVER_TESTS = $(shell sed -n '/^\[\[test\]\]/{n;s/^name = "\(.*\)"/\1/p}' tests/Cargo.toml)
 # For test-sql, test-rust and accept: which tests, and more arguments for cargo test.
 TEST :=
 ARGS :=
-# What make test-all runs in addition to make test.
-LONG_TESTS := test-clients test-dumps test-torture test-fuzz
+# What make test-all runs in addition to make test. The majors are tested on servers of target/postgres.
+MAJOR_TESTS := test-18 test-17 test-16
+LONG_TESTS := test-18 test-upgrade test-clients test-dumps test-torture test-fuzz test-17 test-16
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
@@ -26,7 +30,7 @@ SCHEMATHESIS := 4.32.5
 PYTHON_CLIENTS := target/python/openai-$(OPENAI)-schemathesis-$(SCHEMATHESIS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,9 +47,25 @@ demo: ## Build, start a throw-away PostgreSQL, sync a catalogue and show it; the
 demo-stop: ## Stop the servers of the demo
 	@scripts/demo stop
 
-test: test-sql test-rust ## Run the tests on one PostgreSQL
+test: test-sql test-rust lacks ## Run the tests on one PostgreSQL
 
-test-all: test $(LONG_TESTS) ## Run the tests, those with other clients, those that take long, some torture and fuzzing
+test-all: test $(LONG_TESTS) ## Run the tests on four majors, those with other clients, those that take long, some torture and fuzzing
+	@scripts/lacks
+	@for major in $(MAJOR_TESTS:test-%=%); do PG_CONFIG=$$(scripts/postgres $$major) scripts/lacks; done
+
+$(MAJOR_TESTS): test-%: # the tests on another major, without those that need no server
+	@scripts/setup majors
+	@$(MAKE) --no-print-directory test-major test-dumps lacks PG_CONFIG=$$(scripts/postgres $*)
+
+test-major: test-sql
+	$(CARGO) test $(SELECTION) $(addprefix --test ,$(SERVER_TESTS))
+
+lacks: # prints what the server of PG_CONFIG lacks, and so is not tested on it
+	@scripts/lacks
+
+test-upgrade: # pg_upgrade of both installs from 15, 16 and 17 to 18
+	@scripts/setup majors
+	@scripts/test-upgrade
 
 long-tests: # prints the parts of test-all that are not in test, for .ci/run
 	@echo $(LONG_TESTS)
@@ -60,11 +80,11 @@ accept: install-dev ## Make what a test of tests/pg_regress prints the expected 
 test-rust: install-dev ## Run the Rust tests, or the files of tests/ that TEST names, with ARGS for cargo test
 	$(CARGO) test $(SELECTION) $(addprefix --test ,$(TEST)) $(ARGS)
 
-test-clients: install-dev $(PYTHON_CLIENTS) target/clients/node_modules # clients from npm and PyPI, and Chromium
+test-clients: install-dev $(PYTHON_CLIENTS) target/clients/node_modules # clients from npm and PyPI, Chromium, PgBouncer
 	@scripts/setup clients
 	@scripts/examples
 	@cp tests/clients/*.js target/clients/
-	$(CARGO) test $(SELECTION) --test api --test examples -- --ignored
+	$(CARGO) test $(SELECTION) --test api --test examples --test pooler -- --ignored
 
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored

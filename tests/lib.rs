@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // a test ends there
 
+pub mod filled;
 pub mod review;
 
 use mock_upstream::MockUpstream;
@@ -20,6 +21,8 @@ const BOUND: Duration = Duration::from_secs(150);
 /// A cluster for one test; it is removed when the test ends.
 pub struct Cluster {
     dir: PathBuf,
+    /// The `pg_config` of its server, if that is another than the one under test.
+    server: Option<String>,
     /// The upstream that the cluster fetches from.
     pub upstream: MockUpstream,
 }
@@ -43,6 +46,31 @@ impl Cluster {
         Self::create(&eras(), settings)
     }
 
+    /// Starts PostgreSQL on the server of another `pg_config`, without the extension.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[must_use]
+    pub fn start_on(server: &str) -> Self {
+        let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
+        Self::start_server(upstream, Some(server.to_owned()), &[], &[])
+    }
+
+    /// Starts a cluster of the server under test, to which `pg_upgrade` brings what this one has. This one is stopped.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[must_use]
+    pub fn upgraded(&self) -> Self {
+        let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
+        let upgraded = Self { dir: self.socket().join("upgraded"), server: None, upstream };
+        let url = format!("model_access.url={}", upgraded.upstream.url(""));
+        let mut command = upgraded.script("upgrade", &[]);
+        command.arg(&self.dir).arg(url).env("OLD_PG_CONFIG", self.server.as_deref().expect("another server"));
+        assert!(command.status().expect("bash").success(), "scripts/cluster upgrade failed");
+        upgraded
+    }
+
     fn create(catalogues: &Path, settings: &[&str]) -> Self {
         let upstream = MockUpstream::start("127.0.0.1:0", catalogues).expect("an upstream");
         Self::start_beside(upstream, settings, &[])
@@ -54,16 +82,21 @@ impl Cluster {
     /// If anything of that fails.
     #[must_use]
     pub fn start_beside(upstream: MockUpstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
-        let cluster = Self::start_server(upstream, settings, environment);
+        let cluster = Self::start_server(upstream, None, settings, environment);
         cluster.connect().batch_execute("CREATE EXTENSION model_access").expect("the extension");
         cluster
     }
 
-    fn start_server(upstream: MockUpstream, settings: &[&str], environment: &[(&str, &str)]) -> Self {
+    fn start_server(
+        upstream: MockUpstream,
+        server: Option<String>,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = PathBuf::from(format!("/tmp/model_access.{}.{number}", std::process::id()));
-        let cluster = Self { dir, upstream };
+        let cluster = Self { dir, server, upstream };
         let url = format!("model_access.url={}", cluster.upstream.url(""));
         // short, so that a fetch that nothing interrupts still ends while a test waits
         let settings = [&["model_access.timeout=20s", &url], settings].concat();
@@ -89,15 +122,23 @@ impl Cluster {
     #[must_use]
     pub fn start_without_library() -> Self {
         let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
-        let cluster = Self::start_server(upstream, &[], &[]);
+        let cluster = Self::start_server(upstream, None, &[], &[]);
+        cluster.install_without_library();
+        cluster
+    }
+
+    /// Runs the plain SQL script as `keeper`, who is not a superuser.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn install_without_library(&self) {
         let script = Command::new(repository().join("scripts/sql")).arg("script").output().expect("bash");
-        let mut client = cluster.connect();
+        let mut client = self.connect();
         client
             .batch_execute("CREATE ROLE keeper LOGIN; GRANT CREATE ON SCHEMA public TO keeper")
             .expect("a role");
         client.batch_execute("SET SESSION AUTHORIZATION keeper").expect("the role");
         client.batch_execute(&String::from_utf8_lossy(&script.stdout)).expect("the script");
-        cluster
     }
 
     /// Starts a standby of this cluster.
@@ -107,7 +148,7 @@ impl Cluster {
     #[must_use]
     pub fn standby(&self) -> Self {
         let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
-        let standby = Self { dir: self.dir.with_extension("standby"), upstream };
+        let standby = Self { dir: self.dir.with_extension("standby"), server: None, upstream };
         let status = standby.script("standby", &[]).arg(&self.dir).status().expect("bash");
         assert!(status.success(), "scripts/cluster standby failed");
         standby
@@ -208,6 +249,9 @@ impl Cluster {
     fn script(&self, action: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(repository().join("scripts/cluster"));
         command.arg(action).arg(&self.dir).args(arguments);
+        if let Some(server) = &self.server {
+            command.env("PG_CONFIG", server);
+        }
         command
     }
 }

@@ -1,15 +1,11 @@
-//! The extension in another place: a parallel dump and restore, and a logical replica that takes over.
+//! The extension in another place: dumps and restores, and a standby or a logical replica that takes over.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test ends there
 
 use postgres::Client;
 use std::process::Command;
-use tests::{Cluster, server_program, snapshot, sync, wait_until};
-
-/// What a dump includes, and so what must be complete after a restore.
-const TABLES: &str = "SELECT r.relname::text FROM pg_extension AS e
-    CROSS JOIN LATERAL unnest(e.extconfig) AS c(id) JOIN pg_class AS r ON r.oid = c.id
-    WHERE e.extname = 'model_access' AND r.relkind = 'r' ORDER BY 1";
+use tests::filled::{assert_works, contents, fill, tables};
+use tests::{Cluster, heard, server_program, sync, wait_until};
 
 /// Runs a program of the server, and panics with what it printed if it fails.
 fn run(cluster: &Cluster, program: &str, arguments: &[&str]) {
@@ -23,60 +19,15 @@ fn run(cluster: &Cluster, program: &str, arguments: &[&str]) {
     assert!(output.status.success() && printed.is_empty(), "{program} {arguments:?}: {printed}");
 }
 
-/// The number of rows of each table, and a hash of them.
-fn contents(client: &mut Client, tables: &[String]) -> Vec<(String, i64, i64)> {
-    let mut contents = Vec::new();
-    for table in tables {
-        let rows =
-            format!("SELECT count(*), coalesce(bit_xor(hashtextextended(t::text, 0)), 0) FROM {table} AS t");
-        let row = client.query_one(&rows, &[]).unwrap();
-        contents.push((table.clone(), row.get(0), row.get(1)));
-    }
-    contents
-}
-
 /// Fills a database, dumps it with several jobs, and restores it with each of these numbers of jobs.
 fn restores_completely(rows: usize, jobs: &[&str]) {
     let cluster = Cluster::start_with(&["max_locks_per_transaction=256"]);
     let mut client = cluster.connect();
     sync(&mut client).unwrap();
-    for statement in [
-        "CREATE TABLE users (id integer PRIMARY KEY, plan text NOT NULL, allowed_models text[])".to_owned(),
-        format!("INSERT INTO users SELECT i, 'pro', ARRAY['openai/gpt-5'] FROM generate_series(1, {rows}) AS i"),
-        "SELECT model_access_bind_profiles('users', tier_column => 'plan')".to_owned(),
-        // a table of the application may refer to a model
-        "CREATE TABLE used (id integer REFERENCES users, model_id text REFERENCES model_access)".to_owned(),
-        "INSERT INTO used SELECT id, 'openai/gpt-5' FROM users".to_owned(),
-        "UPDATE model_access SET status = 'active', is_pro = true".to_owned(),
-        "INSERT INTO model_access_rule (position, pattern, is_free) VALUES (10, '%:free', true)".to_owned(),
-        "SELECT model_access_set('return_window', '3 days')".to_owned(),
-        "CREATE ROLE ops; SELECT model_access_grant('ops', 'admin')".to_owned(),
-        // with their history: twice as many rows
-        format!(
-            "INSERT INTO model_access_override (user_id, model_id, allowed)
-             SELECT i::text, (ARRAY['openai/gpt-5', 'openai/gpt-5-mini'])[1 + i % 2], i % 3 = 0 FROM generate_series(1, {rows}) AS i"
-        ),
-        "UPDATE model_access_override SET note = 'seen'".to_owned(),
-        "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN NEW.allowed_models := '{}'; RETURN NEW; END $$".to_owned(),
-        "CREATE TRIGGER fill BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION fill()".to_owned(),
-        "SELECT model_access_retire_allowed_models('users', accept => ARRAY(
-             SELECT object FROM model_access_retire_allowed_models('users') WHERE action = 'manual'), dry_run => false)".to_owned(),
-    ] {
-        client.batch_execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
-    }
-    let own: Vec<String> = client.query(TABLES, &[]).unwrap().iter().map(|row| row.get(0)).collect();
-    assert!(own.len() > 7, "{own:?}");
-    let tables = [own, vec!["users".to_owned(), "used".to_owned()]].concat();
+    client.batch_execute("CREATE ROLE ops").unwrap();
+    fill(&mut client, rows);
+    let tables = tables(&mut client, rows);
     let before = contents(&mut client, &tables);
-    for (table, count, _) in &before {
-        let least = match table.as_str() {
-            "model_access_history" => 2 * rows,
-            "model_access_override" | "users" | "used" => rows,
-            _ => 1,
-        };
-        assert!(*count >= i64::try_from(least).unwrap(), "{table} has rows to lose: {count}");
-    }
 
     let folder = tests::repository().join("target").join(format!("dump.{}.{rows}", std::process::id()));
     let dump = folder.to_str().unwrap();
@@ -91,15 +42,7 @@ fn restores_completely(rows: usize, jobs: &[&str]) {
         let missed = "SELECT why FROM model_access_restore_allowed_models('users') WHERE action = 'look'";
         let missed: String = restored.query_one(missed, &[]).unwrap().get(0);
         assert!(missed.starts_with("rows written since: unknown"), "{missed}");
-        let rows = snapshot(&mut restored);
-        assert_eq!(sync(&mut restored).unwrap().outcome, "unchanged");
-        assert_eq!(snapshot(&mut restored), rows);
-        restored
-            .batch_execute(
-                "UPDATE model_access SET note = 'later' WHERE model_id = 'openai/gpt-5';
-                 INSERT INTO model_access_override (user_id, model_id, allowed) VALUES ('1', 'openai/gpt-5', true)",
-            )
-            .unwrap();
+        assert_works(&mut restored, |client| sync(client).unwrap().outcome);
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
@@ -113,6 +56,64 @@ fn a_parallel_restore_loses_no_row() {
 #[ignore = "takes a minute; make test-all runs it"]
 fn a_parallel_restore_loses_no_row_of_20_000_with_any_number_of_jobs() {
     restores_completely(20_000, &["2", "3", "4", "5", "6", "7", "8"]);
+}
+
+#[test]
+#[ignore = "takes a minute; make test-all runs it"]
+fn a_dump_restores_whatever_its_options_are() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    sync(&mut client).unwrap();
+    client.batch_execute("CREATE ROLE ops").unwrap();
+    fill(&mut client, 100);
+    let tables = tables(&mut client, 100);
+    let before = contents(&mut client, &tables);
+    let dump = tests::repository().join("target").join(format!("dump.{}", std::process::id()));
+    let dump = dump.to_str().unwrap();
+    // the options of each dump, and those of each restore of it
+    for (dumped, restored) in [
+        (&["-Fc"][..], &[&["--single-transaction"][..]][..]),
+        (&["-Fc", "--no-acl"], &[&[]]),
+        (&["-Fc", "--no-owner", "--no-comments"], &[&["--no-acl"]]),
+        (&["-Ft", "-n", "public", "-e", "model_access"], &[&["--clean", "--if-exists"]]),
+        (&["-Fc"], &[&["--section=pre-data"], &["--section=data"], &["--section=post-data"]]),
+        (&["-Fc"], &[&["--schema-only"], &["--data-only", "--disable-triggers"]]),
+    ] {
+        run(&cluster, "pg_dump", &[dumped, &["-f", dump, "postgres"]].concat());
+        client.batch_execute("DROP DATABASE IF EXISTS restored").unwrap();
+        client.batch_execute("CREATE DATABASE restored").unwrap();
+        for options in restored {
+            run(&cluster, "pg_restore", &[&["-d", "restored", dump][..], options].concat());
+        }
+        let mut restored = cluster.connect_to("restored");
+        assert_eq!(contents(&mut restored, &tables), before, "{dumped:?}");
+        restored.batch_execute("SELECT * FROM model_access_repair_privileges()").unwrap();
+        assert_works(&mut restored, |client| sync(client).unwrap().outcome);
+    }
+    std::fs::remove_file(dump).unwrap();
+}
+
+#[test]
+fn a_standby_that_is_promoted_goes_on() {
+    let primary = Cluster::start();
+    let mut client = primary.connect();
+    sync(&mut client).unwrap();
+    client.batch_execute("CREATE ROLE ops").unwrap();
+    fill(&mut client, 100);
+    let standby = primary.standby();
+    // this arrives as WAL, not with the copy
+    client.batch_execute("UPDATE model_access SET note = 'last' WHERE model_id = 'openai/gpt-5'").unwrap();
+    let tables = tables(&mut client, 100);
+    let before = contents(&mut client, &tables);
+    let mut client = standby.connect();
+    wait_until(&mut client, "EXISTS (SELECT FROM model_access WHERE note = 'last')");
+    primary.ctl(&["stop", "-m", "immediate"]);
+    standby.ctl(&["promote"]);
+    assert_eq!(contents(&mut client, &tables), before);
+    let mut listener = standby.connect();
+    listener.batch_execute("LISTEN model_access").unwrap();
+    assert_works(&mut client, |client| sync(client).unwrap().outcome);
+    assert!(!heard(&mut listener).is_empty());
 }
 
 /// The tables that docs/operations.md says to publish.

@@ -39,11 +39,14 @@ BEGIN
         RAISE EXCEPTION 'column "%" or "%" of % does not exist', columns[0], columns[1], relation::regclass
             USING ERRCODE = 'undefined_column', DETAIL = format('Trigger "%s" names both.', name),
                   HINT = 'Pass the names of the columns that hold the user and the model to model_access_enforce.';
-    ELSIF event LIKE 'BEFORE %' AND EXISTS (
-        SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = ANY (columns) AND a.attgenerated <> '') THEN
+    ELSIF EXISTS (
+        SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = ANY (columns)
+          -- since PostgreSQL 18 a column can be virtual: triggers see NULL in it
+          AND (a.attgenerated = 'v' OR event LIKE 'BEFORE %' AND a.attgenerated <> '')) THEN
         RAISE EXCEPTION 'trigger "%" of % cannot read a generated column', name, relation::regclass
-            USING ERRCODE = 'feature_not_supported', DETAIL = 'The column is computed after BEFORE triggers have run.',
-                  HINT = 'Create it as an AFTER trigger.';
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'A stored column is computed after BEFORE triggers have run, a virtual one only in queries.',
+                  HINT = 'Make the column STORED and the trigger an AFTER trigger.';
     END IF;
 END
 $$;

@@ -4,5 +4,5 @@ INSERT INTO @extschema@._model_access_installed (relation)
 SELECT c.oid::regclass FROM pg_class AS c
 WHERE c.relnamespace = '@extschema@'::regnamespace AND c.xmin = pg_current_xact_id()::xid AND c.relkind IN ('r', 'v', 'S');
 INSERT INTO @extschema@._model_access_installed (routine)
-SELECT p.oid::regprocedure FROM pg_proc AS p
+SELECT i.identity FROM pg_proc AS p CROSS JOIN LATERAL pg_identify_object('pg_proc'::regclass, p.oid, 0) AS i
 WHERE p.pronamespace = '@extschema@'::regnamespace AND p.xmin = pg_current_xact_id()::xid;

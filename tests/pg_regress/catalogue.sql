@@ -23,6 +23,7 @@ BEGIN
     LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
     UNION ALL
     SELECT l.on, concat_ws(' ', x.grantee::regrole, x.privilege_type, x.is_grantable, 'by', x.grantor::regrole) FROM acls AS l, aclexplode(l.acl) AS x
+    WHERE x.privilege_type <> 'MAINTAIN' -- since PostgreSQL 17
     UNION ALL
     SELECT 'view ' || c.oid::regclass, pg_get_viewdef(c.oid) FROM relations AS c WHERE c.relkind IN ('v', 'm')
     UNION ALL

@@ -60,7 +60,8 @@ SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attreli
 SELECT step, object, action, why FROM model_access_drop_retired_column('public.profiles');
 SELECT model_access_drop_retired_column('public.profiles', dry_run => false);
 \pset format unaligned
-SELECT ddl FROM model_access_drop_retired_column('public.profiles') WHERE object ~ 'view|table profiles|values' ORDER BY step;
+-- up to PostgreSQL 15, the text of a view has the table in front of each column
+SELECT regexp_replace(ddl, '( |^)profiles\.', '\1', 'gn') AS ddl FROM model_access_drop_retired_column('public.profiles') WHERE object ~ 'view|table profiles|values' ORDER BY step;
 \pset format aligned
 SELECT object, action FROM model_access_drop_retired_column('public.profiles',
     accept => '{function public.fill_allowed_models(),materialized view reports.nightly}', dry_run => false);
