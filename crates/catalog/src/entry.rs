@@ -5,7 +5,7 @@ use crate::scan::Member;
 use crate::shape::Shape;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use jiff::civil::Date;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
@@ -189,12 +189,19 @@ pub fn stored_id(length: usize, members: &mut Vec<Member>, options: &ReadOptions
     if !members.windows(2).all(is_usual) || !members.last().is_some_and(|(key, _)| is_plain(key)) {
         return None;
     }
-    let mut bytes = length;
+    let (mut bytes, mut is_valid) = (length, true);
     members.retain(|(key, value)| {
         let is_ignored = options.ignored_keys.iter().any(|ignored| ignored == key);
-        bytes -= if is_ignored { value.len() } else { 0 };
+        if is_ignored {
+            bytes -= value.len();
+            // no hash proves it
+            is_valid &= serde_json::from_str::<IgnoredAny>(value).is_ok();
+        }
         !is_ignored
     });
+    if !is_valid {
+        return None;
+    }
     // the limits may have changed since it was stored; an entry has at most one value for each two bytes
     if bytes > options.limits.max_bytes || bytes / 2 >= options.limits.max_values {
         return None;

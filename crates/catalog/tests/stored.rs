@@ -121,7 +121,7 @@ struct Run {
     ignored_keys: Vec<String>,
     limits: Limits,
     has_price_guard: bool,
-    decided: Option<(usize, Status)>,
+    decided: Option<(usize, Status, bool)>,
 }
 
 fn any_run(models: usize) -> impl Strategy<Value = Run> {
@@ -248,5 +248,24 @@ fn entries_are_read_only_when_their_bytes_differ() {
                 "{era}"
             );
         }
+    }
+}
+
+#[test]
+fn a_document_with_invalid_json_is_refused_even_if_no_entry_has_changed() {
+    let document = |benchmarks: &str, end: &str| {
+        format!(r#"{{"data":[{{"id":"a/b","name":"x","benchmarks":{benchmarks}}}{end}"#)
+    };
+    let settings = settings(vec!["benchmarks".into()], true);
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut table = Table::default();
+    let planned = |table: &Table, document: String| {
+        from_document(document.as_bytes(), table.state(now, &settings), None, Limits::default(), &|| ())
+    };
+    table.apply(&planned(&table, document("[1]", "]}")));
+    assert_eq!(planned(&table, document("[2]", "]}")).outcome, Outcome::Unchanged);
+    for (benchmarks, end) in [("[1,]", "]}"), ("[1}", "]}"), ("01", "]}"), ("[1]", "]"), ("[1]", "],}"), ("[1]", ",]}")] {
+        let plan = planned(&table, document(benchmarks, end));
+        assert_eq!(plan.problem.unwrap().message, "the document is not valid JSON", "{benchmarks} {end}");
     }
 }
