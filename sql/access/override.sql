@@ -62,12 +62,10 @@ COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS
 CREATE FUNCTION @extschema@._model_access_check_override() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- rows of a restored dump are older than its transaction and were checked before; an import sets created_at likewise
-    restored boolean := TG_OP = 'INSERT' AND NEW.created_at <> now();
     spelling text;
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_override'::regclass);
-    spelling := CASE WHEN restored THEN NEW.user_id ELSE @extschema@._model_access_user_key(NEW.user_id) END;
+    spelling := @extschema@._model_access_user_key(NEW.user_id);
     IF num_nonnulls(NEW.model_id, NEW.provider) <> 1 THEN
         RAISE EXCEPTION 'an override must name either a model or a provider'
             USING ERRCODE = 'check_violation', HINT = 'Set model_id or provider, not both.';
@@ -82,9 +80,7 @@ BEGIN
             USING ERRCODE = 'invalid_text_representation', HINT = 'Write user_id as the key of a user in that table.';
     END IF;
     NEW.user_id := spelling;
-    IF restored THEN
-        RETURN NEW;
-    ELSIF NEW.model_id IS NOT NULL THEN
+    IF NEW.model_id IS NOT NULL THEN
         PERFORM FROM @extschema@.model_access AS m WHERE m.model_id = NEW.model_id;
     ELSE
         PERFORM FROM @extschema@.model_access AS m WHERE m.provider = NEW.provider LIMIT 1;
@@ -100,10 +96,16 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_override() IS
     'Internal. Trigger function that refuses an override that matches nothing, and spells its user as the bound table does.';
 
-CREATE TRIGGER model_access_check_override BEFORE INSERT OR UPDATE ON @extschema@.model_access_override
+-- rows of a restored dump are older than its transaction and were checked before; an import sets created_at likewise
+CREATE TRIGGER model_access_check_insert BEFORE INSERT ON @extschema@.model_access_override
+    FOR EACH ROW WHEN (NEW.created_at IS NOT DISTINCT FROM pg_catalog.now())
+    EXECUTE FUNCTION @extschema@._model_access_check_override();
+CREATE TRIGGER model_access_check_update BEFORE UPDATE ON @extschema@.model_access_override
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_override();
-COMMENT ON TRIGGER model_access_check_override ON @extschema@.model_access_override IS
+COMMENT ON TRIGGER model_access_check_insert ON @extschema@.model_access_override IS
     'Refuses an override that matches nothing, and spells its user as the bound table does.';
+COMMENT ON TRIGGER model_access_check_update ON @extschema@.model_access_override IS
+    'Does the same for an override that is changed.';
 
 CREATE TRIGGER model_access_number BEFORE INSERT ON @extschema@.model_access_override
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_number();

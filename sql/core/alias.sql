@@ -2,13 +2,17 @@
 -- alias keeps this in target_disabled, since reading the row of the target as well would double the cost of model_allowed.
 
 CREATE VIEW @extschema@._model_access_alias_in_doubt AS
+-- the few models that matter, read once
+WITH RECURSIVE few AS MATERIALIZED (
+    SELECT m.model_id, m.status, m.alias_of, m.target_disabled FROM @extschema@.model_access AS m
+    WHERE m.status = 'disabled' OR m.alias_of IS NOT NULL OR m.target_disabled),
 -- an alias may stand for another alias; UNION ends the recursion if aliases refer to each other in a circle
-WITH RECURSIVE banned AS (
-    SELECT t.model_id FROM @extschema@.model_access AS t WHERE t.status = 'disabled'
+banned AS (
+    SELECT t.model_id FROM few AS t WHERE t.status = 'disabled'
     UNION
-    SELECT a.model_id FROM banned AS b JOIN @extschema@.model_access AS a ON a.alias_of = b.model_id)
+    SELECT a.model_id FROM banned AS b JOIN few AS a ON a.alias_of = b.model_id)
 SELECT a.model_id, b.model_id IS NOT NULL AS target_disabled
-FROM @extschema@.model_access AS a LEFT JOIN banned AS b ON b.model_id = a.alias_of
+FROM few AS a LEFT JOIN banned AS b ON b.model_id = a.alias_of
 WHERE a.target_disabled <> (b.model_id IS NOT NULL);
 COMMENT ON VIEW @extschema@._model_access_alias_in_doubt IS
     'Internal. The models whose target_disabled is wrong, with the right value.';

@@ -46,7 +46,9 @@ COMMENT ON FUNCTION @extschema@._model_access_columns(text[], text) IS
     'Internal. Gives the keys of rows except model_id, each in this format; NULL if there is no other key.';
 
 CREATE FUNCTION @extschema@._model_access_insert(lines text, at timestamptz, run bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+-- the targets of aliases by index: to scan a table that was empty seems free, but would read all new rows for each new row
+SET enable_seqscan = off AS $$
 DECLARE
     rows refcursor;
     -- a plan chooses no status for a new model; changed_at is the time of the run

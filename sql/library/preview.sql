@@ -39,7 +39,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 -- a custom plan would have several copies of a large parameter
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    lines text := @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals);
+    lines text := @extschema@._model_access_plan(body, @extschema@._model_access_state(), max_removals);
     plan  jsonb := @extschema@._model_access_head(lines);
 BEGIN
     PERFORM @extschema@._model_access_warn(plan);
@@ -63,7 +63,7 @@ BEGIN
     IF fetched.body IS NULL THEN
         plan := jsonb_build_object('outcome', 'failed', 'problem', fetched.problem::jsonb, 'url', fetched.url);
     ELSE
-        lines := @extschema@._model_access_plan(fetched.body, @extschema@._model_access_state()::text, max_removals);
+        lines := @extschema@._model_access_plan(fetched.body, @extschema@._model_access_state(), max_removals);
         plan := @extschema@._model_access_head(lines) || jsonb_build_object('url', fetched.url);
     END IF;
     PERFORM @extschema@._model_access_warn(plan);

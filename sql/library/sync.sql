@@ -17,6 +17,12 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrappe
 COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS
     'Internal. Makes the plan for a document and a state: a line of JSON without the rows, and a line for each row.';
 
+-- a text has the same bytes, and to convert it would need another copy of the document
+CREATE FUNCTION @extschema@._model_access_plan(document text, state text, max_removals integer) RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
+COMMENT ON FUNCTION @extschema@._model_access_plan(text, text, integer) IS
+    'Internal. Makes the same plan for a document that is a text.';
+
 CREATE FUNCTION @extschema@._model_access_head(plan text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -25,26 +31,26 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_head(text) IS
     'Internal. Gives the first line of a plan: the plan without its rows.';
 
-CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS text
+CREATE FUNCTION @extschema@._model_access_plan_now(document anyelement, max_removals integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     plan text;
 BEGIN
-    plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
+    plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
     IF @extschema@._model_access_has_rows(plan) THEN
         PERFORM @extschema@._model_access_lock();
         IF @extschema@._model_access_head(plan) ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
             -- rows changed before the lock was granted; now the lock keeps other sessions from changing them
-            plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
+            plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
         END IF;
     END IF;
     RETURN plan;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, integer) IS
-    'Internal. Makes the plan for a document and the present rows, and keeps the lock if the plan writes.';
+COMMENT ON FUNCTION @extschema@._model_access_plan_now(anyelement, integer) IS
+    'Internal. Makes the plan for a document, bytea or text, and the present rows, and keeps the lock if the plan writes.';
 
-CREATE FUNCTION @extschema@._model_access_run(document bytea, run jsonb)
+CREATE FUNCTION @extschema@._model_access_run(document anyelement, run jsonb)
 RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
@@ -65,7 +71,7 @@ BEGIN
     RETURN written;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS
+COMMENT ON FUNCTION @extschema@._model_access_run(anyelement, jsonb) IS
     'Internal. Does the rest of every run: plans unless the outcome is known, applies the plan, and warns.';
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
@@ -107,7 +113,7 @@ BEGIN
         RAISE EXCEPTION 'document must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the JSON text of a model catalogue.';
     END IF;
-    RETURN @extschema@._model_access_run(convert_to(document, 'UTF8'), run);
+    RETURN @extschema@._model_access_run(document, run);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS

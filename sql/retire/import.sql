@@ -59,25 +59,27 @@ COMMENT ON FUNCTION @extschema@._model_access_import_rows(regclass, name, name, 
     'Internal. Lists what each user had, whether the user would lose it, and whether an override may keep it.';
 
 CREATE FUNCTION @extschema@._model_access_import_overrides(
-    profiles regclass, column_name name, id_column name, tier_column name, until timestamptz) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    at timestamptz := clock_timestamp();
-BEGIN
-    -- with the history as the triggers of the table would write it, for all rows at once
-    WITH given AS (
+    profiles regclass, column_name name, id_column name, tier_column name, until timestamptz, at timestamptz)
+RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    -- one statement, because to read the lists takes most of the time
+    WITH found AS MATERIALIZED (
+        SELECT * FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column)),
+    -- created_at is not now(), as in a restored dump: these rows need no check, and triggers do not record them
+    given AS (
         INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note, created_at)
-        SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name), at
-        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
-        WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id
-        RETURNING *)
-    INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
-    SELECT g.model_id, g.user_id, g.created_at, '{}', jsonb_build_object('override', to_jsonb(g)) FROM given AS g;
-    PERFORM @extschema@._model_access_notify();
-END
+        SELECT f.user_id, f.model_id, true, until, format('was in %s.%I', profiles, column_name), at
+        FROM found AS f WHERE f.loses AND f.is_open ORDER BY f.user_id, f.model_id
+        RETURNING *),
+    -- the history as the triggers would write it, for all rows at once
+    recorded AS (
+        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+        SELECT g.model_id, g.user_id, g.created_at, '{}', jsonb_build_object('override', to_jsonb(g)) FROM given AS g)
+    SELECT f.model_id, f.finding, f.tier, count(*), count(*) FILTER (WHERE f.loses), count(*) FILTER (WHERE f.loses AND f.is_open)
+    FROM found AS f GROUP BY f.model_id, f.finding, f.tier
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_import_overrides(regclass, name, name, name, timestamptz) IS
-    'Internal. Writes the overrides that keep what users had.';
+COMMENT ON FUNCTION @extschema@._model_access_import_overrides(regclass, name, name, name, timestamptz, timestamptz) IS
+    'Internal. Writes the overrides that keep what users had, created at a moment, and counts as the dry run does.';
 
 CREATE FUNCTION @extschema@.model_access_import_allowed_models(
     profiles regclass, column_name name DEFAULT 'allowed_models', id_column name DEFAULT 'id',
@@ -85,8 +87,6 @@ CREATE FUNCTION @extschema@.model_access_import_allowed_models(
     dry_run boolean DEFAULT true)
 RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    report jsonb;
 BEGIN
     PERFORM @extschema@._model_access_check_profiles(profiles, id_column, tier_column);
     PERFORM @extschema@._model_access_check_reader(profiles);
@@ -98,17 +98,18 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Name a later moment, as in until => now() + interval ''90 days''; NULL means for ever.';
     END IF;
-    report := (SELECT jsonb_agg(r) FROM (
-        SELECT i.model_id, i.finding, i.tier, count(*) AS users, count(*) FILTER (WHERE i.loses) AS lose,
-            count(*) FILTER (WHERE i.loses AND i.is_open) AS overrides
-        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
-        GROUP BY i.model_id, i.finding, i.tier) AS r);
-    IF NOT dry_run THEN
-        PERFORM @extschema@._model_access_import_overrides(profiles, column_name, id_column, tier_column, until);
+    IF dry_run THEN
+        RETURN QUERY SELECT i.model_id, i.finding, i.tier, count(*), count(*) FILTER (WHERE i.loses),
+                count(*) FILTER (WHERE i.loses AND i.is_open)
+            FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
+            GROUP BY i.model_id, i.finding, i.tier
+            ORDER BY i.model_id IS NOT NULL, count(*) DESC, i.finding COLLATE "C", i.model_id COLLATE "C";
+    ELSE
+        RETURN QUERY SELECT r.* FROM @extschema@._model_access_import_overrides(
+                profiles, column_name, id_column, tier_column, until, clock_timestamp()) AS r
+            ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C";
+        PERFORM @extschema@._model_access_notify();
     END IF;
-    RETURN QUERY SELECT r.* FROM jsonb_to_recordset(report)
-            AS r(model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
-        ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_import_allowed_models(regclass, name, name, name, timestamptz, boolean) IS

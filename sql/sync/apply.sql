@@ -35,11 +35,40 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
     'Internal. Gives a text that differs after any change of the rows.';
 
-CREATE FUNCTION @extschema@._model_access_state() RETURNS json
+CREATE FUNCTION @extschema@._model_access_state_rows() RETURNS text
 -- not LANGUAGE sql, which would plan the statement again in every run
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    judges_all CONSTANT boolean := (
+        SELECT s.value <> 'off' FROM @extschema@.model_access_settings AS s WHERE s.name = 'price_guard');
+BEGIN
+    -- As text, because JSON functions look up the type of each value in each row. A row is an array, in the order of the fields
+    -- of Row in crates/catalog/src/state.rs. The last eight are left out if all of them are NULL or false, as in most rows.
+    RETURN (SELECT string_agg(concat(
+            rtrim(to_json(ARRAY[m.model_id, m.status, m.fingerprint, m.entry_hash])::text, ']'), ',',
+            to_json(@extschema@._model_access_tiers_of(m)), coalesce(',' || to_json(m.reviewed_at)::text, ',null'),
+            -- a price that no guard compares is true: only whether there is one matters
+            CASE WHEN m.highest_prices IS NULL THEN ',null' WHEN g.compares THEN ',' || m.highest_prices::text ELSE ',true' END,
+            CASE WHEN m.reviewed_highest_prices IS NULL THEN ',null' WHEN g.compares THEN ',' || m.reviewed_highest_prices::text
+                 ELSE ',true' END,
+            CASE WHEN m.absence_confirmed OR num_nonnulls(m.missing_since, m.status_before_missing, m.absent_since,
+                    m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at) > 0
+                 THEN ',' || ltrim(json_build_array(m.missing_since, m.status_before_missing, m.absent_since, m.absence_confirmed,
+                    m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at)::text, '[')
+                 ELSE ']' END), ',')
+        FROM @extschema@.model_access AS m CROSS JOIN LATERAL (
+            SELECT judges_all OR m.is_free OR num_nonnulls(m.missing_since, m.free_revoked_at, m.price_guarded_at) > 0
+        ) AS g(compares));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_state_rows() IS
+    'Internal. Gives the rows of model_access as far as a plan needs them: arrays in JSON, separated by commas.';
+
+CREATE FUNCTION @extschema@._model_access_state() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN (SELECT json_build_object(
+    -- one statement, so that the rows, their version and the settings are of one snapshot
+    RETURN (SELECT concat(rtrim(json_build_object(
         'now', clock_timestamp(),
         'settings', (
             SELECT json_object_agg(s.name, @extschema@._model_access_setting_json(s.unit, s.value))
@@ -48,14 +77,8 @@ BEGIN
         'complete_days', (
             SELECT coalesce(json_agg(DISTINCT (l.started_at AT TIME ZONE 'UTC')::date), '[]')
             FROM @extschema@.model_access_sync_log AS l WHERE l.complete),
-        'rows_version', @extschema@._model_access_rows_version(),
-        'rows', (
-            -- arrays, in the order of the fields of Row in crates/catalog/src/state.rs; names would double the size
-            SELECT coalesce(json_agg(json_build_array(m.model_id, m.status, @extschema@._model_access_tiers_of(m), m.fingerprint,
-                m.entry_hash, m.missing_since, m.status_before_missing, m.highest_prices, m.reviewed_at,
-                m.reviewed_highest_prices, m.absent_since, m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since,
-                m.free_revoked_at, m.price_guarded_at)), '[]')
-            FROM @extschema@.model_access AS m)));
+        'rows_version', @extschema@._model_access_rows_version())::text, '}'),
+        ', "rows": [', @extschema@._model_access_state_rows(), ']}'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_state() IS
@@ -112,7 +135,12 @@ DECLARE
     is_plain boolean;
 BEGIN
     PERFORM @extschema@._model_access_insert(lines, at, run);
-    keys := ARRAY(SELECT DISTINCT jsonb_object_keys(c.change) FROM @extschema@._model_access_rows(lines, '~') AS c(change));
+    IF left(lines, 1) <> '~' AND strpos(lines, e'\n~') = 0 THEN
+        RETURN;
+    END IF;
+    -- json, which builds no values
+    keys := ARRAY(SELECT DISTINCT json_object_keys(substr(l.line, 2)::json) FROM string_to_table(lines, e'\n') AS l(line)
+        WHERE left(l.line, 1) = '~');
     IF keys <> '{}' THEN
         is_plain := NOT keys && @extschema@._model_access_not_planned();
         keys := ARRAY(

@@ -1,7 +1,8 @@
 //! Parses a document into a catalogue: the usable entries, and the entries that cannot be used.
 
-use crate::entry::{self, Entry, Model, ReadOptions};
+use crate::entry::{self, Model, ReadOptions};
 use crate::problem::{Problem, code, excerpt};
+use crate::scan::Scanner;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
 use serde_json::Value;
@@ -45,6 +46,14 @@ impl Catalogue {
     pub fn listed(&self) -> usize {
         self.models.len() + self.as_stored.len()
     }
+
+    /// Adds what a document says beside its list.
+    fn with_beside<Data>(mut self, envelope: &Envelope<Data>) -> Self {
+        self.total_count = value(envelope.total_count).as_ref().and_then(entry::whole_number);
+        self.next = next(envelope.links)
+            .or_else(|| has_more(&value(envelope.has_more)?).then(|| "the next page (has_more)".into()));
+        self
+    }
 }
 
 /// An entry that cannot be used.
@@ -65,13 +74,52 @@ pub struct Unusable {
 /// Fails if the document is not a list with at least one usable entry.
 pub fn parse(document: &[u8], options: &ReadOptions, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
     let text = text(document)?;
-    let Ok(envelope) = envelope::<Entries>(text) else { return Err(no_envelope(text)) };
-    let Some(entries) = envelope.data else { return Err(no_data(envelope.error)) };
-    let mut catalogue = catalogue(&entries.0, options, poll)?;
-    catalogue.total_count = value(envelope.total_count).as_ref().and_then(entry::whole_number);
-    catalogue.next = next(envelope.links)
-        .or_else(|| has_more(&value(envelope.has_more)?).then(|| "the next page (has_more)".into()));
+    let catalogue = match read_what_differs(text, options, poll) {
+        Some(catalogue) => catalogue,
+        None => read_all(text, options, poll)?,
+    };
     if catalogue.listed() == 0 { Err(no_models(&catalogue)) } else { Ok(catalogue) }
+}
+
+/// Reads the entries that differ from the stored ones. `None` if the document is not in the usual form, is no valid JSON,
+/// or exceeds a limit: then [`read_all`] says what is wrong with it.
+fn read_what_differs(text: &str, options: &ReadOptions, poll: &dyn Fn()) -> Option<Catalogue> {
+    let mut scanner = Scanner::at_list(text)?;
+    let start = scanner.at();
+    let max_members = options.limits.max_values.saturating_add(options.ignored_keys.len());
+    let (mut entries, mut members) = (Reader::new(options), Vec::new());
+    let mut has_more = !scanner.takes(b']');
+    while has_more {
+        poll();
+        if entries.catalogue.arrived == MAX_ENTRIES {
+            return None;
+        }
+        let entry = scanner.entry(&mut members, max_members)?;
+        match entry::stored_id(entry.len(), &mut members, options) {
+            Some(model_id) => entries.add_stored(model_id),
+            None => entries.add(serde_json::from_str(entry).ok()?).ok()?,
+        }
+        has_more = scanner.takes(b',');
+        if !has_more && !scanner.takes(b']') {
+            return None;
+        }
+    }
+    // the document without its entries; what else it has is checked here
+    let beside = [text.get(..start)?, text.get(scanner.at() - 1..)?].concat();
+    let envelope = envelope::<Entries>(&beside).ok()?;
+    Some(entries.catalogue.with_beside(&envelope))
+}
+
+/// Reads all entries of a document, whatever its form.
+fn read_all(text: &str, options: &ReadOptions, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
+    let Ok(mut envelope) = envelope::<Entries>(text) else { return Err(no_envelope(text)) };
+    let Some(list) = envelope.data.take() else { return Err(no_data(envelope.error)) };
+    let mut entries = Reader::new(options);
+    for raw in list.0 {
+        poll();
+        entries.add(raw)?;
+    }
+    Ok(entries.catalogue.with_beside(&envelope))
 }
 
 /// The text of the document without its byte order mark.
@@ -141,35 +189,66 @@ impl<'de> Deserialize<'de> for Entries<'de> {
     }
 }
 
-fn catalogue(entries: &[&RawValue], options: &ReadOptions, poll: &dyn Fn()) -> Result<Catalogue, Problem> {
-    let mut catalogue = Catalogue { arrived: entries.len(), ..Catalogue::default() };
-    let (mut seen, mut values, mut bytes) = (HashSet::new(), 0, 0);
-    for raw in entries {
-        poll();
-        match entry::read_unless_stored(raw, options) {
-            Ok(entry) if !seen.insert(entry.model_id().to_owned()) => catalogue.unusable.push(Unusable {
-                id: Some(entry.model_id().to_owned()),
-                reason: "the id is listed more than once; the first entry is used".into(),
-            }),
-            Ok(Entry::AsStored(model_id)) => drop(catalogue.as_stored.insert(model_id)),
-            Ok(Entry::Read(model)) => {
-                values += model.values;
-                if values > MAX_VALUES {
-                    return Err(too_many("JSON values", MAX_VALUES));
+/// Collects the entries of a document.
+struct Reader<'a> {
+    options: &'a ReadOptions,
+    catalogue: Catalogue,
+    /// The ids of the entries that were read.
+    read: HashSet<String>,
+    values: usize,
+    bytes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(options: &'a ReadOptions) -> Self {
+        Self { options, catalogue: Catalogue::default(), read: HashSet::new(), values: 0, bytes: 0 }
+    }
+
+    /// Adds an entry that has not changed since it was stored.
+    fn add_stored(&mut self, model_id: String) {
+        self.catalogue.arrived += 1;
+        if self.is_new(&model_id) {
+            self.catalogue.as_stored.insert(model_id);
+        }
+    }
+
+    /// Reads an entry.
+    fn add(&mut self, raw: &RawValue) -> Result<(), Problem> {
+        self.catalogue.arrived += 1;
+        match entry::read(raw, self.options) {
+            Ok(model) => {
+                if self.is_new(&model.model_id) {
+                    self.read.insert(model.model_id.clone());
+                    self.values += model.values;
+                    if self.values > MAX_VALUES {
+                        return Err(too_many("JSON values", MAX_VALUES));
+                    }
+                    self.bytes += model.columns.bytes();
+                    if self.bytes > MAX_BYTES {
+                        return Err(too_many("bytes of models", MAX_BYTES));
+                    }
+                    self.catalogue.models.push(model);
                 }
-                bytes += model.columns.bytes();
-                if bytes > MAX_BYTES {
-                    return Err(too_many("bytes of models", MAX_BYTES));
-                }
-                catalogue.models.push(*model);
             }
             Err(reason) => {
                 let reason = excerpt(&reason, MAX_QUOTED);
-                catalogue.unusable.push(Unusable { id: entry::read_id(raw), reason });
+                self.catalogue.unusable.push(Unusable { id: entry::read_id(raw), reason });
             }
         }
+        Ok(())
     }
-    Ok(catalogue)
+
+    /// Whether no earlier entry has this id. If one has, this entry cannot be used.
+    fn is_new(&mut self, model_id: &str) -> bool {
+        let is_known = self.catalogue.as_stored.contains(model_id) || self.read.contains(model_id);
+        if is_known {
+            self.catalogue.unusable.push(Unusable {
+                id: Some(model_id.to_owned()),
+                reason: "the id is listed more than once; the first entry is used".into(),
+            });
+        }
+        !is_known
+    }
 }
 
 /// A small value; `None` if it is too large.

@@ -1,10 +1,11 @@
 //! Parses one entry of a catalogue into the columns that the sync owns.
 
 use crate::price::{self, Prices};
+use crate::scan::Member;
 use crate::shape::Shape;
 use bigdecimal::{BigDecimal, ToPrimitive};
 use jiff::civil::Date;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
@@ -174,39 +175,40 @@ impl Price {
     }
 }
 
-/// A usable entry, read or known to be unchanged.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Entry {
-    /// The entry has not changed since it was stored in the row with this id.
-    AsStored(String),
-    /// The entry was read.
-    Read(Box<Model>),
-}
-
-impl Entry {
-    /// The id of the entry.
-    #[must_use]
-    pub fn model_id(&self) -> &str {
-        match self {
-            Self::AsStored(model_id) => model_id,
-            Self::Read(model) => &model.model_id,
+/// The id of an entry that has not changed since it was stored, found without reading its values. `None` if it must be read.
+///
+/// If the hash is equal, the keys and values are equal too. So they are valid JSON within the limits that do not change, and
+/// reading would give what is stored. If the hash differs, the entry is read, and the fingerprint decides whether it has
+/// changed. `length` is the length of the entry, in bytes.
+#[must_use]
+pub fn stored_id(length: usize, members: &mut Vec<Member>, options: &ReadOptions) -> Option<String> {
+    // a key with an escape stands for another one; a control character is not valid in a key
+    let is_plain = |key: &str| key.bytes().all(|byte| byte >= b' ' && byte != b'\\');
+    members.sort_unstable_by_key(|(key, _)| *key);
+    let is_usual = |pair: &[Member]| matches!(pair, [(key, _), (next, _)] if key != next && is_plain(key));
+    if !members.windows(2).all(is_usual) || !members.last().is_some_and(|(key, _)| is_plain(key)) {
+        return None;
+    }
+    let (mut bytes, mut is_valid) = (length, true);
+    members.retain(|(key, value)| {
+        let is_ignored = options.ignored_keys.iter().any(|ignored| ignored == key);
+        if is_ignored {
+            bytes -= value.len();
+            // no hash proves it
+            is_valid &= serde_json::from_str::<IgnoredAny>(value).is_ok();
         }
+        !is_ignored
+    });
+    if !is_valid {
+        return None;
     }
-}
-
-/// Reads one entry, unless its hash shows that it has not changed since it was stored.
-///
-/// If the hash is equal, the keys and values are equal too, and reading would give what is stored. If the hash differs,
-/// the entry is read, and the fingerprint decides whether it has changed.
-///
-/// # Errors
-/// Why the entry cannot be used.
-pub fn read_unless_stored(raw: &RawValue, options: &ReadOptions) -> Result<Entry, String> {
-    let slices = Slices::of(raw.get(), options)?;
-    match slices.id().filter(|id| slices.are_stored(id, options)) {
-        Some(model_id) => Ok(Entry::AsStored(model_id)),
-        None => slices.read().map(|model| Entry::Read(Box::new(model))),
+    // the limits may have changed since it was stored; an entry has at most one value for each two bytes
+    if bytes > options.limits.max_bytes || bytes / 2 >= options.limits.max_values {
+        return None;
     }
+    let (_, id) = members.iter().find(|(key, _)| *key == "id")?;
+    let id: String = serde_json::from_str(id).ok()?;
+    (*options.stored.get(&id)? == hash(members.iter().copied())).then_some(id)
 }
 
 /// Parses one entry.
@@ -267,23 +269,8 @@ impl<'a> Slices<'a> {
                 return Err(too_many());
             }
         }
-        let mut hash = Sha256::new_with_prefix(FINGERPRINT_VERSION);
-        for (key, raw) in &parts {
-            for text in [&key.0, raw.get()] {
-                // the lengths show where each text ends, so different entries give different input
-                hash.update((text.len() as u64).to_le_bytes());
-                hash.update(text);
-            }
-        }
-        Ok(Self { parts, values, hash: hex(&hash.finalize()) })
-    }
-
-    fn id(&self) -> Option<String> {
-        serde_json::from_str(self.parts.get("id")?.get()).ok()
-    }
-
-    fn are_stored(&self, id: &str, options: &ReadOptions) -> bool {
-        options.stored.get(id) == Some(&self.hash)
+        let hash = hash(parts.iter().map(|(key, raw)| (&*key.0, raw.get())));
+        Ok(Self { parts, values, hash })
     }
 
     fn read(self) -> Result<Model, String> {
@@ -305,6 +292,17 @@ impl<'a> Slices<'a> {
         let columns = columns(&model_id, name.clone(), &upstream, self.hash);
         Ok(Model { model_id, columns, values: self.values })
     }
+}
+
+/// SHA-256 of sorted keys and the bytes of their values.
+fn hash<'a>(members: impl Iterator<Item = Member<'a>>) -> String {
+    let mut input = FINGERPRINT_VERSION.as_bytes().to_vec();
+    for text in members.flat_map(|(key, value)| [key, value]) {
+        // the lengths show where each text ends, so different entries give different input
+        input.extend((text.len() as u64).to_le_bytes());
+        input.extend(text.as_bytes());
+    }
+    hex(&Sha256::digest(&input))
 }
 
 /// Reads the parts of an entry, and stops when there are more than this many.

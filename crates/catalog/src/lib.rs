@@ -11,5 +11,6 @@ pub mod lifecycle;
 pub mod plan;
 pub mod price;
 pub mod problem;
+mod scan;
 mod shape;
 pub mod state;

@@ -50,11 +50,16 @@ impl Change {
         Self { model_id: row.model_id.clone(), ..Self::default() }
     }
 
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self { model_id: self.model_id.clone(), ..Self::default() }
+    }
+
     /// The change, or `None` if it is empty.
     #[must_use]
     pub fn if_any(self) -> Option<Self> {
-        let nothing = Self { model_id: self.model_id.clone(), ..Self::default() };
-        (self != nothing).then_some(self)
+        (!self.is_empty()).then_some(self)
     }
 }
 

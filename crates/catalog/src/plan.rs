@@ -193,7 +193,10 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
             None => {}
         }
         case.standing.push(guard::Standing::after(row, &change));
-        update.push((row, change));
+        // a change that is empty may still get what the price takes
+        if taking.is_some() || !change.is_empty() {
+            update.push((row, change));
+        }
     }
     case.added = models.len();
     let doubts = doubts.with_unreadable_prices(unreadable.len());
@@ -261,15 +264,11 @@ fn changes(
 
 /// The rows whose models were listed and no longer are. An entry that cannot be used counts as listed.
 fn removals<'a>(state: &'a State, catalogue: &Catalogue) -> Vec<&'a Row> {
-    let as_stored = catalogue.as_stored.iter().map(String::as_str);
     let read = catalogue.models.iter().map(|model| model.model_id.as_str());
     let unusable = catalogue.unusable.iter().filter_map(|entry| entry.id.as_deref());
-    let seen: HashSet<&str> = as_stored.chain(read).chain(unusable).collect();
-    state
-        .rows
-        .iter()
-        .filter(|row| row.missing_since.is_none() && !seen.contains(row.model_id.as_str()))
-        .collect()
+    let others: HashSet<&str> = read.chain(unusable).collect();
+    let is_seen = |id: &str| catalogue.as_stored.contains(id) || others.contains(id);
+    state.rows.iter().filter(|row| row.missing_since.is_none() && !is_seen(&row.model_id)).collect()
 }
 
 fn named(catalogue: &Catalogue) -> Vec<Unusable> {

@@ -85,40 +85,50 @@ pub struct Settings {
     pub ignored_keys: Vec<String>,
 }
 
-/// The columns of one row that a plan needs, in the order of the arrays of `_model_access_state()`.
+/// The columns of one row that a plan needs, in the order of the arrays of `_model_access_state()`, which leave out the last
+/// ones if none of them is set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Row {
     /// The primary key.
     pub model_id: String,
     /// The status, set by an admin or by a sync.
     pub status: Status,
-    /// The tiers whose flags are set.
-    pub tiers: Vec<String>,
     /// The fingerprint of the entry in the upstream columns.
     pub fingerprint: Option<String>,
     /// The hash of the bytes of that entry.
     pub entry_hash: Option<String>,
-    /// Since when the model is not listed; `None` = it is listed.
-    pub missing_since: Option<Timestamp>,
-    /// The status that a sync changed to inactive because the model was missing; `None` = no sync did.
-    pub status_before_missing: Option<Status>,
-    /// The highest prices of the model; `None` = its price cannot be read.
-    pub highest_prices: Option<Prices>,
+    /// The tiers whose flags are set.
+    pub tiers: Vec<String>,
     /// When an admin last reviewed the model.
     pub reviewed_at: Option<Timestamp>,
+    /// The highest prices of the model; `None` = its price cannot be read. If no guard can compare them, they need not be
+    /// given, only that there are prices.
+    pub highest_prices: Option<Prices>,
     /// The highest prices at that review.
     pub reviewed_highest_prices: Option<Prices>,
+    /// Since when the model is not listed; `None` = it is listed.
+    #[serde(default)]
+    pub missing_since: Option<Timestamp>,
+    /// The status that a sync changed to inactive because the model was missing; `None` = no sync did.
+    #[serde(default)]
+    pub status_before_missing: Option<Status>,
     /// Since when the model is not in the lists while its removal is withheld.
+    #[serde(default)]
     pub absent_since: Option<Timestamp>,
     /// Whether an admin has confirmed the absence.
+    #[serde(default)]
     pub absence_confirmed: bool,
     /// Since when the price can no longer be read; the stored price is older.
+    #[serde(default)]
     pub price_unreadable_since: Option<Timestamp>,
     /// Since when the guard withholds what the price would take.
+    #[serde(default)]
     pub price_withheld_since: Option<Timestamp>,
     /// When a sync took the model out of the free tier; `None` = no sync did since the last decision.
+    #[serde(default)]
     pub free_revoked_at: Option<Timestamp>,
     /// When a sync sent the model to review because of its price; `None` = no sync did since the last decision.
+    #[serde(default)]
     pub price_guarded_at: Option<Timestamp>,
 }
 

@@ -7,7 +7,7 @@ mod table;
 use catalog::document::parse;
 use catalog::entry::{Limits, ReadOptions};
 use catalog::plan::{Outcome, Plan, from_document, plan};
-use catalog::state::{Settings, Status};
+use catalog::state::{FREE, Row, Settings, Status};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -120,7 +120,8 @@ struct Run {
     listings: Vec<Listing>,
     ignored_keys: Vec<String>,
     limits: Limits,
-    decided: Option<(usize, Status)>,
+    has_price_guard: bool,
+    decided: Option<(usize, Status, bool)>,
 }
 
 fn any_run(models: usize) -> impl Strategy<Value = Run> {
@@ -133,36 +134,58 @@ fn any_run(models: usize) -> impl Strategy<Value = Run> {
         prop::collection::vec(any_listing(), models),
         prop::sample::select(ignored.to_vec()),
         (max_bytes, max_values).prop_map(|(max_bytes, max_values)| Limits { max_bytes, max_values }),
-        prop::option::of((0..models, prop::sample::select(vec![Status::Active, Status::Disabled]))),
+        any::<bool>(),
+        prop::option::of((
+            0..models,
+            prop::sample::select(vec![Status::Active, Status::Disabled]),
+            any::<bool>(),
+        )),
     )
-        .prop_map(|(hours, listings, ignored_keys, limits, decided)| Run {
+        .prop_map(|(hours, listings, ignored_keys, limits, has_price_guard, decided)| Run {
             hours,
             listings,
             ignored_keys: ignored_keys.iter().map(|key| (*key).to_owned()).collect(),
             limits,
+            has_price_guard,
             decided,
         })
 }
 
-fn settings(ignored_keys: Vec<String>) -> Settings {
+fn settings(ignored_keys: Vec<String>, has_price_guard: bool) -> Settings {
     Settings {
         max_removal_percent: 50.0,
         return_window: SignedDuration::from_hours(24 * 7),
         free_guard: true,
-        price_guard: Some(2.into()),
+        price_guard: has_price_guard.then(|| 2.into()),
         price_alert: Some(2.into()),
         ignored_keys,
     }
 }
 
-/// The plan if every entry is read. It must be the same if entries that have not changed are not read.
+/// The plan from all entries and all prices. It must be the same if entries that have not changed are not read, and if the
+/// state has only the prices that guards compare.
 fn planned(table: &Table, now: Timestamp, document: &str, run: &Run) -> Plan {
-    let state = table.state(now, &settings(run.ignored_keys.clone()));
+    let mut state = table.state(now, &settings(run.ignored_keys.clone(), run.has_price_guard));
     let mut nothing_stored = state.clone();
     nothing_stored.rows.iter_mut().for_each(|row| row.entry_hash = None);
     let full = from_document(document.as_bytes(), nothing_stored, None, run.limits, &|| ());
+    state.rows.iter_mut().for_each(|row| leave_out_prices(row, run.has_price_guard));
     assert_eq!(from_document(document.as_bytes(), state, None, run.limits, &|| ()), full);
     full
+}
+
+/// Leaves out the prices that `_model_access_state_rows()` leaves out.
+fn leave_out_prices(row: &mut Row, has_price_guard: bool) {
+    let is_compared = has_price_guard
+        || row.is_in(FREE)
+        || row.missing_since.is_some()
+        || row.free_revoked_at.is_some()
+        || row.price_guarded_at.is_some();
+    for price in [&mut row.highest_prices, &mut row.reviewed_highest_prices] {
+        if price.is_some() && !is_compared {
+            *price = serde_json::from_str("true").unwrap();
+        }
+    }
 }
 
 proptest! {
@@ -182,9 +205,9 @@ proptest! {
             let list: Vec<String> = models.flat_map(|(entry, listing)| entries(entry, listing)).collect();
             now += SignedDuration::from_hours(run.hours);
             table.apply(&planned(&table, now, &format!("[{}]", list.join(",")), &run));
-            if let Some((model, status)) = run.decided {
+            if let Some((model, status, is_free)) = run.decided {
                 let id = table.rows.keys().nth(model).cloned().unwrap_or_default();
-                table.decide(now, &id, Some(status), Some([true, false, false]));
+                table.decide(now, &id, Some(status), Some([is_free, !is_free, false]));
             }
         }
     }
@@ -199,7 +222,7 @@ fn entries_are_read_only_when_their_bytes_differ() {
             recorded.iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
         let mut table = Table::default();
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let settings = settings(vec!["benchmarks".into()]);
+        let settings = settings(vec!["benchmarks".into()], true);
         let state = |table: &Table| table.state(now, &settings);
         table.apply(&from_document(document.as_bytes(), state(&table), None, Limits::default(), &|| ()));
 
@@ -225,5 +248,24 @@ fn entries_are_read_only_when_their_bytes_differ() {
                 "{era}"
             );
         }
+    }
+}
+
+#[test]
+fn a_document_with_invalid_json_is_refused_even_if_no_entry_has_changed() {
+    let document = |benchmarks: &str, end: &str| {
+        format!(r#"{{"data":[{{"id":"a/b","name":"x","benchmarks":{benchmarks}}}{end}"#)
+    };
+    let settings = settings(vec!["benchmarks".into()], true);
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut table = Table::default();
+    let planned = |table: &Table, document: String| {
+        from_document(document.as_bytes(), table.state(now, &settings), None, Limits::default(), &|| ())
+    };
+    table.apply(&planned(&table, document("[1]", "]}")));
+    assert_eq!(planned(&table, document("[2]", "]}")).outcome, Outcome::Unchanged);
+    for (benchmarks, end) in [("[1,]", "]}"), ("[1}", "]}"), ("01", "]}"), ("[1]", "]"), ("[1]", "],}"), ("[1]", ",]}")] {
+        let plan = planned(&table, document(benchmarks, end));
+        assert_eq!(plan.problem.unwrap().message, "the document is not valid JSON", "{benchmarks} {end}");
     }
 }

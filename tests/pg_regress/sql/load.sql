@@ -2,7 +2,7 @@
 \i :abs_srcdir/setup.sql
 -- Something writes each column of model_access: a plan, a decision, its stamp, or the lifecycle of a model.
 SELECT attname AS "column" FROM pg_attribute WHERE attrelid = 'model_access'::regclass AND attnum > 0
-EXCEPT SELECT jsonb_object_keys(r) FROM _model_access_rows(_model_access_plan(convert_to(:'catalogue', 'UTF8'), _model_access_state()::text, NULL), '+') AS r
+EXCEPT SELECT jsonb_object_keys(r) FROM _model_access_rows(_model_access_plan(convert_to(:'catalogue', 'UTF8'), _model_access_state(), NULL), '+') AS r
 EXCEPT SELECT unnest(_model_access_decided_columns() || _model_access_stamp_columns())
 EXCEPT SELECT unnest('{first_seen_at,changed_at,last_run_id,target_disabled,missing_since,status_before_missing,absent_since,absence_confirmed,
     price_unreadable_since,price_withheld_since}'::text[]);
@@ -11,7 +11,7 @@ SELECT run_id, outcome, url, http_status, listed, added, changed, missing, withh
 FROM model_access_load(:'catalogue');
 -- Each upstream column has a value for some model.
 SELECT c.key AS "column" FROM model_access AS m CROSS JOIN jsonb_each(to_jsonb(m)) AS c
-WHERE c.key IN (SELECT jsonb_object_keys(r) FROM _model_access_rows(_model_access_plan(convert_to('[{"id": "a/b"}]', 'UTF8'), _model_access_state()::text, NULL), '+') AS r)
+WHERE c.key IN (SELECT jsonb_object_keys(r) FROM _model_access_rows(_model_access_plan(convert_to('[{"id": "a/b"}]', 'UTF8'), _model_access_state(), NULL), '+') AS r)
 GROUP BY c.key HAVING bool_and(c.value = 'null');
 SELECT run_id, outcome, listed, added, changed FROM model_access_load(:'catalogue');
 SELECT count(*), count(DISTINCT provider) AS providers, bool_and(status = 'new') AS all_new,

@@ -8,7 +8,7 @@ SELECT _model_access_setting_value('furlong', '1');
 \echo :SQLSTATE
 SELECT _model_access_setting_json('furlong', '1');
 \echo :SQLSTATE
-SELECT s.key, s.value AS as_planned FROM json_each(_model_access_state() -> 'settings') AS s ORDER BY s.key;
+SELECT s.key, s.value AS as_planned FROM json_each(_model_access_state()::json -> 'settings') AS s ORDER BY s.key;
 -- Only values that differ from the default are stored, in a normal form.
 SELECT model_access_set('return_window', '2 weeks'), model_access_set('free_guard', 'false'), model_access_set('price_guard', '3.0'),
        model_access_set('price_alert', 'OFF'), model_access_set('max_removal_percent', '12.5');
@@ -26,9 +26,9 @@ SELECT model_access_set('free_guard', 'maybe');
 -- A list of keys is stored in a normal form, each key once. An empty list ignores nothing.
 SELECT model_access_set('ignored_keys', ' endpoints,benchmarks , endpoints,' || E'\n' || 'uptime 30 days ');
 SELECT model_access_set('ignored_keys', ' ');
-SELECT _model_access_state() #> '{settings,ignored_keys}' AS as_planned;
+SELECT _model_access_state()::json #> '{settings,ignored_keys}' AS as_planned;
 SELECT model_access_set('ignored_keys', 'ключ, Benchmarks');
-SELECT _model_access_state() #> '{settings,ignored_keys}' AS as_planned;
+SELECT _model_access_state()::json #> '{settings,ignored_keys}' AS as_planned;
 SELECT model_access_set('ignored_keys', 'benchmarks,,endpoints');
 SELECT model_access_set('ignored_keys', 'benchmarks,');
 SELECT model_access_set('ignored_keys', 'benchmarks, pricing');
@@ -37,4 +37,4 @@ SELECT _model_access_keys(repeat('x', 100)) IS NULL AS at_most_100, _model_acces
        _model_access_keys(E'a\x1bb') IS NULL AS control;
 SELECT count(_model_access_keys((SELECT string_agg('k' || i, ',') FROM generate_series(1, n) AS i))) AS of_two FROM unnest('{50,51}'::integer[]) AS n;
 SELECT model_access_set('ignored_keys', NULL);
-SELECT _model_access_state() #> '{settings,ignored_keys}' AS as_planned;
+SELECT _model_access_state()::json #> '{settings,ignored_keys}' AS as_planned;
