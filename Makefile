@@ -24,7 +24,7 @@ FUZZ_SECONDS := 600
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql freeze clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,7 @@ lint: setup ## Check the format, run the linters, check the SQL and the dependen
 	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
 	@scripts/sql-shape
+	@scripts/sql verify
 	@scripts/setup lint
 	@scripts/pgspot
 	@scripts/deny
@@ -124,6 +125,9 @@ package: setup ## Build the extension into target/package, in the folders of the
 
 sql: ## Write target/sql/model_access.sql for a server without the library (SCHEMA=public)
 	@mkdir -p target/sql && scripts/sql script "$(or $(SCHEMA),public)" > target/sql/model_access.sql && echo target/sql/model_access.sql
+
+freeze: ## Store today's SQL as a release in sql/frozen: VERSION=0.2.0
+	@scripts/sql freeze $(or $(VERSION),$(error Name the version: make freeze VERSION=0.2.0))
 
 clean: demo-stop ## Remove everything that was built
 	$(CARGO) clean

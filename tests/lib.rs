@@ -90,13 +90,12 @@ impl Cluster {
     pub fn start_without_library() -> Self {
         let upstream = MockUpstream::start("127.0.0.1:0", eras()).expect("an upstream");
         let cluster = Self::start_server(upstream, &[], &[]);
-        let script = Command::new(repository().join("scripts/sql")).arg("script").output().expect("bash");
         let mut client = cluster.connect();
         client
             .batch_execute("CREATE ROLE keeper LOGIN; GRANT CREATE ON SCHEMA public TO keeper")
             .expect("a role");
         client.batch_execute("SET SESSION AUTHORIZATION keeper").expect("the role");
-        client.batch_execute(&String::from_utf8_lossy(&script.stdout)).expect("the script");
+        client.batch_execute(&format!("BEGIN; {}; COMMIT", sql(&["install"]))).expect("the script");
         cluster
     }
 
@@ -373,6 +372,17 @@ pub fn server_program(name: &str) -> PathBuf {
 #[must_use]
 pub fn push_program() -> PathBuf {
     repository().join("target/debug/model-access")
+}
+
+/// What `scripts/sql` writes, for the schema `public`.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+pub fn sql(arguments: &[&str]) -> String {
+    let output = Command::new(repository().join("scripts/sql")).args(arguments).output().expect("bash");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).replace("@extschema@", "\"public\"")
 }
 
 /// The folder of the recorded eras.
