@@ -16,7 +16,7 @@ SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
 TEST :=
 ARGS :=
 # What make test-all runs in addition to make test.
-LONG_TESTS := test-clients test-dumps test-torture test-fuzz
+LONG_TESTS := test-clients test-dumps test-upgrade test-torture test-fuzz
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
@@ -65,6 +65,11 @@ test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and 
 
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored
+
+test-upgrade: install-dev # a thousand days upgraded from each release, and the SQL tests on what was upgraded
+	$(CARGO) test $(SELECTION) --test upgrade -- --ignored
+	set -e; for release in $$(scripts/sql steps | cut -d' ' -f1); do \
+		scripts/regress --from $$release; scripts/regress --from $$release --without-library; done
 
 torture: install-dev ## Kill, stall and crowd servers for an hour, or MINUTES=n; TEST=scene: tests/torture
 	TORTURE_MINUTES=$(MINUTES) $(CARGO) test $(SELECTION) --test torture -- --ignored --nocapture --test-threads 1 $(TEST)

@@ -79,7 +79,9 @@ pub fn upgrade(options: &Install) -> Result<(), String> {
         version = to;
     }
     let done = match version == before {
-        true => format!("model_access in schema {schema} had version {VERSION} before"),
+        true => {
+            format!("model_access {VERSION} is installed in schema {schema}, and there is nothing to upgrade")
+        }
         false => format!("model_access in schema {schema} was upgraded from {before} to {version}"),
     };
     commit(&connection, &done)
