@@ -74,7 +74,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_close(oid[]) IS
-    'Internal. Revokes what PUBLIC and default privileges got, grants what roles lack, and gives the statements; not for the known.';
+    'Internal. On objects that are not known: revokes what PUBLIC and default privileges got, grants what roles lack.';
 
 CREATE FUNCTION @extschema@._model_access_grant_again() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

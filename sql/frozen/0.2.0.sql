@@ -1366,7 +1366,8 @@ COMMENT ON FUNCTION @extschema@.model_access_version() IS
 
 CREATE FUNCTION @extschema@._model_access_library_version() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_library_version_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_library_version() IS 'Internal. Gives the version of the library that this session uses.';
+COMMENT ON FUNCTION @extschema@._model_access_library_version() IS
+    'Internal. Gives the version of the library that this session uses.';
 
 CREATE FUNCTION @extschema@.model_access_version() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -5991,7 +5992,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_close(oid[]) IS
-    'Internal. Revokes what PUBLIC and default privileges got, grants what roles lack, and gives the statements; not for the known.';
+    'Internal. On objects that are not known: revokes what PUBLIC and default privileges got, grants what roles lack.';
 
 CREATE FUNCTION @extschema@._model_access_grant_again() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -2,7 +2,8 @@
 
 CREATE FUNCTION @extschema@._model_access_library_version() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', '_model_access_library_version_wrapper';
-COMMENT ON FUNCTION @extschema@._model_access_library_version() IS 'Internal. Gives the version of the library that this session uses.';
+COMMENT ON FUNCTION @extschema@._model_access_library_version() IS
+    'Internal. Gives the version of the library that this session uses.';
 
 CREATE FUNCTION @extschema@.model_access_version() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

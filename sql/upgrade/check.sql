@@ -1,5 +1,8 @@
 -- Stops an install or an upgrade without the library, if what is in the schema cannot be upgraded.
 
+-- names in this script are qualified or in pg_catalog
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 DO $$
 DECLARE
     found regclass := to_regclass('@extschema@.model_access_sync_log');
@@ -9,9 +12,11 @@ DECLARE
 BEGIN
     IF found IS NULL THEN
         RETURN;
-    ELSIF EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = found AND d.deptype = 'e') THEN
+    ELSIF EXISTS (
+        SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = found AND d.deptype = 'e') THEN
         RAISE EXCEPTION 'the extension model_access is already installed in schema %', '@extschema@'
-            USING ERRCODE = 'duplicate_object', DETAIL = 'Nothing was changed.', HINT = 'Run: ALTER EXTENSION model_access UPDATE';
+            USING ERRCODE = 'duplicate_object', DETAIL = 'Nothing was changed.',
+                  HINT = 'Run: ALTER EXTENSION model_access UPDATE';
     END IF;
     SELECT r.rolname INTO owner FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner WHERE c.oid = found;
     -- before anything of the install is called: it is code of its owner
