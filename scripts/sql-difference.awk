@@ -94,6 +94,12 @@ END {
             failed = 1
         }
     }
+    for (key in covered) {
+        if (!(key in new) && !(key in old)) {
+            print "sql-difference.awk: nothing to cover: " key >"/dev/stderr"
+            failed = 1
+        }
+    }
     if (text != "") { print "sql-difference.awk: a statement without an end: " substr(text, 1, 100) >"/dev/stderr"; failed = 1 }
     exit failed
 }

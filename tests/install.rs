@@ -106,6 +106,12 @@ fn install_upgrade_and_version_say_what_is_there() {
     );
     assert_eq!(version(&mut client), first);
 
+    client.batch_execute("RESET SESSION AUTHORIZATION; CREATE ROLE deputy LOGIN IN ROLE keeper").unwrap();
+    fails(&cluster, "deputy", &["upgrade"], "HINT:  Connect as role keeper, or run SET ROLE first.");
+    let acting =
+        command(&cluster, "deputy", &["install"]).env("PGOPTIONS", "-c role=keeper").output().unwrap();
+    assert!(text(&acting.stderr).contains("HINT:  Run: model-access upgrade"), "{}", text(&acting.stderr));
+
     // a run or a session with a lock does not leave half an upgrade
     let mut other = keeper(&cluster);
     other.batch_execute("BEGIN; SELECT _model_access_begin(NULL)").unwrap();
@@ -262,7 +268,8 @@ fn uninstall_says_what_it_takes() {
 
     let exports = "SELECT to_regprocedure('model_access_export_decisions(boolean,boolean)') IS NOT NULL";
     if client.query_one(exports, &[]).unwrap().get(0) {
-        let kept: String = client.query_one("SELECT model_access_export_decisions(true, true)", &[]).unwrap().get(0);
+        let kept: String =
+            client.query_one("SELECT model_access_export_decisions(true, true)", &[]).unwrap().get(0);
         assert!(runs(&cluster, &keep).ends_with("Removed.\n"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), kept + "\n");
         std::fs::remove_file(&file).unwrap();

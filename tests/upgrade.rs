@@ -236,8 +236,7 @@ fn upgrades(kind: Kind, count: usize) {
         let mut last = Path::new("").to_owned();
         for day in 0..count {
             // forward and back, so that no day is far from the day before
-            let turn = day % (2 * recorded.len() - 2);
-            let name = recorded.get(turn).unwrap_or_else(|| &recorded[2 * recorded.len() - 2 - turn]);
+            let name = recorded.iter().chain(recorded.iter().rev()).cycle().nth(day).unwrap();
             last = folder.join(format!("{name}.json"));
             assert!(
                 ["applied", "unchanged", "held"].contains(&kind.load(&cluster, &database, &last).as_str())
@@ -444,6 +443,11 @@ fn an_upgrade_script_is_made_from_the_difference() {
          INSERT INTO @extschema@.model_access_extra VALUES (1);\n".replace("\n         ", "\n"),
     )
     .unwrap();
+
+    let by_hand = format!("sql/upgrade/{version}--9.9.9.sql");
+    sources.change(&by_hand, "", "-- covers: TABLE misspelt\n");
+    sources.complains(&["verify"], "nothing to cover: TABLE misspelt");
+    sources.change(&by_hand, "-- covers: TABLE misspelt\n", "");
 
     let cluster = Cluster::start_without_library();
     let mut admin = cluster.connect();

@@ -149,8 +149,7 @@ impl Database {
 fn error(result: &libpq::Result) -> Error {
     use libpq::result::ErrorField;
     let field = |field| result.error_field(field).ok().flatten().map(str::to_owned);
-    let message =
-        field(ErrorField::MessagePrimary).or_else(|| result.error_message().ok().flatten().map(Into::into));
+    let message = field(ErrorField::MessagePrimary).or_else(|| result.error_message().ok().flatten());
     let line = |name: &str, code| field(code).map(|text| format!("\n{name}:  {text}")).unwrap_or_default();
     Error {
         code: field(ErrorField::Sqlstate).unwrap_or_default(),
