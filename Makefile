@@ -16,7 +16,7 @@ SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
 TEST :=
 ARGS :=
 # What make test-all runs in addition to make test.
-LONG_TESTS := test-clients test-dumps test-upgrade test-torture test-fuzz
+LONG_TESTS := test-clients test-dumps test-releases test-torture test-fuzz
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
@@ -66,7 +66,7 @@ test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and 
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored
 
-test-upgrade: install-dev # a thousand days upgraded from each release, and the SQL tests on what was upgraded
+test-releases: install-dev # a thousand days upgraded from each release, and the SQL tests on what was upgraded
 	$(CARGO) test $(SELECTION) --test upgrade -- --ignored
 	set -e; for release in $$(scripts/sql steps | cut -d' ' -f1); do \
 		scripts/regress --from $$release; scripts/regress --from $$release --without-library; done

@@ -98,8 +98,18 @@ fn install_upgrade_and_version_say_what_is_there() {
     // the program also serves the older install
     let pushed = command(&cluster, "keeper", &["push", "--url", &cluster.upstream.url("")]).output().unwrap();
     assert!(text(&pushed.stdout).starts_with("applied"), "{}", text(&pushed.stderr));
-    // only its owner changes it, and a superuser runs no code of the owner
-    fails(&cluster, "postgres", &["upgrade"], "HINT:  Connect as role keeper");
+    // only its owner changes it, and a superuser runs no code of the owner, nor anybody that of a stranger
+    cluster
+        .connect()
+        .batch_execute(
+            "CREATE ROLE stranger; CREATE SCHEMA stranger AUTHORIZATION stranger; SET SESSION AUTHORIZATION stranger;
+             CREATE TABLE stranger.model_access_sync_log (); CREATE TABLE stranger.model_access ();
+             CREATE FUNCTION stranger.model_access_version() RETURNS text LANGUAGE plpgsql
+                 AS $$ BEGIN RAISE 'code of a stranger'; END $$",
+        )
+        .unwrap();
+    fails(&cluster, "postgres", &["upgrade", "--schema", "stranger"], "HINT:  Connect as role stranger");
+    fails(&cluster, "postgres", &["upgrade", "--schema", "public"], "HINT:  Connect as role keeper");
     assert!(
         text(&command(&cluster, "postgres", &["version"]).output().unwrap().stdout)
             .contains("of another owner")

@@ -96,6 +96,10 @@ fn check(connection: &Connection, schema: &str, here: Option<&Installed>) -> Res
 /// The install in the schema, or the only one in the database.
 fn only(connection: &Connection, schema: Option<&str>) -> Result<Installed, String> {
     let mut found = find(connection, schema)?;
+    // a schema of somebody else does not count beside the own one
+    if found.iter().any(|here| here.version.is_some()) {
+        found.retain(|here| here.version.is_some());
+    }
     match (found.pop(), found.is_empty()) {
         (Some(here), true) => Ok(here),
         (Some(_), false) => {
