@@ -20,7 +20,7 @@ TEST :=
 ARGS :=
 # What make test-all runs in addition to make test. The majors are tested on servers of target/postgres.
 MAJOR_TESTS := test-18 test-17 test-16
-LONG_TESTS := test-18 test-upgrade test-clients test-dumps test-torture test-fuzz test-17 test-16
+LONG_TESTS := test-18 test-upgrade test-clients test-dumps test-releases test-torture test-fuzz test-17 test-16
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
@@ -30,7 +30,7 @@ SCHEMATHESIS := 4.32.5
 PYTHON_CLIENTS := target/python/openai-$(OPENAI)-schemathesis-$(SCHEMATHESIS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql freeze clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ test-clients: install-dev $(PYTHON_CLIENTS) target/clients/node_modules # client
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored
 
+test-releases: install-dev # a thousand days upgraded from each release, and the SQL tests on what was upgraded
+	$(CARGO) test $(SELECTION) --test upgrade -- --ignored
+	set -e; for release in $$(scripts/sql steps | cut -d' ' -f1); do \
+		scripts/regress --from $$release; scripts/regress --from $$release --without-library; done
+
 torture: install-dev ## Kill, stall and crowd servers for an hour, or MINUTES=n; TEST=scene: tests/torture
 	TORTURE_MINUTES=$(MINUTES) $(CARGO) test $(SELECTION) --test torture -- --ignored --nocapture --test-threads 1 $(TEST)
 
@@ -130,6 +135,7 @@ lint: setup ## Check the format, run the linters, check the SQL and the dependen
 	$(CARGO) clippy $(SELECTION) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(SELECTION) --no-deps --document-private-items --quiet
 	@scripts/sql-shape
+	@scripts/sql verify
 	@scripts/setup lint
 	@scripts/pgspot
 	@scripts/deny
@@ -153,6 +159,9 @@ package: setup ## Build the extension into target/package, in the folders of the
 
 sql: ## Write target/sql/model_access.sql for a server without the library (SCHEMA=public)
 	@mkdir -p target/sql && scripts/sql script "$(or $(SCHEMA),public)" > target/sql/model_access.sql && echo target/sql/model_access.sql
+
+freeze: ## Store today's SQL as a release in sql/frozen: VERSION=0.2.0
+	@scripts/sql freeze $(or $(VERSION),$(error Name the version: make freeze VERSION=0.2.0))
 
 clean: demo-stop ## Remove everything that was built
 	$(CARGO) clean

@@ -25,6 +25,12 @@ pub extern "C-unwind" fn _PG_init() {
     gucs::register();
 }
 
+/// The version of the library, which differs from that of the SQL objects until they are upgraded.
+#[pg_extern(sql = false)]
+fn _model_access_library_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// Asks for memory in one piece and gives it back, so that a limit on the memory raises an error here. Where a small piece
 /// cannot be allocated later, Rust would abort the process, and PostgreSQL would restart all sessions.
 fn ensure_memory(bytes: usize, function: &'static str) -> Result<(), ErrorReport> {

@@ -132,13 +132,12 @@ impl Cluster {
     /// # Panics
     /// If that fails.
     pub fn install_without_library(&self) {
-        let script = Command::new(repository().join("scripts/sql")).arg("script").output().expect("bash");
         let mut client = self.connect();
         client
             .batch_execute("CREATE ROLE keeper LOGIN; GRANT CREATE ON SCHEMA public TO keeper")
             .expect("a role");
         client.batch_execute("SET SESSION AUTHORIZATION keeper").expect("the role");
-        client.batch_execute(&String::from_utf8_lossy(&script.stdout)).expect("the script");
+        client.batch_execute(&format!("BEGIN; {}; COMMIT", sql(&["install"]))).expect("the script");
     }
 
     /// Starts a standby of this cluster.
@@ -417,6 +416,17 @@ pub fn server_program(name: &str) -> PathBuf {
 #[must_use]
 pub fn push_program() -> PathBuf {
     repository().join("target/debug/model-access")
+}
+
+/// What `scripts/sql` writes, for the schema `public`.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+pub fn sql(arguments: &[&str]) -> String {
+    let output = Command::new(repository().join("scripts/sql")).args(arguments).output().expect("bash");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).replace("@extschema@", "\"public\"")
 }
 
 /// The folder of the recorded eras.

@@ -59,6 +59,7 @@ WITH RECURSIVE listed AS (
         ('reader', 'ROUTINE',  'model_access_explain_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_user(text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_enforce()', 'EXECUTE', NULL),
+        ('reader', 'ROUTINE',  'model_access_version()', 'EXECUTE', NULL),
         ('reader', 'TABLE',    '_model_access_active', 'SELECT', NULL),
         ('reader', 'TABLE',    'model_access_visible', 'SELECT', NULL),
         ('viewer', 'TABLE',    'model_access', 'SELECT', NULL),

@@ -44,7 +44,7 @@ SELECT u.* FROM @extschema@._model_access_due AS u WHERE NOT EXISTS (
     WHERE h.id = u.id AND h.grantee = u.grantee AND h.privilege = u.privilege);
 COMMENT ON VIEW @extschema@._model_access_lacking IS 'Internal. Every privilege that a role should hold and does not hold.';
 
-CREATE FUNCTION @extschema@._model_access_close() RETURNS SETOF text
+CREATE FUNCTION @extschema@._model_access_close(known oid[] DEFAULT '{}') RETURNS SETOF text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     command text;
@@ -53,26 +53,52 @@ BEGIN
         SELECT DISTINCT format('REVOKE ALL ON %s FROM %s CASCADE',
             h.object, CASE h.grantee WHEN 0 THEN 'PUBLIC' ELSE h.grantee::regrole::text END)
         FROM @extschema@._model_access_held AS h
-        WHERE h.grantee = 0 OR h.grantee IN (
+        WHERE h.id <> ALL (known) AND (h.grantee = 0 OR h.grantee IN (
             -- hosted PostgreSQL grants every new object to its web roles
             SELECT a.grantee FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS a
             WHERE d.defaclnamespace IN (0, '@extschema@'::regnamespace) AND a.grantee <> d.defaclrole
-            EXCEPT SELECT u.grantee FROM @extschema@._model_access_due AS u)
+            EXCEPT SELECT u.grantee FROM @extschema@._model_access_due AS u))
     LOOP
         EXECUTE command;
         RETURN NEXT command;
     END LOOP;
     FOR command IN
         SELECT format('GRANT %s ON %s TO %s', l.privilege, l.object, l.grantee::regrole)
-        FROM @extschema@._model_access_lacking AS l
+        FROM @extschema@._model_access_lacking AS l WHERE l.id <> ALL (known)
+          -- in an upgrade, roles get theirs when it has ended
+          AND (known = '{}' OR l.grantee = to_regrole('model_access_owner'))
     LOOP
         EXECUTE command;
         RETURN NEXT command;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_close() IS
-    'Internal. Revokes what PUBLIC and default privileges got, grants what roles lack, and gives the statements.';
+COMMENT ON FUNCTION @extschema@._model_access_close(oid[]) IS
+    'Internal. On objects that are not known: revokes what PUBLIC and default privileges got, grants what roles lack.';
+
+CREATE FUNCTION @extschema@._model_access_grant_again() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    command text;
+BEGIN
+    FOR command IN
+        SELECT format('GRANT %s ON %s TO %s', l.privilege, l.object, l.grantee::regrole)
+        FROM @extschema@._model_access_lacking AS l
+    LOOP
+        EXECUTE command;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_grant_again() IS
+    'Internal. Trigger function that grants what roles lack.';
+
+-- an upgrade writes the rows as they are; until COMMIT, PostgreSQL would take the GRANT for a part of the extension
+CREATE CONSTRAINT TRIGGER model_access_grant_again AFTER UPDATE ON @extschema@.model_access_granted
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (OLD IS NOT DISTINCT FROM NEW)
+    EXECUTE FUNCTION @extschema@._model_access_grant_again();
+COMMENT ON TRIGGER model_access_grant_again ON @extschema@.model_access_granted IS
+    'Grants at the end of an upgrade what roles lack.';
 
 CREATE FUNCTION @extschema@.model_access_repair_privileges() RETURNS SETOF text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -87,7 +113,7 @@ BEGIN
         EXECUTE item.command;
         RETURN NEXT item.command;
     END LOOP;
-    RETURN QUERY SELECT * FROM @extschema@._model_access_close();
+    RETURN QUERY SELECT * FROM @extschema@._model_access_close('{}'::oid[]);
     UPDATE @extschema@.model_access_granted AS g
     SET role = t.role, role_id = t.role_id, table_id = '@extschema@.model_access'::regclass,
         system_id = @extschema@._model_access_system()

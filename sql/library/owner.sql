@@ -30,14 +30,16 @@ BEGIN
     END IF;
     FOR item IN
         SELECT CASE WHEN c.oid IS NOT NULL THEN format('TABLE %s', c.oid::regclass)
-                    ELSE format('ROUTINE %s', m.id::regprocedure) END AS name
+                    ELSE format('ROUTINE %s', m.id::regprocedure) END AS name, m.owner::regrole AS owner
         FROM @extschema@._model_access_member AS m
         LEFT JOIN pg_class AS c ON c.oid = m.id AND m.class = 'pg_class'::regclass
-        WHERE m.owner = 'model_access_owner'::regrole
+        LEFT JOIN pg_proc AS p ON p.oid = m.id AND m.class = 'pg_proc'::regclass
+        -- only what an upgrade made, which another superuser may run
+        WHERE m.owner <> coalesce(c.relowner, p.proowner)
           -- a sequence follows its table
           AND c.relkind IS DISTINCT FROM 'S'
     LOOP
-        EXECUTE format('ALTER %s OWNER TO model_access_owner', item.name);
+        EXECUTE format('ALTER %s OWNER TO %s', item.name, item.owner);
     END LOOP;
 END
 $$;

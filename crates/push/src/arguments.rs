@@ -1,12 +1,12 @@
 //! The command line arguments.
 
 use catalog::entry::{Limits, MAX_ENTRY_BYTES, MAX_VALUES};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use fetch::{Request, check_proxy, check_url};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Syncs the OpenRouter model catalogue into a PostgreSQL without the library of model_access.
+/// Installs, upgrades and syncs model_access in a PostgreSQL without its library
 #[derive(Parser)]
 #[command(version)]
 pub struct Arguments {
@@ -17,13 +17,58 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Push(Push),
+    Install(Install),
+    Upgrade(Install),
+    Version(Version),
+    Uninstall(Uninstall),
+}
+
+/// Create everything in a schema that exists; the role that connects will own it, and needs no other privilege than CREATE
+///
+/// For an older install, run upgrade. Exit codes: 0 installed, also before; 1 failed, and nothing was changed; 2 usage.
+#[derive(Args)]
+pub struct Install {
+    /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
+    #[arg(default_value = "")]
+    pub database: String,
+    /// The schema; by default public for install, and the only schema with model_access for upgrade
+    #[arg(long)]
+    pub schema: Option<String>,
+}
+
+/// Print the version of this program, and of each model_access in the database
+#[derive(Args)]
+pub struct Version {
+    /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
+    #[arg(default_value = "")]
+    pub database: String,
+}
+
+/// Say what would be removed: objects, decisions, and what depends on them; with --yes, remove it
+#[derive(Args)]
+pub struct Uninstall {
+    /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
+    #[arg(default_value = "")]
+    pub database: String,
+    /// The schema; by default the only schema with model_access
+    #[arg(long)]
+    pub schema: Option<String>,
+    /// Remove it
+    #[arg(long)]
+    pub yes: bool,
+    /// Also remove the foreign keys, triggers, views and functions of the application that depend on it
+    #[arg(long)]
+    pub cascade: bool,
+    /// Before that, write the decisions to this new file, as model_access_export_decisions gives them
+    #[arg(long, value_name = "FILE")]
+    pub keep_decisions: Option<PathBuf>,
 }
 
 /// Do what model_access_sync() does: fetch the catalogue, plan the changes, and write them in one transaction
 ///
 /// Connects like psql: it uses PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE and the other PG* variables,
 /// ~/.pgpass, and connection services. The role must be the owner of the tables or a member of the owner.
-#[derive(Parser)]
+#[derive(Args)]
 #[command(
     after_help = "Exit codes: 0 applied or unchanged; 1 failed, or no connection to the database; 2 usage;\n\
                         3 held (removals were withheld); 4 skipped (another sync was running)."

@@ -1,7 +1,8 @@
-//! The program `model-access` runs the sync from outside the server, for a PostgreSQL without the library.
+//! The program `model-access` installs, upgrades and syncs a PostgreSQL without the library.
 
 mod arguments;
 mod database;
+mod install;
 mod problem;
 
 use arguments::{Arguments, Command, Push};
@@ -18,8 +19,14 @@ use std::process::ExitCode;
 type Run = Map<String, Value>;
 
 fn main() -> ExitCode {
-    let Command::Push(push) = Arguments::parse().command;
-    let outcome = run(&push).unwrap_or_else(|message| {
+    let outcome = match Arguments::parse().command {
+        Command::Push(push) => run(&push),
+        Command::Install(options) => install::install(&options).map(|()| "applied".to_owned()),
+        Command::Upgrade(options) => install::upgrade(&options).map(|()| "applied".to_owned()),
+        Command::Version(options) => install::version(&options.database).map(|()| "applied".to_owned()),
+        Command::Uninstall(options) => install::uninstall(&options).map(|()| "applied".to_owned()),
+    };
+    let outcome = outcome.unwrap_or_else(|message| {
         // writing fails if nobody reads stderr
         drop(writeln!(io::stderr(), "model-access: {message}"));
         "failed".to_owned()
@@ -37,7 +44,6 @@ fn run(push: &Push) -> Result<String, String> {
     // read before anything is locked, because standard input may be slow
     let document_file = push.file.as_deref().map(|file| read(file, push.max_body())).transpose()?;
     let database = Database::connect(&push.database, push.schema.as_deref()).map_err(text)?;
-    database.run("BEGIN ISOLATION LEVEL READ COMMITTED").map_err(text)?;
     let max_removals = push.max_removals.map(|max| max.to_string());
     let begun =
         database.call("_model_access_begin($1::integer)", &[max_removals.as_deref()]).map_err(text)?;
@@ -79,7 +85,11 @@ fn run(push: &Push) -> Result<String, String> {
     database.call("_model_access_warn($1::jsonb)", &[Some(&Value::Object(run).to_string())]).map_err(text)?;
     database.run("COMMIT").map_err(text)?;
     // the run is committed, so an error from here on does not change its outcome
-    if let Err(error) = database.call("_model_access_prune()", &[]) {
+    let pruned = database
+        .begin()
+        .and_then(|()| database.call("_model_access_prune()", &[]))
+        .and_then(|_| database.run("COMMIT"));
+    if let Err(error) = pruned {
         drop(writeln!(io::stderr(), "model-access: could not delete old rows of the run log: {error}"));
     }
     drop(print_summary(&row));
@@ -118,10 +128,7 @@ fn plan_on_state(database: &Database, document: &[u8], push: &Push) -> Result<Ru
         let json = serde_json::to_value(plan)?;
         serde_json::from_value(json)
     });
-    plan.map_err(|error| Error {
-        code: String::new(),
-        message: format!("could not read the state of the tables: {error}"),
-    })
+    plan.map_err(|error| Error::other(format!("could not read the state of the tables: {error}")))
 }
 
 /// Reads a document from a file, or from standard input if the file is `-`.

@@ -4,11 +4,11 @@ SET SESSION AUTHORIZATION :"owner";
 SET client_min_messages = error;
 \getenv scripts MODEL_ACCESS_SCRIPTS
 \set script :scripts / :schema .sql
+\o /dev/null
 \i :script
 RESET SESSION AUTHORIZATION;
 RESET client_min_messages;
 \getenv push MODEL_ACCESS_PUSH
-\o /dev/null
 SELECT set_config('test.push', format('%s --file - --schema ''%s'' postgresql:///%s', :'push', :'schema', current_database()), false);
 \o
 CREATE FUNCTION :"schema".model_access_load(document text, max_removals integer DEFAULT NULL) RETURNS :"schema".model_access_sync_log

@@ -12,7 +12,7 @@ CREATE EXTENSION model_access;
 DROP DATABASE regress_latin1;
 -- Every object has a comment.
 CREATE EXTENSION model_access;
-SELECT extversion, extrelocatable, extnamespace::regnamespace FROM pg_extension WHERE extname = 'model_access';
+SELECT extversion = model_access_version() AS is_version, extrelocatable, extnamespace::regnamespace FROM pg_extension WHERE extname = 'model_access';
 SELECT pg_describe_object(d.classid, d.objid, 0) AS without_comment
 FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 WHERE e.extname = 'model_access' AND d.deptype = 'e' AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)

@@ -1,0 +1,1 @@
+SELECT @extschema@.model_access_export_decisions(true, true)
