@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Syncs the OpenRouter model catalogue into a PostgreSQL without the library of model_access.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "model-access", version)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -17,6 +17,12 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Push(Push),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// The directory
+        directory: PathBuf,
+    },
 }
 
 /// Do what model_access_sync() does: fetch the catalogue, plan the changes, and write them in one transaction

@@ -7,7 +7,7 @@ mod problem;
 use arguments::{Arguments, Command, Push};
 use catalog::plan::from_json;
 use catalog::problem::Problem;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use database::{Database, Error};
 use serde_json::{Map, Value, json};
 use std::io::{self, Read, Write};
@@ -18,8 +18,13 @@ use std::process::ExitCode;
 type Run = Map<String, Value>;
 
 fn main() -> ExitCode {
-    let Command::Push(push) = Arguments::parse().command;
-    let outcome = run(&push).unwrap_or_else(|message| {
+    let outcome = match Arguments::parse().command {
+        Command::Push(push) => run(&push),
+        Command::Man { directory } => clap_mangen::generate_to(Arguments::command(), &directory)
+            .map(|()| "applied".to_owned())
+            .map_err(|error| format!("{}: {error}", directory.display())),
+    };
+    let outcome = outcome.unwrap_or_else(|message| {
         // writing fails if nobody reads stderr
         drop(writeln!(io::stderr(), "model-access: {message}"));
         "failed".to_owned()
