@@ -16,7 +16,7 @@ SELECTION = --workspace --no-default-features --features $(PG_FEATURE)
 TEST :=
 ARGS :=
 # What make test-all runs in addition to make test.
-LONG_TESTS := test-clients test-dumps test-torture test-fuzz
+LONG_TESTS := test-clients test-dumps test-packages test-torture test-fuzz
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
@@ -24,7 +24,7 @@ FUZZ_SECONDS := 600
 OPENAI := 3.57.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man all install install-dev package release sql clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ test-clients: install-dev target/python/openai-$(OPENAI) # clients from npm and 
 
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored
+
+test-packages: package # the packages, in a Debian that has no compiler: scripts/test-packages
+	@scripts/setup packages
+	@scripts/test-packages
 
 torture: install-dev ## Kill, stall and crowd servers for an hour, or MINUTES=n; TEST=scene: tests/torture
 	TORTURE_MINUTES=$(MINUTES) $(CARGO) test $(SELECTION) --test torture -- --ignored --nocapture --test-threads 1 $(TEST)
@@ -108,19 +112,24 @@ lint: setup ## Check the format, run the linters, check the SQL and the dependen
 reference: install-dev ## Write docs/reference.md from the COMMENTs
 	@scripts/reference
 
-man: build ## Write the manual pages of model-access-api to target/man
-	@mkdir -p target/man && target/debug/model-access-api man target/man && ls target/man/*
+man: build ## Write the manual pages of the programs to target/man
+	@mkdir -p target/man && target/debug/model-access man target/man && target/debug/model-access-api man target/man && ls target/man/*
 
-install: setup ## Build the extension for use, and install it into the server of PG_CONFIG
+all: setup # pgxn install runs it before make install
 	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)
+
+install: all ## Build the extension for use, and install it into the server of PG_CONFIG
 	@scripts/install target/release
 
 install-dev: build
 	@scripts/install target/debug
 
-package: setup ## Build the extension into target/package, in the folders of the server
-	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)
-	@scripts/install target/release target/package
+package: setup ## Make Debian packages for the major version of PG_CONFIG, and the programs: target/package
+	@scripts/setup packages
+	@scripts/package deb
+
+release: ## Make what a release of VERSION publishes: target/release-VERSION
+	@scripts/release "$(or $(VERSION),$(error Name the version: make release VERSION=1.2.3))"
 
 sql: ## Write target/sql/model_access.sql for a server without the library (SCHEMA=public)
 	@mkdir -p target/sql && scripts/sql script "$(or $(SCHEMA),public)" > target/sql/model_access.sql && echo target/sql/model_access.sql
