@@ -67,7 +67,7 @@ test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored
 
 test-packages: package # the packages, in a Debian that has no compiler: scripts/test-packages
-	@scripts/setup packages
+	@scripts/setup test-packages
 	@scripts/test-packages
 
 torture: install-dev ## Kill, stall and crowd servers for an hour, or MINUTES=n; TEST=scene: tests/torture
