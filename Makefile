@@ -20,7 +20,7 @@ TEST :=
 ARGS :=
 # What make test-all runs in addition to make test. The majors are tested on servers of target/postgres.
 MAJOR_TESTS := test-18 test-17 test-16
-LONG_TESTS := test-18 test-upgrade test-clients test-dumps test-releases test-torture test-fuzz test-17 test-16
+LONG_TESTS := test-18 test-upgrade test-clients test-dumps test-packages test-releases test-torture test-fuzz test-17 test-16
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
@@ -30,7 +30,7 @@ SCHEMATHESIS := 4.32.5
 PYTHON_CLIENTS := target/python/openai-$(OPENAI)-schemathesis-$(SCHEMATHESIS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man install install-dev package sql freeze clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man all install install-dev package release sql freeze clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ test-releases: install-dev # a thousand days upgraded from each release, and the
 	set -e; for release in $$(scripts/sql steps | cut -d' ' -f1); do \
 		scripts/regress --from $$release; scripts/regress --from $$release --without-library; done
 
+test-packages: package # the packages, in a Debian that has no compiler: scripts/test-packages
+	@scripts/setup test-packages
+	@scripts/test-packages
+
 torture: install-dev ## Kill, stall and crowd servers for an hour, or MINUTES=n; TEST=scene: tests/torture
 	TORTURE_MINUTES=$(MINUTES) $(CARGO) test $(SELECTION) --test torture -- --ignored --nocapture --test-threads 1 $(TEST)
 
@@ -143,19 +147,24 @@ lint: setup ## Check the format, run the linters, check the SQL and the dependen
 reference: install-dev ## Write docs/reference.md from the COMMENTs
 	@scripts/reference
 
-man: build ## Write the manual pages of model-access-api to target/man
-	@mkdir -p target/man && target/debug/model-access-api man target/man && ls target/man/*
+man: build ## Write the manual pages of the programs to target/man
+	@mkdir -p target/man && target/debug/model-access man target/man && target/debug/model-access-api man target/man && ls target/man/*
 
-install: setup ## Build the extension for use, and install it into the server of PG_CONFIG
+all: setup # pgxn install runs it before make install
 	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)
+
+install: all ## Build the extension for use, and install it into the server of PG_CONFIG
 	@scripts/install target/release
 
 install-dev: build
 	@scripts/install target/debug
 
-package: setup ## Build the extension into target/package, in the folders of the server
-	$(CARGO) build --quiet --release --package model_access --no-default-features --features $(PG_FEATURE)
-	@scripts/install target/release target/package
+package: setup ## Make Debian packages for the major version of PG_CONFIG, and the programs: target/package
+	@scripts/setup packages
+	@scripts/package deb
+
+release: ## Make what a release of VERSION publishes: target/release-VERSION
+	@scripts/release "$(or $(VERSION),$(error Name the version: make release VERSION=1.2.3))"
 
 sql: ## Write target/sql/model_access.sql for a server without the library (SCHEMA=public)
 	@mkdir -p target/sql && scripts/sql script "$(or $(SCHEMA),public)" > target/sql/model_access.sql && echo target/sql/model_access.sql

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Installs, upgrades and syncs model_access in a PostgreSQL without its library
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "model-access", version)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -21,6 +21,12 @@ pub enum Command {
     Upgrade(Install),
     Version(Version),
     Uninstall(Uninstall),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// The directory
+        directory: PathBuf,
+    },
 }
 
 /// Create everything in a schema that exists; the role that connects will own it, and needs no other privilege than CREATE

@@ -8,7 +8,7 @@ mod problem;
 use arguments::{Arguments, Command, Push};
 use catalog::plan::from_json;
 use catalog::problem::Problem;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use database::{Database, Error};
 use serde_json::{Map, Value, json};
 use std::io::{self, Read, Write};
@@ -25,6 +25,9 @@ fn main() -> ExitCode {
         Command::Upgrade(options) => install::upgrade(&options).map(|()| "applied".to_owned()),
         Command::Version(options) => install::version(&options.database).map(|()| "applied".to_owned()),
         Command::Uninstall(options) => install::uninstall(&options).map(|()| "applied".to_owned()),
+        Command::Man { directory } => clap_mangen::generate_to(Arguments::command(), &directory)
+            .map(|()| "applied".to_owned())
+            .map_err(|error| format!("{}: {error}", directory.display())),
     };
     let outcome = outcome.unwrap_or_else(|message| {
         // writing fails if nobody reads stderr
