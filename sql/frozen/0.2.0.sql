@@ -622,7 +622,9 @@ COMMENT ON FUNCTION @extschema@._model_access_columns(text[], text) IS
     'Internal. Gives the keys of rows except model_id, each in this format; NULL if there is no other key.';
 
 CREATE FUNCTION @extschema@._model_access_insert(lines text, at timestamptz, run bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+-- the targets of aliases by index: to scan a table that was empty seems free, but would read all new rows for each new row
+SET enable_seqscan = off AS $$
 DECLARE
     rows refcursor;
     -- a plan chooses no status for a new model; changed_at is the time of the run
@@ -904,13 +906,17 @@ COMMENT ON TRIGGER model_access_settle ON @extschema@.model_access IS
 -- alias keeps this in target_disabled, since reading the row of the target as well would double the cost of model_allowed.
 
 CREATE VIEW @extschema@._model_access_alias_in_doubt AS
+-- the few models that matter, read once
+WITH RECURSIVE few AS MATERIALIZED (
+    SELECT m.model_id, m.status, m.alias_of, m.target_disabled FROM @extschema@.model_access AS m
+    WHERE m.status = 'disabled' OR m.alias_of IS NOT NULL OR m.target_disabled),
 -- an alias may stand for another alias; UNION ends the recursion if aliases refer to each other in a circle
-WITH RECURSIVE banned AS (
-    SELECT t.model_id FROM @extschema@.model_access AS t WHERE t.status = 'disabled'
+banned AS (
+    SELECT t.model_id FROM few AS t WHERE t.status = 'disabled'
     UNION
-    SELECT a.model_id FROM banned AS b JOIN @extschema@.model_access AS a ON a.alias_of = b.model_id)
+    SELECT a.model_id FROM banned AS b JOIN few AS a ON a.alias_of = b.model_id)
 SELECT a.model_id, b.model_id IS NOT NULL AS target_disabled
-FROM @extschema@.model_access AS a LEFT JOIN banned AS b ON b.model_id = a.alias_of
+FROM few AS a LEFT JOIN banned AS b ON b.model_id = a.alias_of
 WHERE a.target_disabled <> (b.model_id IS NOT NULL);
 COMMENT ON VIEW @extschema@._model_access_alias_in_doubt IS
     'Internal. The models whose target_disabled is wrong, with the right value.';
@@ -1101,6 +1107,10 @@ BEGIN
                 SELECT n.model_id, CASE WHEN n.last_run_id IS DISTINCT FROM o.last_run_id THEN n.last_run_id END AS run_id, '
                     || before || ' AS old, ' || after || ' AS new ' || pairs || ') AS d
             WHERE d.old <> ''{}'' ORDER BY d.model_id' USING at;
+    END IF;
+    -- upstream is not recorded, but model_access_entries_for_user shows it
+    IF before IS NOT NULL OR EXISTS (SELECT FROM old_rows AS o JOIN new_rows AS n ON n.model_id = o.model_id
+                                     WHERE n.upstream IS DISTINCT FROM o.upstream) THEN
         PERFORM @extschema@._model_access_notify();
     END IF;
     RETURN NULL;
@@ -1116,7 +1126,23 @@ BEGIN ATOMIC
     SELECT pg_notify('model_access', '{"changed": "model_access"}');
 END;
 COMMENT ON FUNCTION @extschema@._model_access_notify() IS
-    'Internal. Notifies the channel model_access, on commit, that models have changed.';
+    'Internal. Notifies the channel model_access, on commit, that lists of all users may have changed.';
+
+CREATE FUNCTION @extschema@._model_access_bucket(user_key text) RETURNS integer
+LANGUAGE sql IMMUTABLE
+-- a number, because everybody may listen and must not learn the id; few numbers, so that many users give few notifications
+RETURN (hashtextextended(user_key, 0) & 1023)::integer;
+COMMENT ON FUNCTION @extschema@._model_access_bucket(text) IS
+    'Internal. Gives the number from 0 to 1023 by which a notification names a user and the others that share the number.';
+
+CREATE FUNCTION @extschema@._model_access_notify_user(user_key text) RETURNS void
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+    SELECT pg_notify('model_access', coalesce(
+        '{"changed": "user", "bucket": ' || @extschema@._model_access_bucket(user_key) || '}', '{"changed": "model_access"}'));
+END;
+COMMENT ON FUNCTION @extschema@._model_access_notify_user(text) IS
+    'Internal. Notifies the channel model_access, on commit, that the list of a user has changed; of all users without user_key.';
 
 CREATE FUNCTION @extschema@._model_access_announce() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1417,11 +1443,40 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_rows_version() IS
     'Internal. Gives a text that differs after any change of the rows.';
 
-CREATE FUNCTION @extschema@._model_access_state() RETURNS json
+CREATE FUNCTION @extschema@._model_access_state_rows() RETURNS text
 -- not LANGUAGE sql, which would plan the statement again in every run
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    judges_all CONSTANT boolean := (
+        SELECT s.value <> 'off' FROM @extschema@.model_access_settings AS s WHERE s.name = 'price_guard');
+BEGIN
+    -- As text, because JSON functions look up the type of each value in each row. A row is an array, in the order of the fields
+    -- of Row in crates/catalog/src/state.rs. The last eight are left out if all of them are NULL or false, as in most rows.
+    RETURN (SELECT string_agg(concat(
+            rtrim(to_json(ARRAY[m.model_id, m.status, m.fingerprint, m.entry_hash])::text, ']'), ',',
+            to_json(@extschema@._model_access_tiers_of(m)), coalesce(',' || to_json(m.reviewed_at)::text, ',null'),
+            -- a price that no guard compares is true: only whether there is one matters
+            CASE WHEN m.highest_prices IS NULL THEN ',null' WHEN g.compares THEN ',' || m.highest_prices::text ELSE ',true' END,
+            CASE WHEN m.reviewed_highest_prices IS NULL THEN ',null' WHEN g.compares THEN ',' || m.reviewed_highest_prices::text
+                 ELSE ',true' END,
+            CASE WHEN m.absence_confirmed OR num_nonnulls(m.missing_since, m.status_before_missing, m.absent_since,
+                    m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at) > 0
+                 THEN ',' || ltrim(json_build_array(m.missing_since, m.status_before_missing, m.absent_since, m.absence_confirmed,
+                    m.price_unreadable_since, m.price_withheld_since, m.free_revoked_at, m.price_guarded_at)::text, '[')
+                 ELSE ']' END), ',')
+        FROM @extschema@.model_access AS m CROSS JOIN LATERAL (
+            SELECT judges_all OR m.is_free OR num_nonnulls(m.missing_since, m.free_revoked_at, m.price_guarded_at) > 0
+        ) AS g(compares));
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_state_rows() IS
+    'Internal. Gives the rows of model_access as far as a plan needs them: arrays in JSON, separated by commas.';
+
+CREATE FUNCTION @extschema@._model_access_state() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN (SELECT json_build_object(
+    -- one statement, so that the rows, their version and the settings are of one snapshot
+    RETURN (SELECT concat(rtrim(json_build_object(
         'now', clock_timestamp(),
         'settings', (
             SELECT json_object_agg(s.name, @extschema@._model_access_setting_json(s.unit, s.value))
@@ -1430,14 +1485,8 @@ BEGIN
         'complete_days', (
             SELECT coalesce(json_agg(DISTINCT (l.started_at AT TIME ZONE 'UTC')::date), '[]')
             FROM @extschema@.model_access_sync_log AS l WHERE l.complete),
-        'rows_version', @extschema@._model_access_rows_version(),
-        'rows', (
-            -- arrays, in the order of the fields of Row in crates/catalog/src/state.rs; names would double the size
-            SELECT coalesce(json_agg(json_build_array(m.model_id, m.status, @extschema@._model_access_tiers_of(m), m.fingerprint,
-                m.entry_hash, m.missing_since, m.status_before_missing, m.highest_prices, m.reviewed_at,
-                m.reviewed_highest_prices, m.absent_since, m.absence_confirmed, m.price_unreadable_since, m.price_withheld_since,
-                m.free_revoked_at, m.price_guarded_at)), '[]')
-            FROM @extschema@.model_access AS m)));
+        'rows_version', @extschema@._model_access_rows_version())::text, '}'),
+        ', "rows": [', @extschema@._model_access_state_rows(), ']}'));
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_state() IS
@@ -1494,7 +1543,12 @@ DECLARE
     is_plain boolean;
 BEGIN
     PERFORM @extschema@._model_access_insert(lines, at, run);
-    keys := ARRAY(SELECT DISTINCT jsonb_object_keys(c.change) FROM @extschema@._model_access_rows(lines, '~') AS c(change));
+    IF left(lines, 1) <> '~' AND strpos(lines, e'\n~') = 0 THEN
+        RETURN;
+    END IF;
+    -- json, which builds no values
+    keys := ARRAY(SELECT DISTINCT json_object_keys(substr(l.line, 2)::json) FROM string_to_table(lines, e'\n') AS l(line)
+        WHERE left(l.line, 1) = '~');
     IF keys <> '{}' THEN
         is_plain := NOT keys && @extschema@._model_access_not_planned();
         keys := ARRAY(
@@ -1755,6 +1809,12 @@ LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrappe
 COMMENT ON FUNCTION @extschema@._model_access_plan(bytea, text, integer) IS
     'Internal. Makes the plan for a document and a state: a line of JSON without the rows, and a line for each row.';
 
+-- a text has the same bytes, and to convert it would need another copy of the document
+CREATE FUNCTION @extschema@._model_access_plan(document text, state text, max_removals integer) RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', '_model_access_plan_wrapper';
+COMMENT ON FUNCTION @extschema@._model_access_plan(text, text, integer) IS
+    'Internal. Makes the same plan for a document that is a text.';
+
 CREATE FUNCTION @extschema@._model_access_head(plan text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
@@ -1763,26 +1823,26 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_head(text) IS
     'Internal. Gives the first line of a plan: the plan without its rows.';
 
-CREATE FUNCTION @extschema@._model_access_plan_now(document bytea, max_removals integer) RETURNS text
+CREATE FUNCTION @extschema@._model_access_plan_now(document anyelement, max_removals integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     plan text;
 BEGIN
-    plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
+    plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
     IF @extschema@._model_access_has_rows(plan) THEN
         PERFORM @extschema@._model_access_lock();
         IF @extschema@._model_access_head(plan) ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
             -- rows changed before the lock was granted; now the lock keeps other sessions from changing them
-            plan := @extschema@._model_access_plan(document, @extschema@._model_access_state()::text, max_removals);
+            plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
         END IF;
     END IF;
     RETURN plan;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, integer) IS
-    'Internal. Makes the plan for a document and the present rows, and keeps the lock if the plan writes.';
+COMMENT ON FUNCTION @extschema@._model_access_plan_now(anyelement, integer) IS
+    'Internal. Makes the plan for a document, bytea or text, and the present rows, and keeps the lock if the plan writes.';
 
-CREATE FUNCTION @extschema@._model_access_run(document bytea, run jsonb)
+CREATE FUNCTION @extschema@._model_access_run(document anyelement, run jsonb)
 RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
@@ -1803,7 +1863,7 @@ BEGIN
     RETURN written;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_run(bytea, jsonb) IS
+COMMENT ON FUNCTION @extschema@._model_access_run(anyelement, jsonb) IS
     'Internal. Does the rest of every run: plans unless the outcome is known, applies the plan, and warns.';
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
@@ -1845,7 +1905,7 @@ BEGIN
         RAISE EXCEPTION 'document must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the JSON text of a model catalogue.';
     END IF;
-    RETURN @extschema@._model_access_run(convert_to(document, 'UTF8'), run);
+    RETURN @extschema@._model_access_run(document, run);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS
@@ -2150,7 +2210,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 -- a custom plan would have several copies of a large parameter
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    lines text := @extschema@._model_access_plan(body, @extschema@._model_access_state()::text, max_removals);
+    lines text := @extschema@._model_access_plan(body, @extschema@._model_access_state(), max_removals);
     plan  jsonb := @extschema@._model_access_head(lines);
 BEGIN
     PERFORM @extschema@._model_access_warn(plan);
@@ -2174,7 +2234,7 @@ BEGIN
     IF fetched.body IS NULL THEN
         plan := jsonb_build_object('outcome', 'failed', 'problem', fetched.problem::jsonb, 'url', fetched.url);
     ELSE
-        lines := @extschema@._model_access_plan(fetched.body, @extschema@._model_access_state()::text, max_removals);
+        lines := @extschema@._model_access_plan(fetched.body, @extschema@._model_access_state(), max_removals);
         plan := @extschema@._model_access_head(lines) || jsonb_build_object('url', fetched.url);
     END IF;
     PERFORM @extschema@._model_access_warn(plan);
@@ -2435,7 +2495,10 @@ BEGIN
         RETURN format('a bound column of %s was dropped', b.profiles);
     END IF;
     PERFORM @extschema@._model_access_check_profiles(b.profiles, b.id_column, b.tier_column);
-    RETURN NULL;
+    IF (SELECT u.bound FROM @extschema@._model_access_user('') AS u) THEN
+        RETURN NULL;
+    END IF;
+    RETURN format('%s cannot be read as its owner', b.profiles);
 EXCEPTION WHEN wrong_object_type OR datatype_mismatch OR feature_not_supported OR object_not_in_prerequisite_state THEN
     RETURN SQLERRM;
 END
@@ -2503,11 +2566,43 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_extension() IS
     'Internal. Gives the name of the extension; NULL if the plain SQL script was run instead.';
 
+CREATE FUNCTION @extschema@._model_access_announce_user() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- NULL if this is not the bound table or a partition of it, or if its columns have other numbers since a restore
+    id      name := (
+        SELECT a.attname FROM @extschema@.model_access_binding AS b
+        JOIN pg_attribute AS i ON i.attrelid = b.profiles AND i.attnum = b.id_number
+        JOIN pg_attribute AS a ON a.attrelid = TG_RELID AND a.attname = i.attname AND NOT a.attisdropped
+        WHERE b.profiles::oid = b.table_id);
+    key     text;
+    new_key text;
+BEGIN
+    -- concat and not a cast: any role can make a cast, which would run here as the owner
+    IF id = 'id' THEN
+        -- faster than EXECUTE, for the name that most tables have
+        key := concat(OLD.id);
+        new_key := CASE TG_OP WHEN 'UPDATE' THEN concat(NEW.id) END;
+    ELSIF id IS NOT NULL THEN
+        EXECUTE format('SELECT concat(($1).%1$I), concat(($2).%1$I)', id) INTO key, new_key
+            USING OLD, CASE TG_OP WHEN 'UPDATE' THEN NEW ELSE OLD END;
+    END IF;
+    PERFORM @extschema@._model_access_notify_user(key::text);
+    IF new_key <> key THEN
+        PERFORM @extschema@._model_access_notify_user(new_key::text);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_announce_user() IS
+    'Internal. Trigger function on the bound table that notifies of the user of a row.';
+
 CREATE FUNCTION @extschema@._model_access_watches(profiles regclass) RETURNS TABLE (id oid, name name)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT t.oid, t.tgname FROM pg_trigger AS t
-    WHERE t.tgrelid = profiles AND t.tgfoid = '@extschema@._model_access_announce_always()'::regprocedure AND t.tgparentid = 0;
+    WHERE t.tgrelid = profiles AND t.tgparentid = 0 AND t.tgfoid IN (
+        '@extschema@._model_access_announce_user()'::regprocedure, '@extschema@._model_access_announce_always()'::regprocedure);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_watches(regclass) IS
     'Internal. Lists the triggers on a table that _model_access_watch created.';
@@ -2539,12 +2634,12 @@ BEGIN
     -- other sessions now wait for this one, so it must not wait long for partitions
     PERFORM set_config('lock_timeout', '10ms', true);
     FOR item IN SELECT * FROM (VALUES
-        ('model_access_announce_change', 'UPDATE', changed, 'of a changed tier'),
-        ('model_access_announce_delete', 'DELETE', 'FOR EACH ROW', 'of a deleted user'),
-        ('model_access_announce_truncate', 'TRUNCATE', '', 'of deleted users')) AS t(name, event, detail, what)
+        ('model_access_announce_change', 'UPDATE', changed, 'user', 'of a changed tier'),
+        ('model_access_announce_delete', 'DELETE', 'FOR EACH ROW', 'user', 'of a deleted user'),
+        ('model_access_announce_truncate', 'TRUNCATE', '', 'always', 'of deleted users')) AS t(name, event, detail, whom, what)
     LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION %s._model_access_announce_always()',
-            item.name, item.event, profiles, item.detail, '@extschema@');
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION %s._model_access_announce_%s()',
+            item.name, item.event, profiles, item.detail, '@extschema@', item.whom);
         EXECUTE format('COMMENT ON TRIGGER %I ON %s IS %L',
             item.name, profiles, 'Notifies listeners of channel model_access ' || item.what || '.');
         -- they are not members of the extension, because a dump would not include them then; but DROP EXTENSION drops them
@@ -2746,7 +2841,7 @@ CREATE FUNCTION @extschema@._model_access_lookup(profiles oid, id_column smallin
 RETURNS text[]
 LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_lookup_wrapper';
 COMMENT ON FUNCTION @extschema@._model_access_lookup(oid, smallint, smallint, text) IS
-    'Internal. Gives the key and the tier of a user from the bound table; NULL if exactly one row cannot be read.';
+    'Internal. Gives the key and the tier of a user from the bound table; no values without exactly one row, NULL if unreadable.';
 
 CREATE FUNCTION @extschema@._model_access_unknown_tiers(profiles oid, tier_column smallint, known text[]) RETURNS text[]
 LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', '_model_access_unknown_tiers_wrapper';
@@ -2785,12 +2880,20 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_may_bind(oid) IS
     'Internal. Tells whether a table of that owner may be bound: the owner must own the table model_access_binding too.';
 
+CREATE FUNCTION @extschema@._model_access_is_readable(profiles oid) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    -- the table may have changed since it was bound
+    SELECT bool_and(c.relkind IN ('r', 'p') AND @extschema@._model_access_may_bind(c.relowner))
+    FROM @extschema@._model_access_tree(profiles) AS t JOIN pg_class AS c ON c.oid = t.id;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_is_readable(oid) IS
+    'Internal. Tells whether a table may be bound, with its partitions; NULL if it does not exist.';
+
 CREATE FUNCTION @extschema@._model_access_read(profiles oid, expressions text[], source text) RETURNS SETOF text[]
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- the table may have changed since it was bound
-    IF (SELECT bool_and(c.relkind IN ('r', 'p') AND @extschema@._model_access_may_bind(c.relowner))
-        FROM @extschema@._model_access_tree(profiles) AS t JOIN pg_class AS c ON c.oid = t.id) THEN
+    IF @extschema@._model_access_is_readable(profiles) THEN
         RETURN QUERY EXECUTE format('SELECT ARRAY[%s]::text[] %s', array_to_string(expressions, ', '), source);
     END IF;
 END
@@ -2840,16 +2943,18 @@ DECLARE
     END;
     found text[];
 BEGIN
-    IF key IS NOT NULL AND tier IS NOT NULL THEN
-        SELECT CASE WHEN count(*) = 1 THEN min(r) END INTO found FROM @extschema@._model_access_read(
-            profiles, ARRAY[format('concat(p.%s)', id), tier]::text[],
-            format('FROM %s AS p WHERE p.%s = %s LIMIT 2', profiles::regclass, id, key)) AS r;
+    IF kind IS NULL OR tier IS NULL OR @extschema@._model_access_is_readable(profiles) IS NOT TRUE THEN
+        RETURN NULL;
+    ELSIF key IS NOT NULL THEN
+        EXECUTE format('SELECT CASE WHEN count(*) = 1 THEN min(r) END FROM ('
+            'SELECT ARRAY[concat(p.%2$s), %3$s]::text[] AS r FROM %1$s AS p WHERE p.%2$s = %4$s LIMIT 2) AS l',
+            profiles::regclass, id, tier, key) INTO found;
     END IF;
-    RETURN found;
+    RETURN coalesce(found, '{}');
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_lookup(oid, smallint, smallint, text) IS
-    'Internal. Gives the key and the tier of a user from the bound table; NULL if exactly one row cannot be read.';
+    'Internal. Gives the key and the tier of a user from the bound table; no values without exactly one row, NULL if unreadable.';
 
 CREATE FUNCTION @extschema@._model_access_unknown_tiers(profiles oid, tier_column smallint, known text[]) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2947,12 +3052,10 @@ COMMENT ON FUNCTION @extschema@._model_access_user_key(text) IS
 CREATE FUNCTION @extschema@._model_access_check_override() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- rows of a restored dump are older than its transaction and were checked before; an import sets created_at likewise
-    restored boolean := TG_OP = 'INSERT' AND NEW.created_at <> now();
     spelling text;
 BEGIN
     PERFORM @extschema@._model_access_check_trigger(TG_RELID, '@extschema@.model_access_override'::regclass);
-    spelling := CASE WHEN restored THEN NEW.user_id ELSE @extschema@._model_access_user_key(NEW.user_id) END;
+    spelling := @extschema@._model_access_user_key(NEW.user_id);
     IF num_nonnulls(NEW.model_id, NEW.provider) <> 1 THEN
         RAISE EXCEPTION 'an override must name either a model or a provider'
             USING ERRCODE = 'check_violation', HINT = 'Set model_id or provider, not both.';
@@ -2967,9 +3070,7 @@ BEGIN
             USING ERRCODE = 'invalid_text_representation', HINT = 'Write user_id as the key of a user in that table.';
     END IF;
     NEW.user_id := spelling;
-    IF restored THEN
-        RETURN NEW;
-    ELSIF NEW.model_id IS NOT NULL THEN
+    IF NEW.model_id IS NOT NULL THEN
         PERFORM FROM @extschema@.model_access AS m WHERE m.model_id = NEW.model_id;
     ELSE
         PERFORM FROM @extschema@.model_access AS m WHERE m.provider = NEW.provider LIMIT 1;
@@ -2985,10 +3086,16 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_override() IS
     'Internal. Trigger function that refuses an override that matches nothing, and spells its user as the bound table does.';
 
-CREATE TRIGGER model_access_check_override BEFORE INSERT OR UPDATE ON @extschema@.model_access_override
+-- rows of a restored dump are older than its transaction and were checked before; an import sets created_at likewise
+CREATE TRIGGER model_access_check_insert BEFORE INSERT ON @extschema@.model_access_override
+    FOR EACH ROW WHEN (NEW.created_at IS NOT DISTINCT FROM pg_catalog.now())
+    EXECUTE FUNCTION @extschema@._model_access_check_override();
+CREATE TRIGGER model_access_check_update BEFORE UPDATE ON @extschema@.model_access_override
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_check_override();
-COMMENT ON TRIGGER model_access_check_override ON @extschema@.model_access_override IS
+COMMENT ON TRIGGER model_access_check_insert ON @extschema@.model_access_override IS
     'Refuses an override that matches nothing, and spells its user as the bound table does.';
+COMMENT ON TRIGGER model_access_check_update ON @extschema@.model_access_override IS
+    'Does the same for an override that is changed.';
 
 CREATE TRIGGER model_access_number BEFORE INSERT ON @extschema@.model_access_override
     FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_number();
@@ -3017,30 +3124,35 @@ BEGIN
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT n.model_id, n.user_id, at, '{}', jsonb_build_object('override', to_jsonb(n))
         FROM new_rows AS n WHERE n.created_at = now() ORDER BY n.override_id;
+        PERFORM @extschema@._model_access_notify_user(n.user_id::text) FROM new_rows AS n WHERE n.created_at = now();
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM old_rows AS o ORDER BY o.override_id;
+        PERFORM @extschema@._model_access_notify_user(o.user_id::text) FROM old_rows AS o;
     ELSIF TG_OP = 'TRUNCATE' THEN
         -- this trigger runs before the TRUNCATE, while the rows exist
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT o.model_id, o.user_id, at, jsonb_build_object('override', to_jsonb(o)), '{}'
         FROM @extschema@.model_access_override AS o ORDER BY o.override_id;
+        IF FOUND THEN
+            PERFORM @extschema@._model_access_notify();
+        END IF;
     ELSE
         INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
         SELECT n.model_id, n.user_id, at,
             jsonb_build_object('override', to_jsonb(o)), jsonb_build_object('override', to_jsonb(n))
         FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id WHERE o IS DISTINCT FROM n
         ORDER BY n.override_id;
-    END IF;
-    IF FOUND THEN
-        PERFORM @extschema@._model_access_notify();
+        PERFORM @extschema@._model_access_notify_user(u.key::text)
+        FROM old_rows AS o JOIN new_rows AS n ON n.override_id = o.override_id AND o IS DISTINCT FROM n
+        CROSS JOIN LATERAL (VALUES (o.user_id), (n.user_id)) AS u(key);
     END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_record_override() IS
-    'Internal. Trigger function that records changes of overrides in model_access_history, and notifies.';
+    'Internal. Trigger function that records changes of overrides in model_access_history, and notifies of their users.';
 
 CREATE TRIGGER model_access_record_insert AFTER INSERT ON @extschema@.model_access_override
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION @extschema@._model_access_record_override();
@@ -3077,14 +3189,15 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_lookup_restored(text) IS
     'Internal. Looks up a user in the bound table by _model_access_lookup, also after a restore.';
 
-CREATE FUNCTION @extschema@._model_access_user(user_id text) RETURNS TABLE (user_key text, tier text)
+CREATE FUNCTION @extschema@._model_access_user(user_id text) RETURNS TABLE (user_key text, tier text, bound boolean)
 -- SQL without SET, so that PostgreSQL inlines it. user_key is the user as the bound table spells it, and NULL for an unknown
 -- user. tier is NULL for an unknown user and for an unknown tier.
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT l.found[1],
         CASE WHEN l.tier_map IS NOT NULL THEN l.tier_map ->> l.found[2]
-             WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END
+             WHEN l.found[2] = ANY (@extschema@._model_access_tiers()) THEN l.found[2] END,
+        l.found IS NOT NULL
     FROM (
         -- as in _model_access_bound, but without the costly part for a restored binding
         SELECT b.tier_map, CASE WHEN b.profiles::oid = b.table_id
@@ -3095,7 +3208,7 @@ BEGIN ATOMIC
         LIMIT 1) AS l;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_user(text) IS
-    'Internal. Gives the key and the tier of a user, NULL if unknown; no row if no table is bound.';
+    'Internal. Gives the key and the tier of a user, NULL if unknown, and whether the table can be read; no row without a table.';
 
 CREATE FUNCTION @extschema@._model_access_terms(user_id text, OUT rank integer, OUT models jsonb, OUT providers jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -3131,6 +3244,30 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.models_for_user(text) IS
     'Lists the models that a user may use, by the tier in the bound table and the overrides of the user.';
+
+CREATE FUNCTION @extschema@.model_access_entries_for_user(user_id text, only_model text DEFAULT NULL)
+    RETURNS TABLE (model_id text, provider text, entry jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    WITH allowed AS MATERIALIZED (
+        SELECT v.model_id, v.provider, v.name, v.pricing
+        FROM @extschema@.models_for_user(model_access_entries_for_user.user_id) AS v)
+    SELECT a.model_id, a.provider, CASE
+            WHEN m.upstream IS NULL THEN jsonb_build_object('id', a.model_id, 'name', a.name, 'pricing', a.pricing)
+            -- the row still has the last price that could be read
+            WHEN m.price_unreadable_since IS NOT NULL THEN e.entry || jsonb_build_object('pricing', a.pricing)
+            ELSE e.entry END
+    FROM allowed AS a JOIN @extschema@.model_access AS m ON m.model_id = a.model_id
+    -- an alias names its target only to those who may use the target
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN m.upstream ? 'alias_target' AND NOT EXISTS (SELECT FROM allowed AS t WHERE t.model_id = m.alias_of)
+        THEN m.upstream - 'alias_target' ELSE m.upstream END) AS e(entry)
+    WHERE only_model IS NULL OR a.model_id = only_model;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.model_access_entries_for_user(text, text) IS
+    'Lists the upstream entries of the models that a user may use, or of one of them, for clients of OpenRouter.';
 
 CREATE FUNCTION @extschema@.model_allowed_for_user(user_id text, model_id text) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -3174,7 +3311,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.model_access_explain_for_user(text, text) IS
     'Tells whether a user may use a model, and why, as a text for people.';
 
-CREATE FUNCTION @extschema@.model_access_user(user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz)
+CREATE FUNCTION @extschema@.model_access_user(
+    user_id text, OUT known boolean, OUT tier text, OUT valid_until timestamptz, OUT bound boolean, OUT bucket integer)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     u record;
@@ -3182,6 +3320,8 @@ BEGIN
     SELECT * INTO u FROM @extschema@._model_access_user(model_access_user.user_id);
     known := u.user_key IS NOT NULL;
     tier := u.tier;
+    bound := u.bound IS TRUE;
+    bucket := @extschema@._model_access_bucket(u.user_key);
     valid_until := (
         SELECT least(min(o.starts_at) FILTER (WHERE o.starts_at > clock_timestamp() AND isfinite(o.starts_at)),
                      min(o.expires_at) FILTER (WHERE o.expires_at > clock_timestamp() AND isfinite(o.expires_at)))
@@ -3189,7 +3329,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_user(text) IS
-    'Tells whether a user is known, the tier, and when an override of the user next starts or ends.';
+    'Tells whether a user is known, the tier, when an override of the user next starts or ends, whether users can be looked up '
+    'at all, and the bucket by which notifications name the user.';
 
 CREATE FUNCTION @extschema@._model_access_me() RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -3257,11 +3398,14 @@ BEGIN
         RAISE EXCEPTION 'column "%" or "%" of % does not exist', columns[0], columns[1], relation::regclass
             USING ERRCODE = 'undefined_column', DETAIL = format('Trigger "%s" names both.', name),
                   HINT = 'Pass the names of the columns that hold the user and the model to model_access_enforce.';
-    ELSIF event LIKE 'BEFORE %' AND EXISTS (
-        SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = ANY (columns) AND a.attgenerated <> '') THEN
+    ELSIF EXISTS (
+        SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = ANY (columns)
+          -- since PostgreSQL 18 a column can be virtual: triggers see NULL in it
+          AND (a.attgenerated = 'v' OR event LIKE 'BEFORE %' AND a.attgenerated <> '')) THEN
         RAISE EXCEPTION 'trigger "%" of % cannot read a generated column', name, relation::regclass
-            USING ERRCODE = 'feature_not_supported', DETAIL = 'The column is computed after BEFORE triggers have run.',
-                  HINT = 'Create it as an AFTER trigger.';
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'A stored column is computed after BEFORE triggers have run, a virtual one only in queries.',
+                  HINT = 'Make the column STORED and the trigger an AFTER trigger.';
     END IF;
 END
 $$;
@@ -5651,25 +5795,27 @@ COMMENT ON FUNCTION @extschema@._model_access_import_rows(regclass, name, name, 
     'Internal. Lists what each user had, whether the user would lose it, and whether an override may keep it.';
 
 CREATE FUNCTION @extschema@._model_access_import_overrides(
-    profiles regclass, column_name name, id_column name, tier_column name, until timestamptz) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    at timestamptz := clock_timestamp();
-BEGIN
-    -- with the history as the triggers of the table would write it, for all rows at once
-    WITH given AS (
+    profiles regclass, column_name name, id_column name, tier_column name, until timestamptz, at timestamptz)
+RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+    -- one statement, because to read the lists takes most of the time
+    WITH found AS MATERIALIZED (
+        SELECT * FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column)),
+    -- created_at is not now(), as in a restored dump: these rows need no check, and triggers do not record them
+    given AS (
         INSERT INTO @extschema@.model_access_override (user_id, model_id, allowed, expires_at, note, created_at)
-        SELECT i.user_id, i.model_id, true, until, format('was in %s.%I', profiles, column_name), at
-        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
-        WHERE i.loses AND i.is_open ORDER BY i.user_id, i.model_id
-        RETURNING *)
-    INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
-    SELECT g.model_id, g.user_id, g.created_at, '{}', jsonb_build_object('override', to_jsonb(g)) FROM given AS g;
-    PERFORM @extschema@._model_access_notify();
-END
+        SELECT f.user_id, f.model_id, true, until, format('was in %s.%I', profiles, column_name), at
+        FROM found AS f WHERE f.loses AND f.is_open ORDER BY f.user_id, f.model_id
+        RETURNING *),
+    -- the history as the triggers would write it, for all rows at once
+    recorded AS (
+        INSERT INTO @extschema@.model_access_history (model_id, user_id, at, old, new)
+        SELECT g.model_id, g.user_id, g.created_at, '{}', jsonb_build_object('override', to_jsonb(g)) FROM given AS g)
+    SELECT f.model_id, f.finding, f.tier, count(*), count(*) FILTER (WHERE f.loses), count(*) FILTER (WHERE f.loses AND f.is_open)
+    FROM found AS f GROUP BY f.model_id, f.finding, f.tier
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_import_overrides(regclass, name, name, name, timestamptz) IS
-    'Internal. Writes the overrides that keep what users had.';
+COMMENT ON FUNCTION @extschema@._model_access_import_overrides(regclass, name, name, name, timestamptz, timestamptz) IS
+    'Internal. Writes the overrides that keep what users had, created at a moment, and counts as the dry run does.';
 
 CREATE FUNCTION @extschema@.model_access_import_allowed_models(
     profiles regclass, column_name name DEFAULT 'allowed_models', id_column name DEFAULT 'id',
@@ -5677,8 +5823,6 @@ CREATE FUNCTION @extschema@.model_access_import_allowed_models(
     dry_run boolean DEFAULT true)
 RETURNS TABLE (model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    report jsonb;
 BEGIN
     PERFORM @extschema@._model_access_check_profiles(profiles, id_column, tier_column);
     PERFORM @extschema@._model_access_check_reader(profiles);
@@ -5690,17 +5834,18 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value',
                   HINT = 'Name a later moment, as in until => now() + interval ''90 days''; NULL means for ever.';
     END IF;
-    report := (SELECT jsonb_agg(r) FROM (
-        SELECT i.model_id, i.finding, i.tier, count(*) AS users, count(*) FILTER (WHERE i.loses) AS lose,
-            count(*) FILTER (WHERE i.loses AND i.is_open) AS overrides
-        FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
-        GROUP BY i.model_id, i.finding, i.tier) AS r);
-    IF NOT dry_run THEN
-        PERFORM @extschema@._model_access_import_overrides(profiles, column_name, id_column, tier_column, until);
+    IF dry_run THEN
+        RETURN QUERY SELECT i.model_id, i.finding, i.tier, count(*), count(*) FILTER (WHERE i.loses),
+                count(*) FILTER (WHERE i.loses AND i.is_open)
+            FROM @extschema@._model_access_import_rows(profiles, column_name, id_column, tier_column) AS i
+            GROUP BY i.model_id, i.finding, i.tier
+            ORDER BY i.model_id IS NOT NULL, count(*) DESC, i.finding COLLATE "C", i.model_id COLLATE "C";
+    ELSE
+        RETURN QUERY SELECT r.* FROM @extschema@._model_access_import_overrides(
+                profiles, column_name, id_column, tier_column, until, clock_timestamp()) AS r
+            ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C";
+        PERFORM @extschema@._model_access_notify();
     END IF;
-    RETURN QUERY SELECT r.* FROM jsonb_to_recordset(report)
-            AS r(model_id text, finding text, tier text, users bigint, lose bigint, overrides bigint)
-        ORDER BY r.model_id IS NOT NULL, r.users DESC, r.finding COLLATE "C", r.model_id COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_import_allowed_models(regclass, name, name, name, timestamptz, boolean) IS
@@ -5764,6 +5909,7 @@ WITH RECURSIVE listed AS (
         ('reader', 'ROUTINE',  'model_allowed(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_explain(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'models_for_user(text)', 'EXECUTE', NULL),
+        ('reader', 'ROUTINE',  'model_access_entries_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_allowed_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_explain_for_user(text,text)', 'EXECUTE', NULL),
         ('reader', 'ROUTINE',  'model_access_user(text)', 'EXECUTE', NULL),
