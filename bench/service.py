@@ -191,7 +191,9 @@ def main():
         # each prints the median and the 99th percentile in microseconds, and the requests per second
         def load(url, user, *headers, script='report.lua'):
             headers = [part for header in (f'Authorization: Bearer {tokens[user]}', *headers) for part in ('-H', header)]
-            answer = output('wrk', '-t2', f'-c{CONNECTIONS}', f'-d{SECONDS}s', '-s', str(FOLDER / script), *headers, url)
+            # on a machine that is busy, an answer may take longer than wrk waits by default
+            limits = ('-t2', f'-c{CONNECTIONS}', f'-d{SECONDS}s', '--timeout', '30s')
+            answer = output('wrk', *limits, '-s', str(FOLDER / script), *headers, url)
             return [int(value) for value in re.search(r'^RESULT (.*)$', answer, re.M)[1].split()]
 
         def bare(user):

@@ -4,7 +4,7 @@ use crate::service::{BOUND, PASSWORD, SECRET, Service, database, program, token,
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::{Cluster, repository};
 
 /// Sockets that connect and say nothing, in a process with descriptors of its own. They end with the test.
@@ -217,15 +217,19 @@ fn who_waits_to_be_accepted_is_answered_at_the_end() {
     }
     service.signal("TERM");
     service.signal("CONT");
+    let resumed = Instant::now();
     wait_for("no new connection", || service.connect().is_err());
     for stream in late {
-        stream.write_all(request.as_bytes()).unwrap();
+        drop(stream.write_all(request.as_bytes()));
     }
+    // the service waits so long for a late request; on a busy machine, this test may be slower
+    let is_late = resumed.elapsed() > Duration::from_millis(500);
     for (number, stream) in streams.iter_mut().enumerate() {
         stream.set_read_timeout(Some(BOUND)).unwrap();
-        let answer = answer(stream).unwrap();
-        // who sends a request much later finds a connection that ended, but not a reset
-        assert!(answer == Some(true) || answer.is_none() && number >= 10, "{number}: {answer:?}");
+        let answer = answer(stream);
+        // who sends a request later finds a connection that ended, and much later a reset
+        let may_end = number >= 10 && (is_late || matches!(answer, Ok(None)));
+        assert!(matches!(answer, Ok(Some(true))) || may_end, "{number}: {answer:?}");
     }
     assert_eq!(service.child.wait().unwrap().code(), Some(0), "{}", service.log());
 }
