@@ -264,7 +264,9 @@ fn a_document_with_invalid_json_is_refused_even_if_no_entry_has_changed() {
     };
     table.apply(&planned(&table, document("[1]", "]}")));
     assert_eq!(planned(&table, document("[2]", "]}")).outcome, Outcome::Unchanged);
-    for (benchmarks, end) in [("[1,]", "]}"), ("[1}", "]}"), ("01", "]}"), ("[1]", "]"), ("[1]", "],}"), ("[1]", ",]}")] {
+    for (benchmarks, end) in
+        [("[1,]", "]}"), ("[1}", "]}"), ("01", "]}"), ("[1]", "]"), ("[1]", "],}"), ("[1]", ",]}")]
+    {
         let plan = planned(&table, document(benchmarks, end));
         assert_eq!(plan.problem.unwrap().message, "the document is not valid JSON", "{benchmarks} {end}");
     }
