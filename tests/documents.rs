@@ -223,7 +223,7 @@ fn the_blocks_of_hosted_run_as_printed_without_a_superuser() {
         let models: i64 = client.query_one("SELECT count(*) FROM models_for_me()", &[]).unwrap().get(0);
         assert_eq!(models, 18, "{role}");
         client.batch_execute("SET ROLE anon").unwrap();
-        let refused = client.batch_execute("SELECT count(*) FROM models_for_me()").unwrap_err();
+        let refused = client.batch_execute(&format!("SELECT {schema}.models_for_me()")).unwrap_err();
         assert_eq!(refused.code().unwrap().code(), "42501", "{role}");
     }
 }
