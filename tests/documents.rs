@@ -294,7 +294,9 @@ fn the_reference_is_what_a_database_says() {
 /// Every page that people read, as a path from the repository.
 fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> =
-        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md"].map(PathBuf::from).into();
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md"]
+            .map(PathBuf::from)
+            .into();
     for entry in std::fs::read_dir(repository().join("docs")).unwrap() {
         pages.push(Path::new("docs").join(entry.unwrap().file_name()));
     }
