@@ -223,7 +223,7 @@ fn the_blocks_of_hosted_run_as_printed_without_a_superuser() {
         let models: i64 = client.query_one("SELECT count(*) FROM models_for_me()", &[]).unwrap().get(0);
         assert_eq!(models, 18, "{role}");
         client.batch_execute("SET ROLE anon").unwrap();
-        let refused = client.batch_execute("SELECT count(*) FROM models_for_me()").unwrap_err();
+        let refused = client.batch_execute(&format!("SELECT {schema}.models_for_me()")).unwrap_err();
         assert_eq!(refused.code().unwrap().code(), "42501", "{role}");
     }
 }
@@ -294,7 +294,9 @@ fn the_reference_is_what_a_database_says() {
 /// Every page that people read, as a path from the repository.
 fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> =
-        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md"].map(PathBuf::from).into();
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md"]
+            .map(PathBuf::from)
+            .into();
     for entry in std::fs::read_dir(repository().join("docs")).unwrap() {
         pages.push(Path::new("docs").join(entry.unwrap().file_name()));
     }

@@ -99,7 +99,11 @@ fn a_release_comes_from_one_version_number_and_refuses_what_is_not_ready() {
     // nothing has been written below Unreleased since
     let head = clone.git(&["rev-parse", "HEAD"]);
     let output = clone.release("7.1.0");
-    assert!(text(&output.stderr).contains("CHANGELOG.md says nothing about 7.1.0"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("CHANGELOG.md says nothing about 7.1.0"),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(clone.git(&["rev-parse", "HEAD"]), head);
     // the notes of a release say only what is new
     clone.edit("CHANGELOG.md", "## Unreleased\n", "## Unreleased\n\n- A new thing.\n");
