@@ -55,7 +55,7 @@ test-all: test $(LONG_TESTS) ## Run the tests on four majors, those with other c
 
 $(MAJOR_TESTS): test-%: # the tests on another major, without those that need no server
 	@scripts/setup majors
-	@$(MAKE) --no-print-directory test-major test-dumps lacks PG_CONFIG=$$(scripts/postgres $*)
+	@server=$$(scripts/postgres $*) && $(MAKE) --no-print-directory test-major test-dumps lacks PG_CONFIG=$$server
 
 test-major: test-sql
 	$(CARGO) test $(SELECTION) $(addprefix --test ,$(SERVER_TESTS))

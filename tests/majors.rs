@@ -150,3 +150,32 @@ fn maintain_gives_no_row_and_health_names_it() {
     let detail: String = client.query_one(privileges, &[]).unwrap().get(0);
     assert!(!detail.contains("caretaker"), "{detail}");
 }
+
+#[test]
+fn a_member_of_the_owner_counts_whatever_the_options_of_its_membership() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    if version(&mut client) < 16 {
+        return; // memberships have no options
+    }
+    // a role with CREATEROLE gets ADMIN, without INHERIT and SET, on the roles that it creates
+    client
+        .batch_execute(
+            "DROP EXTENSION model_access; DROP ROLE model_access_owner; CREATE ROLE maker CREATEROLE;
+             SET ROLE maker; CREATE ROLE model_access_owner; RESET ROLE",
+        )
+        .unwrap();
+    let error = client.batch_execute("CREATE EXTENSION model_access").unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!(error.code().code(), "55000");
+    assert!(error.detail().unwrap().contains("Its members: maker"), "{error:?}");
+    client
+        .batch_execute(
+            "REVOKE model_access_owner FROM maker; CREATE EXTENSION model_access;
+             GRANT model_access_owner TO maker WITH INHERIT FALSE, SET FALSE",
+        )
+        .unwrap();
+    let privileges = "SELECT detail FROM model_access_health() WHERE \"check\" = 'privileges'";
+    let detail: String = client.query_one(privileges, &[]).unwrap().get(0);
+    assert!(detail.contains("maker is a member of model_access_owner"), "{detail}");
+}
