@@ -1,0 +1,178 @@
+-- Compares the lines of a document of decisions with the rows. Nothing here writes.
+
+CREATE FUNCTION @extschema@._model_access_wanted(have jsonb, item jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    -- what a line does not name stays as it is
+    SELECT have || (item - 'review'::text)
+        || CASE WHEN item ? 'tiers' THEN jsonb_build_object('tiers', @extschema@._model_access_flagged(
+            @extschema@._model_access_flags_of(ARRAY(SELECT jsonb_array_elements_text(item -> 'tiers'))))) ELSE '{}' END
+        || CASE WHEN item ->> 'review' IS NOT NULL THEN jsonb_build_object('review', item -> 'review') ELSE '{}' END;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_wanted(jsonb, jsonb) IS
+    'Internal. Gives what an export would write of a model after the import of a line, from what it would write now.';
+
+CREATE FUNCTION @extschema@._model_access_same_review(old jsonb, new jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+-- who reviewed the same again later is no difference, so that an import can be repeated
+RETURN coalesce(old - '{at,by}'::text[] = new - '{at,by}'::text[]
+    AND (old ->> 'at')::timestamptz >= (new ->> 'at')::timestamptz, false);
+COMMENT ON FUNCTION @extschema@._model_access_same_review(jsonb, jsonb) IS
+    'Internal. Tells whether the review of a model here is the one in a document, or the same at a later time.';
+
+CREATE FUNCTION @extschema@._model_access_imported_columns(
+    model @extschema@.model_access, have jsonb, want jsonb, carries_review boolean) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT CASE
+            WHEN have -> 'status' = want -> 'status' THEN '{}'
+            -- as a model that left the list after its approval: a return within return_window restores the status
+            WHEN carries_review AND (model).missing_since IS NOT NULL AND want ->> 'status' IN ('new', 'active')
+            THEN jsonb_build_object('status', 'inactive', 'status_before_missing', want -> 'status')
+            ELSE jsonb_build_object('status', want -> 'status', 'status_before_missing', NULL)
+                -- the triggers take this for no decision: the status of the row stays the same
+                || CASE WHEN NOT carries_review AND (model).status = want ->> 'status' THEN jsonb_build_object(
+                    'reviewed_at', clock_timestamp(), 'reviewed_by', NULL, 'reviewed_rule', NULL) ELSE '{}' END END
+        || CASE WHEN have -> 'tiers' = want -> 'tiers' THEN '{}'
+            ELSE @extschema@._model_access_flags_of(ARRAY(SELECT jsonb_array_elements_text(want -> 'tiers'))) END
+        || CASE WHEN have -> 'note' = want -> 'note' THEN '{}' ELSE jsonb_build_object('note', want -> 'note') END
+        || CASE WHEN have -> 'review' IS NOT DISTINCT FROM want -> 'review' THEN '{}' ELSE (
+            SELECT jsonb_object_agg(s.name, want -> 'review' -> @extschema@._model_access_review_key(s.name))
+            FROM unnest(@extschema@._model_access_stamp_columns()) AS s(name)) END;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_imported_columns(@extschema@.model_access, jsonb, jsonb, boolean) IS
+    'Internal. Gives the columns that make a model as an import wants it: have and want are in the form of an export.';
+
+CREATE FUNCTION @extschema@._model_access_compare_model(model @extschema@.model_access, item jsonb)
+RETURNS TABLE (field text, action text, old jsonb, new jsonb, why text, columns jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    have    CONSTANT jsonb := @extschema@._model_access_exported(model)::jsonb;
+    carries CONSTANT boolean := item ->> 'review' IS NOT NULL;
+    want    jsonb := @extschema@._model_access_wanted(have, item);
+    decides boolean;
+    remark  text;
+    writes  jsonb;
+BEGIN
+    IF carries AND want -> 'tiers' ? 'free' AND NOT have -> 'tiers' ? 'free' AND NOT model.is_free_of_charge
+        AND want #> '{review,is_free_of_charge}' = 'true'
+    THEN
+        RETURN QUERY SELECT 'tiers', 'skip', have -> 'tiers', want -> 'tiers', 'no longer free of charge', NULL::jsonb;
+        want := want || jsonb_build_object('tiers', (want -> 'tiers') - 'free', 'review', want -> 'review'
+            || jsonb_strip_nulls(jsonb_build_object('free_revoked_at', have #> '{review,free_revoked_at}')));
+    END IF;
+    IF @extschema@._model_access_same_review(have -> 'review', want -> 'review') THEN
+        want := want || jsonb_build_object('review', have -> 'review');
+    END IF;
+    decides := have -> 'status' <> want -> 'status' OR have -> 'tiers' <> want -> 'tiers';
+    -- one review cannot stand for two decisions: the line was edited, so somebody decides now, at the price in the line
+    IF carries AND (decides OR have -> 'review' <> want -> 'review') AND have #> '{review,at}' = want #> '{review,at}' THEN
+        want := jsonb_set(want, '{review}', want -> 'review'
+            || jsonb_build_object('at', clock_timestamp(), 'by', @extschema@._model_access_actor()));
+    END IF;
+    remark := concat_ws('; ', CASE
+        WHEN NOT carries AND decides THEN 'reviewed at the present price'
+        WHEN (have #>> '{review,at}')::timestamptz > (item #>> '{review,at}')::timestamptz
+            THEN 'decided here later, by ' || (have #>> '{review,by}') END,
+        CASE WHEN model.missing_since IS NOT NULL THEN 'not listed here now' END);
+    writes := @extschema@._model_access_imported_columns(model, have, want, carries);
+    RETURN QUERY SELECT k.field, 'change',
+        CASE k.field WHEN 'review' THEN d.old ELSE have -> k.field END,
+        CASE k.field WHEN 'review' THEN d.new ELSE want -> k.field END,
+        CASE k.field WHEN 'note' THEN NULL ELSE nullif(remark, '') END, writes
+    FROM unnest('{status,tiers,note,review}'::text[]) AS k(field)
+    LEFT JOIN (
+        SELECT 'review' AS field, jsonb_object_agg(r.key, have -> 'review' -> r.key) AS old,
+            jsonb_object_agg(r.key, want -> 'review' -> r.key) AS new
+        FROM jsonb_object_keys(coalesce(have -> 'review', '{}') || coalesce(want -> 'review', '{}')) AS r(key)
+        WHERE have -> 'review' -> r.key IS DISTINCT FROM want -> 'review' -> r.key) AS d ON d.field = k.field
+    WHERE have -> k.field IS DISTINCT FROM want -> k.field;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_compare_model(@extschema@.model_access, jsonb) IS
+    'Internal. Gives what an import of a line changes or refuses, one row for each field, each with all columns to write.';
+
+CREATE FUNCTION @extschema@._model_access_compare_models(items jsonb)
+RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT 'model', i.id, c.field, c.action, c.old, c.new, c.why, c.columns || jsonb_build_object('model_id', i.id)
+    FROM jsonb_to_recordset(items) AS i(kind text, id text, item jsonb)
+    JOIN @extschema@.model_access AS m ON m.model_id = i.id
+    CROSS JOIN LATERAL @extschema@._model_access_compare_model(m, i.item) AS c
+    WHERE i.kind = 'model'
+    UNION ALL
+    SELECT 'model', i.id, NULL, 'skip', NULL, i.item - 'model', 'not in this catalogue', NULL
+    FROM jsonb_to_recordset(items) AS i(kind text, id text, item jsonb)
+    WHERE i.kind = 'model' AND NOT EXISTS (SELECT FROM @extschema@.model_access AS m WHERE m.model_id = i.id);
+END;
+COMMENT ON FUNCTION @extschema@._model_access_compare_models(jsonb) IS
+    'Internal. Gives what an import changes or refuses in models.';
+
+CREATE FUNCTION @extschema@._model_access_compare_rules(items jsonb)
+RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH line AS (
+        SELECT i.id::integer AS position, i.id, jsonb_build_object(
+            'position', i.item -> 'rule', 'pattern', i.item -> 'pattern', 'provider', i.item -> 'provider',
+            'max_usd_per_million', i.item -> 'max_usd_per_million', 'modality', i.item -> 'modality',
+            'per_use', coalesce(nullif(i.item -> 'per_use', 'null'), 'false'), 'status', i.item -> 'status',
+            'note', i.item -> 'note')
+            || @extschema@._model_access_flags_of(ARRAY(
+                SELECT jsonb_array_elements_text(nullif(i.item -> 'tiers', 'null')))) AS columns
+        FROM jsonb_to_recordset(items) AS i(kind text, id text, item jsonb) WHERE i.kind = 'rule'),
+    compared AS (
+        SELECT l.id, l.columns, @extschema@._model_access_exported(n)::jsonb AS want, (
+            SELECT @extschema@._model_access_exported(r)::jsonb FROM @extschema@.model_access_rule AS r
+            WHERE r.position = l.position) AS have
+        FROM line AS l
+        CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access_rule, l.columns) AS n)
+    SELECT 'rule', c.id, NULL, CASE WHEN c.have IS NULL THEN 'add' ELSE 'change' END, c.have, c.want, NULL, c.columns
+    FROM compared AS c WHERE c.have IS DISTINCT FROM c.want;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_compare_rules(jsonb) IS 'Internal. Gives what an import changes in rules.';
+
+CREATE FUNCTION @extschema@._model_access_compare_overrides(items jsonb)
+RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH line AS MATERIALIZED (
+        SELECT @extschema@._model_access_exported(n)::jsonb AS want, l.columns, n.user_id,
+            concat_ws(' ', 'model ' || n.model_id, 'provider ' || n.provider) AS subject
+        FROM jsonb_to_recordset(items) AS i(kind text, id text, item jsonb)
+        CROSS JOIN LATERAL (SELECT jsonb_build_object(
+            'user_id', coalesce(@extschema@._model_access_user_key(i.id), i.id), 'model_id', i.item -> 'model',
+            'provider', i.item -> 'provider', 'allowed', i.item -> 'allowed', 'starts_at', i.item -> 'starts_at',
+            'expires_at', i.item -> 'expires_at', 'note', i.item -> 'note')) AS l(columns)
+        CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access_override, l.columns) AS n
+        WHERE i.kind = 'override'),
+    -- the overrides of one user for one model or provider are one decision
+    here AS MATERIALIZED (
+        SELECT @extschema@._model_access_exported(o)::jsonb AS have, o.user_id, o.override_id
+        FROM @extschema@.model_access_override AS o
+        WHERE (o.user_id, concat_ws(' ', 'model ' || o.model_id, 'provider ' || o.provider)) IN (
+            SELECT l.user_id, l.subject FROM line AS l))
+    SELECT 'override', l.user_id, NULL, CASE WHEN p.why IS NULL THEN 'add' ELSE 'skip' END, NULL, l.want, p.why, l.columns
+    FROM line AS l CROSS JOIN LATERAL (SELECT @extschema@._model_access_override_problem(l.columns)) AS p(why)
+    WHERE l.want NOT IN (SELECT h.have FROM here AS h)
+    UNION ALL
+    SELECT 'override', h.user_id, NULL, 'remove', h.have, NULL, NULL, jsonb_build_object('override_id', h.override_id)
+    FROM here AS h WHERE h.have NOT IN (SELECT l.want FROM line AS l);
+END;
+COMMENT ON FUNCTION @extschema@._model_access_compare_overrides(jsonb) IS
+    'Internal. Gives what an import changes or refuses in overrides.';
+
+CREATE FUNCTION @extschema@._model_access_compare_settings(items jsonb)
+RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT 'setting', s.name, NULL, 'change', to_jsonb(s.value), to_jsonb(u.value),
+        CASE WHEN i.item ->> 'value' IS NULL THEN 'the default' END, NULL::jsonb
+    FROM jsonb_to_recordset(items) AS i(kind text, id text, item jsonb)
+    JOIN @extschema@.model_access_settings AS s ON s.name = i.id
+    CROSS JOIN LATERAL (SELECT @extschema@._model_access_setting_value(
+        s.unit, coalesce(i.item ->> 'value', s."default"))) AS u(value)
+    WHERE i.kind = 'setting' AND s.value <> u.value;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_compare_settings(jsonb) IS 'Internal. Gives what an import changes in settings.';
