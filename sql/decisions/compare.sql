@@ -61,10 +61,10 @@ BEGIN
         want := want || jsonb_build_object('tiers', (want -> 'tiers') - 'free', 'review', want -> 'review'
             || jsonb_strip_nulls(jsonb_build_object('free_revoked_at', have #> '{review,free_revoked_at}')));
     END IF;
-    IF @extschema@._model_access_same_review(have -> 'review', want -> 'review') THEN
+    decides := have -> 'status' <> want -> 'status' OR have -> 'tiers' <> want -> 'tiers';
+    IF NOT decides AND @extschema@._model_access_same_review(have -> 'review', want -> 'review') THEN
         want := want || jsonb_build_object('review', have -> 'review');
     END IF;
-    decides := have -> 'status' <> want -> 'status' OR have -> 'tiers' <> want -> 'tiers';
     -- one review cannot stand for two decisions: the line was edited, so somebody decides now, at the price in the line
     IF carries AND (decides OR have -> 'review' <> want -> 'review') AND have #> '{review,at}' = want #> '{review,at}' THEN
         want := jsonb_set(want, '{review}', want -> 'review'

@@ -126,6 +126,7 @@ BEGIN
         WHERE known #>> ARRAY['review', r.key, 'type'] = 'time';
         RETURN 'review: ' || @extschema@._model_access_keys_problem(known -> 'review', review);
     ELSIF kind = 'rule' THEN
+        -- what _model_access_check_rule refuses, so that a dry run refuses it too
         PERFORM (item ->> 'rule')::integer;
         RETURN CASE WHEN item ->> 'status' NOT IN ('active', 'disabled')
                 THEN format('status "%s" is not known', item ->> 'status')
@@ -133,7 +134,9 @@ BEGIN
                 THEN 'a rule must propose either tiers or a ban'
             WHEN item ->> 'status' = 'disabled' AND item ->> 'max_usd_per_million' IS NOT NULL
                 THEN 'a rule that proposes a ban must not have max_usd_per_million'
-            WHEN '' IN (item ->> 'pattern', item ->> 'provider', item ->> 'modality') THEN 'a condition must not be empty' END;
+            WHEN '' IN (item ->> 'pattern', item ->> 'provider', item ->> 'modality') THEN 'a condition must not be empty'
+            WHEN (length(item ->> 'pattern') - length(rtrim(item ->> 'pattern', chr(92)))) % 2 = 1
+                THEN 'a pattern must not end with a backslash that escapes nothing' END;
     ELSIF kind = 'override' THEN
         RETURN CASE WHEN item ->> 'override' = '' THEN 'the user must not be empty'
             WHEN num_nonnulls(item ->> 'model', item ->> 'provider') <> 1

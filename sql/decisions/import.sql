@@ -112,8 +112,11 @@ BEGIN
         END IF;
         plan := coalesce(@extschema@._model_access_ask('import'::text, jsonb_build_object('document', document)), '[]')
             || settings;
-        PERFORM @extschema@.model_access_set(s.id, CASE WHEN s.why IS NULL THEN s.new END)
-        FROM jsonb_to_recordset(settings) AS s(id text, new text, why text);
+        -- an admin may not call the function, even for no setting
+        IF settings <> '[]' THEN
+            PERFORM @extschema@.model_access_set(s.id, CASE WHEN s.why IS NULL THEN s.new END)
+            FROM jsonb_to_recordset(settings) AS s(id text, new text, why text);
+        END IF;
     END IF;
     RETURN QUERY SELECT p.* FROM jsonb_to_recordset(plan)
         AS p(kind text, id text, field text, action text, old jsonb, new jsonb, why text)

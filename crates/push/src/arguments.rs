@@ -17,6 +17,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Push(Push),
+    Decisions(crate::decisions::Decisions),
 }
 
 /// Do what model_access_sync() does: fetch the catalogue, plan the changes, and write them in one transaction

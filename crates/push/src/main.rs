@@ -2,6 +2,7 @@
 
 mod arguments;
 mod database;
+mod decisions;
 mod problem;
 
 use arguments::{Arguments, Command, Push};
@@ -18,7 +19,10 @@ use std::process::ExitCode;
 type Run = Map<String, Value>;
 
 fn main() -> ExitCode {
-    let Command::Push(push) = Arguments::parse().command;
+    let push = match Arguments::parse().command {
+        Command::Push(push) => push,
+        Command::Decisions(options) => return decisions::run(&options),
+    };
     let outcome = run(&push).unwrap_or_else(|message| {
         // writing fails if nobody reads stderr
         drop(writeln!(io::stderr(), "model-access: {message}"));
