@@ -1,24 +1,27 @@
 -- Compares the lines of a document of decisions with the rows. Nothing here writes.
 
+CREATE FUNCTION @extschema@._model_access_normal_review(review jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT jsonb_object_agg(r.key,
+        CASE WHEN r.key ~ '(^|_)at$' THEN to_jsonb((r.value #>> '{}')::timestamptz) ELSE r.value END)
+    FROM jsonb_each(nullif(review, 'null')) AS r WHERE r.value <> 'null';
+END;
+COMMENT ON FUNCTION @extschema@._model_access_normal_review(jsonb) IS
+    'Internal. Gives the review in a line as an export writes it: its times, and without keys that are null; NULL = no review.';
+
 CREATE FUNCTION @extschema@._model_access_wanted(have jsonb, item jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- what a line does not name stays as it is
     SELECT have || (item - 'review'::text)
         || CASE WHEN item ? 'tiers' THEN jsonb_build_object('tiers', @extschema@._model_access_flagged(
             @extschema@._model_access_flags_of(ARRAY(SELECT jsonb_array_elements_text(item -> 'tiers'))))) ELSE '{}' END
-        || CASE WHEN item ->> 'review' IS NOT NULL THEN jsonb_build_object('review', item -> 'review') ELSE '{}' END;
+        || CASE WHEN item ->> 'review' IS NULL THEN '{}'
+            ELSE jsonb_build_object('review', @extschema@._model_access_normal_review(item -> 'review')) END;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_wanted(jsonb, jsonb) IS
     'Internal. Gives what an export would write of a model after the import of a line, from what it would write now.';
-
-CREATE FUNCTION @extschema@._model_access_same_review(old jsonb, new jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE
--- who reviewed the same again later is no difference, so that an import can be repeated
-RETURN coalesce(old - '{at,by}'::text[] = new - '{at,by}'::text[]
-    AND (old ->> 'at')::timestamptz >= (new ->> 'at')::timestamptz, false);
-COMMENT ON FUNCTION @extschema@._model_access_same_review(jsonb, jsonb) IS
-    'Internal. Tells whether the review of a model here is the one in a document, or the same at a later time.';
 
 CREATE FUNCTION @extschema@._model_access_imported_columns(
     model @extschema@.model_access, have jsonb, want jsonb, carries_review boolean) RETURNS jsonb
@@ -43,63 +46,64 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_imported_columns(@extschema@.model_access, jsonb, jsonb, boolean) IS
     'Internal. Gives the columns that make a model as an import wants it: have and want are in the form of an export.';
 
-CREATE FUNCTION @extschema@._model_access_compare_model(model @extschema@.model_access, item jsonb)
-RETURNS TABLE (field text, action text, old jsonb, new jsonb, why text, columns jsonb)
+CREATE FUNCTION @extschema@._model_access_compare_model(
+    model @extschema@.model_access, have jsonb, wanted jsonb, carries_review boolean, actor text)
+RETURNS TABLE (field text, action text, old jsonb, new jsonb, why text, want jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    have    CONSTANT jsonb := @extschema@._model_access_exported(model)::jsonb;
-    carries CONSTANT boolean := item ->> 'review' IS NOT NULL;
-    want    jsonb := @extschema@._model_access_wanted(have, item);
+    here    CONSTANT timestamptz := have #>> '{review,at}';
+    stamp   CONSTANT timestamptz := wanted #>> '{review,at}';
     decides boolean;
-    remark  text;
-    writes  jsonb;
 BEGIN
-    IF carries AND want -> 'tiers' ? 'free' AND NOT have -> 'tiers' ? 'free' AND NOT model.is_free_of_charge
+    want := wanted;
+    IF carries_review AND want -> 'tiers' ? 'free' AND NOT have -> 'tiers' ? 'free' AND NOT model.is_free_of_charge
         AND want #> '{review,is_free_of_charge}' = 'true'
     THEN
-        RETURN QUERY SELECT 'tiers', 'skip', have -> 'tiers', want -> 'tiers', 'no longer free of charge', NULL::jsonb;
+        RETURN QUERY SELECT 'tiers', 'skip', have -> 'tiers', want -> 'tiers', 'no longer free of charge', want;
         want := want || jsonb_build_object('tiers', (want -> 'tiers') - 'free', 'review', want -> 'review'
             || jsonb_strip_nulls(jsonb_build_object('free_revoked_at', have #> '{review,free_revoked_at}')));
     END IF;
     decides := have -> 'status' <> want -> 'status' OR have -> 'tiers' <> want -> 'tiers';
-    IF NOT decides AND @extschema@._model_access_same_review(have -> 'review', want -> 'review') THEN
+    IF NOT decides AND here >= stamp AND (have -> 'review') - '{at,by}'::text[] = (want -> 'review') - '{at,by}'::text[] THEN
+        -- whoever reviewed the same here later stays, so that an import can be repeated
         want := want || jsonb_build_object('review', have -> 'review');
+    ELSIF carries_review AND here = stamp AND (decides OR have -> 'review' <> want -> 'review') THEN
+        -- one review cannot stand for two decisions: the line was edited, so somebody decides now, at the price in the line
+        want := jsonb_set(want, '{review}', want -> 'review' || jsonb_build_object('at', clock_timestamp(), 'by', actor));
     END IF;
-    -- one review cannot stand for two decisions: the line was edited, so somebody decides now, at the price in the line
-    IF carries AND (decides OR have -> 'review' <> want -> 'review') AND have #> '{review,at}' = want #> '{review,at}' THEN
-        want := jsonb_set(want, '{review}', want -> 'review'
-            || jsonb_build_object('at', clock_timestamp(), 'by', @extschema@._model_access_actor()));
-    END IF;
-    remark := concat_ws('; ', CASE
-        WHEN NOT carries AND decides THEN 'reviewed at the present price'
-        WHEN (have #>> '{review,at}')::timestamptz > (item #>> '{review,at}')::timestamptz
-            THEN 'decided here later, by ' || (have #>> '{review,by}') END,
-        CASE WHEN model.missing_since IS NOT NULL THEN 'not listed here now' END);
-    writes := @extschema@._model_access_imported_columns(model, have, want, carries);
+    why := nullif(concat_ws('; ', CASE WHEN NOT carries_review AND decides THEN 'reviewed at the present price'
+            WHEN here > stamp THEN 'decided here later, by ' || (have #>> '{review,by}') END,
+        CASE WHEN model.missing_since IS NOT NULL THEN 'not listed here now' END), '');
     RETURN QUERY SELECT k.field, 'change',
-        CASE k.field WHEN 'review' THEN d.old ELSE have -> k.field END,
+        CASE WHEN k.field <> 'review' THEN have -> k.field WHEN have ? 'review' THEN d.old END,
         CASE k.field WHEN 'review' THEN d.new ELSE want -> k.field END,
-        CASE k.field WHEN 'note' THEN NULL ELSE nullif(remark, '') END, writes
+        CASE WHEN k.field <> 'note' THEN why END, want
     FROM unnest('{status,tiers,note,review}'::text[]) AS k(field)
-    LEFT JOIN (
-        SELECT 'review' AS field, jsonb_object_agg(r.key, have -> 'review' -> r.key) AS old,
+    CROSS JOIN (
+        SELECT jsonb_object_agg(r.key, have -> 'review' -> r.key) AS old,
             jsonb_object_agg(r.key, want -> 'review' -> r.key) AS new
         FROM jsonb_object_keys(coalesce(have -> 'review', '{}') || coalesce(want -> 'review', '{}')) AS r(key)
-        WHERE have -> 'review' -> r.key IS DISTINCT FROM want -> 'review' -> r.key) AS d ON d.field = k.field
+        WHERE have -> 'review' -> r.key IS DISTINCT FROM want -> 'review' -> r.key) AS d
     WHERE have -> k.field IS DISTINCT FROM want -> k.field;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_compare_model(@extschema@.model_access, jsonb) IS
-    'Internal. Gives what an import of a line changes or refuses, one row for each field, each with all columns to write.';
+COMMENT ON FUNCTION @extschema@._model_access_compare_model(@extschema@.model_access, jsonb, jsonb, boolean, text) IS
+    'Internal. Gives what an import changes or leaves out in a model, one row for each field, and the model after it (want).';
 
 CREATE FUNCTION @extschema@._model_access_compare_models(items jsonb)
 RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT 'model', i.id, c.field, c.action, c.old, c.new, c.why, c.columns || jsonb_build_object('model_id', i.id)
+    SELECT 'model', i.id, c.field, c.action, c.old, c.new, c.why, CASE c.action WHEN 'change' THEN
+        @extschema@._model_access_imported_columns(m, l.have, c.want, l.carries_review)
+            || jsonb_build_object('model_id', i.id) END
     FROM jsonb_to_recordset(items) AS i(kind text, id text, item jsonb)
     JOIN @extschema@.model_access AS m ON m.model_id = i.id
-    CROSS JOIN LATERAL @extschema@._model_access_compare_model(m, i.item) AS c
+    -- OFFSET, so that a row is written as JSON once
+    CROSS JOIN LATERAL (
+        SELECT @extschema@._model_access_exported(m)::jsonb, i.item ->> 'review' IS NOT NULL OFFSET 0) AS l(have, carries_review)
+    CROSS JOIN LATERAL @extschema@._model_access_compare_model(
+        m, l.have, @extschema@._model_access_wanted(l.have, i.item), l.carries_review, @extschema@._model_access_actor()) AS c
     WHERE i.kind = 'model'
     UNION ALL
     SELECT 'model', i.id, NULL, 'skip', NULL, i.item - 'model', 'not in this catalogue', NULL
@@ -107,7 +111,7 @@ BEGIN ATOMIC
     WHERE i.kind = 'model' AND NOT EXISTS (SELECT FROM @extschema@.model_access AS m WHERE m.model_id = i.id);
 END;
 COMMENT ON FUNCTION @extschema@._model_access_compare_models(jsonb) IS
-    'Internal. Gives what an import changes or refuses in models.';
+    'Internal. Gives what an import changes or leaves out in models.';
 
 CREATE FUNCTION @extschema@._model_access_compare_rules(items jsonb)
 RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
@@ -176,3 +180,24 @@ BEGIN ATOMIC
     WHERE i.kind = 'setting' AND s.value <> u.value;
 END;
 COMMENT ON FUNCTION @extschema@._model_access_compare_settings(jsonb) IS 'Internal. Gives what an import changes in settings.';
+
+CREATE FUNCTION @extschema@._model_access_document_lines(document text) RETURNS jsonb
+LANGUAGE sql STABLE
+RETURN @extschema@._model_access_unique_items(
+    @extschema@._model_access_document_items(document, @extschema@._model_access_document_keys()));
+COMMENT ON FUNCTION @extschema@._model_access_document_lines(text) IS
+    'Internal. Gives the lines of a document, as _model_access_document_items does, after all checks.';
+
+CREATE FUNCTION @extschema@._model_access_compare_document(document text)
+RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
+-- enable_nestloop: the planner cannot know the number of lines. jit: compiling takes longer than comparing
+LANGUAGE sql STABLE SET timezone = 'UTC' SET jit = off SET enable_nestloop = off
+BEGIN ATOMIC
+    WITH d AS MATERIALIZED (SELECT @extschema@._model_access_document_lines(document) AS items)
+    SELECT c.* FROM d CROSS JOIN LATERAL @extschema@._model_access_compare_models(d.items) AS c
+    UNION ALL SELECT c.* FROM d CROSS JOIN LATERAL @extschema@._model_access_compare_rules(d.items) AS c
+    UNION ALL SELECT c.* FROM d CROSS JOIN LATERAL @extschema@._model_access_compare_overrides(d.items) AS c
+    UNION ALL SELECT c.* FROM d CROSS JOIN LATERAL @extschema@._model_access_compare_settings(d.items) AS c;
+END;
+COMMENT ON FUNCTION @extschema@._model_access_compare_document(text) IS
+    'Internal. Gives what an import of a document would change or leave out, and the columns that it would write.';

@@ -29,14 +29,6 @@ WHERE a.attrelid = '@extschema@.model_access'::regclass AND a.attname = ANY (@ex
 COMMENT ON VIEW @extschema@._model_access_document_key IS
     'Internal. The keys of each kind of line in a document of decisions, and of the review of a model.';
 
-CREATE FUNCTION @extschema@._model_access_is_price(value jsonb) RETURNS boolean
-LANGUAGE sql IMMUTABLE
--- the length keeps products of prices in the range of numeric
-RETURN CASE WHEN jsonb_typeof(value) = 'number' AND length(value::text) <= 200 THEN (value #>> '{}')::numeric >= 0
-    ELSE false END;
-COMMENT ON FUNCTION @extschema@._model_access_is_price(jsonb) IS
-    'Internal. Tells whether a value of a document can be stored as a price.';
-
 CREATE FUNCTION @extschema@._model_access_is_of_type(value jsonb, type text) RETURNS boolean
 -- not LANGUAGE sql, which would begin a query for each value
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -45,10 +37,12 @@ DECLARE
 BEGIN
     CASE type
     WHEN 'price' THEN
-        RETURN @extschema@._model_access_is_price(value);
+        -- the length keeps products of prices in the range of numeric
+        RETURN CASE WHEN given = 'number' AND length(value::text) <= 200 THEN (value #>> '{}')::numeric >= 0 ELSE false END;
     WHEN 'prices' THEN
         RETURN CASE given WHEN 'object' THEN NOT EXISTS (
-            SELECT FROM jsonb_each(value) AS p WHERE p.value <> 'null' AND NOT @extschema@._model_access_is_price(p.value))
+            SELECT FROM jsonb_each(value) AS p
+            WHERE p.value <> 'null' AND NOT @extschema@._model_access_is_of_type(p.value, 'price'::text))
             ELSE false END;
     WHEN 'list' THEN
         RETURN given = 'array' AND NOT value @? 'strict $[*] ? (@.type() != "string")';
@@ -97,18 +91,6 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_keys_problem(jsonb, jsonb) IS
     'Internal. Says which key of an object is unknown, missing or of another type than its kind of line requires; NULL = none.';
 
-CREATE FUNCTION @extschema@._model_access_setting_problem(setting text, given text) RETURNS text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT CASE WHEN count(*) = 0 THEN format('setting "%s" is not known', setting)
-        WHEN bool_or(v.value IS NULL) THEN format('value "%s" is not valid for setting "%s"', given, setting) END
-    FROM @extschema@.model_access_settings AS s
-    CROSS JOIN LATERAL (SELECT @extschema@._model_access_setting_value(s.unit, coalesce(given, s."default"))) AS v(value)
-    WHERE s.name = setting;
-END;
-COMMENT ON FUNCTION @extschema@._model_access_setting_problem(text, text) IS
-    'Internal. Says why model_access_set would refuse a value; NULL = it would not.';
-
 CREATE FUNCTION @extschema@._model_access_item_problem(known jsonb, kind text, item jsonb) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -144,7 +126,11 @@ BEGIN
             WHEN (item ->> 'expires_at')::timestamptz <= (item ->> 'starts_at')::timestamptz
                 THEN 'an override must not expire before it starts' END;
     ELSE
-        RETURN @extschema@._model_access_setting_problem(item ->> 'setting', item ->> 'value');
+        RETURN (
+            SELECT CASE WHEN count(*) = 0 THEN format('setting "%s" is not known', item ->> 'setting')
+                WHEN bool_or(@extschema@._model_access_setting_value(s.unit, coalesce(item ->> 'value', s."default")) IS NULL)
+                THEN format('value "%s" is not valid for setting "%s"', item ->> 'value', item ->> 'setting') END
+            FROM @extschema@.model_access_settings AS s WHERE s.name = item ->> 'setting');
     END IF;
 END
 $$;
@@ -176,21 +162,6 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_line_problem(jsonb, text, jsonb, text) IS
     'Internal. Says why a line of a document cannot be imported; NULL = it can be.';
-
-CREATE FUNCTION @extschema@._model_access_normal_model(known jsonb, item jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF item ->> 'review' IS NULL THEN
-        RETURN item;
-    END IF;
-    RETURN jsonb_set(item, '{review}', (
-        SELECT jsonb_object_agg(r.key, CASE known #>> ARRAY['review', r.key, 'type']
-            WHEN 'time' THEN to_jsonb((r.value #>> '{}')::timestamptz) ELSE r.value END)
-        FROM jsonb_each(item -> 'review') AS r WHERE r.value <> 'null'));
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_normal_model(jsonb, jsonb) IS
-    'Internal. Gives the line of a model with times and null keys of its review as an export writes them.';
 
 CREATE FUNCTION @extschema@._model_access_parse_line(line text, number bigint) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -228,7 +199,7 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_format(jsonb) IS
     'Internal. Raises 22023 if a first line does not name the format of an export, and 0A000 if it names a later version.';
 
-CREATE FUNCTION @extschema@._model_access_check_items(items jsonb) RETURNS void
+CREATE FUNCTION @extschema@._model_access_unique_items(items jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     twice CONSTANT text := (
@@ -240,15 +211,15 @@ BEGIN
         RAISE EXCEPTION USING MESSAGE = twice, ERRCODE = 'invalid_parameter_value', DETAIL = 'Nothing was changed.',
             HINT = 'Keep one of the lines.';
     END IF;
+    RETURN items;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_check_items(jsonb) IS
-    'Internal. Raises 22023 if two lines of a document decide about the same model, rule or setting, or are the same override.';
+COMMENT ON FUNCTION @extschema@._model_access_unique_items(jsonb) IS
+    'Internal. Gives lines of a document, or raises 22023 if two decide about the same model, rule or setting, or are equal.';
 
-CREATE FUNCTION @extschema@._model_access_document_items(document text) RETURNS jsonb
+CREATE FUNCTION @extschema@._model_access_document_items(document text, known jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    known    CONSTANT jsonb := @extschema@._model_access_document_keys();
     items    jsonb[] := '{}';
     is_first boolean := true;
     item     jsonb;
@@ -279,15 +250,13 @@ BEGIN
                 USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Nothing was changed.',
                       HINT = 'Correct the line. The notes to model_access_import_decisions say what a line may have.';
         END IF;
-        items := array_append(items, jsonb_build_object('line', number, 'kind', kind, 'id', item ->> kind,
-            'item', CASE kind WHEN 'model' THEN @extschema@._model_access_normal_model(known, item) ELSE item END));
+        items := array_append(items, jsonb_build_object('line', number, 'kind', kind, 'id', item ->> kind, 'item', item));
     END LOOP;
     IF is_first THEN
         PERFORM @extschema@._model_access_check_format(NULL::jsonb);
     END IF;
-    PERFORM @extschema@._model_access_check_items(to_jsonb(items));
     RETURN to_jsonb(items);
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_document_items(text) IS
+COMMENT ON FUNCTION @extschema@._model_access_document_items(text, jsonb) IS
     'Internal. Gives the lines of a document, each with its number, kind and id; raises an error if one cannot be imported.';

@@ -1,24 +1,5 @@
 -- Writes the decisions of a document in one transaction, as one change in the history. A dry run shows what would be written.
 
-CREATE FUNCTION @extschema@._model_access_compare_document(
-    document text, OUT kind text, OUT id text, OUT field text, OUT action text, OUT old jsonb, OUT new jsonb, OUT why text)
-RETURNS SETOF record
--- as the owner, which reads no more than a role that may call it
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
-SET jit = off SET enable_nestloop = off AS $$
-DECLARE
-    items CONSTANT jsonb := @extschema@._model_access_document_items(document);
-BEGIN
-    RETURN QUERY SELECT c.kind, c.id, c.field, c.action, c.old, c.new, c.why FROM (
-        SELECT * FROM @extschema@._model_access_compare_models(items)
-        UNION ALL SELECT * FROM @extschema@._model_access_compare_rules(items)
-        UNION ALL SELECT * FROM @extschema@._model_access_compare_overrides(items)
-        UNION ALL SELECT * FROM @extschema@._model_access_compare_settings(items)) AS c;
-END
-$$;
-COMMENT ON FUNCTION @extschema@._model_access_compare_document(text) IS
-    'Internal. Gives what an import of a document would change or leave out.';
-
 CREATE FUNCTION @extschema@._model_access_write_rules(rules jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -54,22 +35,20 @@ COMMENT ON FUNCTION @extschema@._model_access_write_overrides(jsonb) IS
 CREATE FUNCTION @extschema@._model_access_import(
     document text, OUT kind text, OUT id text, OUT field text, OUT action text, OUT old jsonb, OUT new jsonb, OUT why text)
 RETURNS SETOF record
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET enable_nestloop = off AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
 DECLARE
-    items CONSTANT jsonb := @extschema@._model_access_document_items(document);
     plan  jsonb;
     after bigint;
 BEGIN
     -- nobody changes anything between the comparison and the writing
     PERFORM @extschema@._model_access_lock();
     LOCK TABLE @extschema@.model_access_rule, @extschema@.model_access_override IN SHARE ROW EXCLUSIVE MODE;
-    plan := (SELECT jsonb_agg(to_jsonb(c)) FROM (
-        SELECT * FROM @extschema@._model_access_compare_models(items)
-        UNION ALL SELECT * FROM @extschema@._model_access_compare_rules(items)
-        UNION ALL SELECT * FROM @extschema@._model_access_compare_overrides(items)) AS c);
+    plan := (SELECT jsonb_agg(to_jsonb(c)) FROM @extschema@._model_access_compare_document(document) AS c
+             WHERE c.kind <> 'setting');
     after := (SELECT coalesce(max(h.history_id), 0) FROM @extschema@.model_access_history AS h);
-    PERFORM @extschema@._model_access_update((SELECT jsonb_agg(DISTINCT p.columns)
-        FROM jsonb_to_recordset(plan) AS p(kind text, action text, columns jsonb) WHERE p.kind = 'model' AND p.action <> 'skip'));
+    PERFORM @extschema@._model_access_update((SELECT jsonb_agg(m.columns) FROM (
+        SELECT DISTINCT ON (p.id) p.columns FROM jsonb_to_recordset(plan) AS p(kind text, id text, action text, columns jsonb)
+        WHERE p.kind = 'model' AND p.action <> 'skip' ORDER BY p.id) AS m));
     PERFORM @extschema@._model_access_write_rules((SELECT jsonb_agg(p.columns)
         FROM jsonb_to_recordset(plan) AS p(kind text, columns jsonb) WHERE p.kind = 'rule'));
     PERFORM @extschema@._model_access_write_overrides((SELECT jsonb_agg(p.columns)

@@ -29,8 +29,10 @@ enum Command {
     #[command(after_help = "Exit codes: 0 no difference; 1 differences; 2 error.")]
     Diff(Document),
     /// Write what differs in one transaction, and print it
-    #[command(after_help = "Exit codes: 0 applied, or no difference; 1 failed, and nothing was written; 2 usage;\n\
-                            3 applied, but some lines were left out.")]
+    #[command(
+        after_help = "Exit codes: 0 applied, or no difference; 1 failed, and nothing was written; 2 usage;\n\
+                            3 applied, but some lines were left out."
+    )]
     Apply(Document),
 }
 
@@ -100,8 +102,9 @@ fn write(export: &Export) -> Result<(), String> {
     let text = text.unwrap_or_default() + "\n";
     match &export.file {
         None => io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string()),
-        Some(file) => std::fs::write(file, text)
-            .map_err(|error| format!("could not write {}: {error}", file.display())),
+        Some(file) => {
+            std::fs::write(file, text).map_err(|error| format!("could not write {}: {error}", file.display()))
+        }
     }
 }
 
@@ -126,9 +129,9 @@ fn import(document: &Document, dry_run: bool) -> Result<Vec<Value>, String> {
         drop(writeln!(out, "{}", describe(row)));
     }
     let skipped = rows.iter().filter(|row| row["action"] == "skip").count();
-    let summary = format!("{} differences", rows.len() - skipped)
-        + &if skipped > 0 { format!(", {skipped} left out") } else { String::new() };
-    drop(writeln!(out, "{summary}{}", if dry_run { "" } else { " applied" }));
+    let left_out = if skipped > 0 { format!(", left out: {skipped}") } else { String::new() };
+    let word = if dry_run { "differences" } else { "applied" };
+    drop(writeln!(out, "{word}: {}{left_out}", rows.len() - skipped));
     Ok(rows)
 }
 
