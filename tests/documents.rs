@@ -168,7 +168,8 @@ fn the_blocks_of_decisions_run_as_printed() {
     let mut client = cluster.connect();
     tests::sync(&mut client).unwrap();
     run(&mut client, "docs/decisions.md", &[], ("", ""));
-    let imported = "SELECT string_agg(status, ' ' ORDER BY status) FROM model_access WHERE reviewed_at IS NOT NULL";
+    let imported =
+        "SELECT string_agg(status, ' ' ORDER BY status) FROM model_access WHERE reviewed_at IS NOT NULL";
     assert_eq!(client.query_one(imported, &[]).unwrap().get::<_, &str>(0), "active disabled");
 }
 

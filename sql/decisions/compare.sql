@@ -137,6 +137,13 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@._model_access_compare_rules(jsonb) IS 'Internal. Gives what an import changes in rules.';
 
+CREATE FUNCTION @extschema@._model_access_spelled_user(user_id text) RETURNS text
+-- as the owner, because a viewer may not read the binding
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURN coalesce(@extschema@._model_access_user_key(user_id), user_id);
+COMMENT ON FUNCTION @extschema@._model_access_spelled_user(text) IS
+    'Internal. Gives a user id as the bound table spells it, or as it is if it cannot be a key of that table.';
+
 CREATE FUNCTION @extschema@._model_access_compare_overrides(items jsonb)
 RETURNS TABLE (kind text, id text, field text, action text, old jsonb, new jsonb, why text, columns jsonb)
 LANGUAGE sql STABLE
@@ -146,7 +153,7 @@ BEGIN ATOMIC
             concat_ws(' ', 'model ' || n.model_id, 'provider ' || n.provider) AS subject
         FROM jsonb_to_recordset(items) AS i(kind text, id text, item jsonb)
         CROSS JOIN LATERAL (SELECT jsonb_build_object(
-            'user_id', coalesce(@extschema@._model_access_user_key(i.id), i.id), 'model_id', i.item -> 'model',
+            'user_id', @extschema@._model_access_spelled_user(i.id), 'model_id', i.item -> 'model',
             'provider', i.item -> 'provider', 'allowed', i.item -> 'allowed', 'starts_at', i.item -> 'starts_at',
             'expires_at', i.item -> 'expires_at', 'note', i.item -> 'note')) AS l(columns)
         CROSS JOIN LATERAL jsonb_populate_record(NULL::@extschema@.model_access_override, l.columns) AS n

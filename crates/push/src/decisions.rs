@@ -3,7 +3,6 @@
 use crate::database::{Database, Error};
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -159,32 +158,20 @@ fn read(file: &Path) -> Result<String, String> {
 fn describe(row: &Value) -> String {
     let word = |key: &str| row[key].as_str().unwrap_or_default();
     let (old, new) = (&row["old"], &row["new"]);
-    let mut line = match word("action") {
-        "add" => "+",
-        "remove" => "-",
-        "skip" => "!",
-        _ => "~",
-    }
-    .to_owned();
-    if word("kind") != "model" {
-        line += &format!(" {}", word("kind"));
-    }
-    line += &format!(" {}", word("id"));
-    if !word("field").is_empty() {
-        line += &format!(" {}", word("field"));
-    }
-    // writing to a String cannot fail
-    drop(match word("action") {
-        "add" => write!(line, ": {new}"),
-        "remove" => write!(line, ": {old}"),
-        "skip" => write!(line, ": {new} left out"),
-        _ => write!(line, ": {old} -> {new}"),
-    });
-    if !word("why").is_empty() {
-        line += &format!(" ({})", word("why"));
-    }
+    let (mark, values) = match word("action") {
+        "add" => ("+", format!("{new}")),
+        "remove" => ("-", format!("{old}")),
+        "skip" => ("!", format!("{new} left out")),
+        _ => ("~", format!("{old} -> {new}")),
+    };
+    let kind = if word("kind") == "model" { "" } else { word("kind") };
+    let names = [mark, kind, word("id"), word("field")];
+    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+    let names = names.join(" ");
+    let why = if word("why").is_empty() { String::new() } else { format!(" ({})", word("why")) };
     // names and texts must not control the terminal
-    line.chars()
+    format!("{names}: {values}{why}")
+        .chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
         .collect()
 }

@@ -147,7 +147,8 @@ SELECT model_access_export_decisions();
 SELECT * FROM model_access_import_decisions('');
 SET ROLE regress_viewer;
 SELECT length(model_access_export_decisions(true, true)) > 100000 AS exported;
-SELECT id, field, old, new FROM model_access_import_decisions(pg_temp.document('{"model": "openai/gpt-4", "status": "active"}', '{"setting": "price_alert", "value": "4"}'));
+SELECT id, field, action, old, new FROM model_access_import_decisions(pg_temp.document('{"model": "openai/gpt-4", "status": "active"}', '{"setting": "price_alert", "value": "4"}',
+    '{"rule": 20, "tiers": ["free"]}', '{"override": "u9", "model": "openai/gpt-5", "allowed": true}'));
 SELECT * FROM model_access_import_decisions(pg_temp.document('{"model": "openai/gpt-4", "status": "active"}'), false);
 SELECT _model_access_import('');
 SET ROLE regress_admin;
@@ -164,6 +165,46 @@ SELECT id, old, new, why FROM model_access_import_decisions(pg_temp.document('{"
 SELECT name, value FROM model_access_settings WHERE value <> "default";
 SELECT model_access_revoke('regress_viewer'), model_access_revoke('regress_admin'), model_access_revoke('regress_reader');
 DROP ROLE regress_viewer, regress_admin, regress_reader;
+
+-- A user is spelled as in the bound table, and one that cannot be in it is left out.
+CREATE TABLE profiles (id uuid PRIMARY KEY, subscription_tier text);
+ALTER TABLE profiles OWNER TO :owner;
+SELECT model_access_bind_profiles('profiles');
+SELECT id, action, new, why FROM model_access_import_decisions(pg_temp.document('{"override": "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "model": "openai/gpt-5", "allowed": true}',
+    '{"override": "u1", "model": "openai/gpt-5-nano", "allowed": true}'), false);
+SELECT * FROM model_access_import_decisions(pg_temp.document('{"override": "{a0eebc999c0b4ef8bb6d6bb9bd380a11}", "model": "openai/gpt-5", "allowed": true}'), false);
+SELECT model_access_unbind_profiles();
+
+-- Whatever was decided here, an import makes it what was exported there, and an export gives the same text again.
+CREATE FUNCTION pg_temp.decide_at_random() RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
+    UPDATE model_access AS m SET last_run_id = m.last_run_id + 1, missing_since = r.missing_since,
+        status = CASE WHEN r.missing_since IS NOT NULL AND r.status IN ('new', 'active') THEN 'inactive' ELSE r.status END,
+        status_before_missing = CASE WHEN r.missing_since IS NOT NULL AND r.status IN ('new', 'active') THEN r.status END,
+        is_free = random() < 0.5, is_pro = random() < 0.5, is_enterprise = random() < 0.5, note = CASE WHEN random() < 0.3 THEN md5(random()::text) END,
+        reviewed_at = '2026-01-01'::timestamptz + random() * interval '300 days', reviewed_by = CASE WHEN random() < 0.5 THEN 'anna' ELSE 'bert' END,
+        reviewed_rule = CASE WHEN random() < 0.2 THEN 'not 5' END, reviewed_pricing = jsonb_build_object('prompt', random()::text), reviewed_prompt_usd_per_million = random(),
+        reviewed_completion_usd_per_million = CASE WHEN random() < 0.7 THEN random() END, reviewed_is_free_of_charge = false,
+        reviewed_highest_prices = CASE WHEN random() < 0.9 THEN jsonb_build_object('prompt', random(), 'audio', CASE WHEN random() < 0.5 THEN random() END) END,
+        reviewed_alias_of = CASE WHEN random() < 0.1 THEN 'a/b' END, returned_at = CASE WHEN random() < 0.1 THEN now() END, free_revoked_at = CASE WHEN random() < 0.1 THEN now() END,
+        tiers_before = CASE WHEN random() < 0.1 THEN '{pro,enterprise}'::text[] END, price_guarded_at = CASE WHEN random() < 0.1 THEN now() END
+    FROM (SELECT x.model_id, (ARRAY['new', 'active', 'inactive', 'disabled'])[1 + floor(random() * 4)] AS status, CASE WHEN random() < 0.2 THEN now() END AS missing_since
+          FROM model_access AS x OFFSET 0) AS r WHERE r.model_id = m.model_id;
+    DELETE FROM model_access_rule;
+    INSERT INTO model_access_rule (position, pattern, is_pro, per_use, max_usd_per_million)
+        SELECT i, nullif('%' || i % 3, '%0'), true, i % 2 = 0, CASE WHEN i % 5 > 1 THEN round(random()::numeric, 3) END FROM generate_series(1, 9) AS i;
+    DELETE FROM model_access_override;
+    INSERT INTO model_access_override (user_id, model_id, allowed, starts_at, expires_at)
+        SELECT 'u' || i % 4, CASE WHEN i % 2 = 0 THEN 'openai/gpt-5' ELSE 'openai/gpt-5-mini' END, random() < 0.5, CASE WHEN random() < 0.5 THEN now() - random() * interval '1 year' END,
+            CASE WHEN random() < 0.5 THEN now() + random() * interval '1 year' END FROM generate_series(0, 15) AS i;
+$$;
+SELECT setseed(0.2);
+SELECT pg_temp.decide_at_random();
+SELECT model_access_export_decisions(overrides => true) AS document \gset
+SELECT pg_temp.decide_at_random();
+SELECT kind, action, count(*) > 0 AS some FROM model_access_import_decisions(:'document', false) GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT model_access_export_decisions(overrides => true) = :'document' AS alike;
+SELECT count(*) FROM model_access_import_decisions(:'document', false);
+SELECT count(*) > 0 AS review FROM model_access_review;
 
 -- A document with a wrong line is refused whole, and the line is named.
 CREATE FUNCTION pg_temp.refusal(document text) RETURNS TABLE (code text, message text, detail text) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
