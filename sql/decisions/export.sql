@@ -1,5 +1,8 @@
 -- Writes the decisions as text: one line of JSON for each model, rule, override and setting. Import compares a line with what
 -- these functions give for the row, so every form of a value is chosen here.
+--
+-- Whoever exports or compares reads the rows with its own rights. What is only computed runs as the owner: these functions call
+-- others that were there before, which the roles that may export need not be allowed to call.
 
 CREATE FUNCTION @extschema@._model_access_compact(object json) RETURNS json
 LANGUAGE sql IMMUTABLE
@@ -22,16 +25,20 @@ CREATE FUNCTION @extschema@._model_access_exported_review(model @extschema@.mode
 LANGUAGE sql STABLE
 BEGIN ATOMIC
     -- the whole stamp: also what a sync took since, which a review shows until somebody decides
-    SELECT @extschema@._model_access_compact(json_object_agg(
-        @extschema@._model_access_review_key(s.name), r.columns -> s.name ORDER BY s.position))
-    FROM unnest(@extschema@._model_access_stamp_columns()) WITH ORDINALITY AS s(name, position)
-    CROSS JOIN (SELECT to_jsonb(model) OFFSET 0) AS r(columns);
+    SELECT @extschema@._model_access_compact(json_build_object(
+        'at', (model).reviewed_at, 'by', (model).reviewed_by, 'rule', (model).reviewed_rule,
+        'pricing', (model).reviewed_pricing, 'prompt_usd_per_million', (model).reviewed_prompt_usd_per_million,
+        'completion_usd_per_million', (model).reviewed_completion_usd_per_million,
+        'is_free_of_charge', (model).reviewed_is_free_of_charge, 'highest_prices', (model).reviewed_highest_prices,
+        'alias_of', (model).reviewed_alias_of, 'returned_at', (model).returned_at,
+        'free_revoked_at', (model).free_revoked_at, 'tiers_before', to_jsonb((model).tiers_before),
+        'price_guarded_at', (model).price_guarded_at));
 END;
 COMMENT ON FUNCTION @extschema@._model_access_exported_review(@extschema@.model_access) IS
     'Internal. Gives the stamp of the last decision about a model, with the price that was reviewed; NULL = no stamp.';
 
 CREATE FUNCTION @extschema@._model_access_exported(model @extschema@.model_access) RETURNS json
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT @extschema@._model_access_compact(json_build_object(
         'model', (model).model_id,
@@ -45,7 +52,7 @@ COMMENT ON FUNCTION @extschema@._model_access_exported(@extschema@.model_access)
     'Internal. Gives what was decided about a model, as an export writes it.';
 
 CREATE FUNCTION @extschema@._model_access_exported(rule @extschema@.model_access_rule) RETURNS json
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT @extschema@._model_access_compact(json_build_object(
         'rule', (rule).position, 'pattern', (rule).pattern, 'provider', (rule).provider,
@@ -86,9 +93,9 @@ BEGIN ATOMIC
     FROM (
         SELECT 1 AS rank, 0 AS position, '' AS id, '{"format": "model_access_decisions", "version": 1}' AS line
         UNION ALL
-        SELECT 2, 0, m.model_id, @extschema@._model_access_exported(m)::text FROM @extschema@.model_access AS m
-        WHERE m.reviewed_at IS NOT NULL OR m.note IS NOT NULL OR coalesce(m.status_before_missing, m.status) <> 'new'
-           OR @extschema@._model_access_tiers_of(m) <> '{}'
+        SELECT 2, 0, m.model_id, e.line::text
+        FROM @extschema@.model_access AS m CROSS JOIN LATERAL @extschema@._model_access_exported(m) AS e(line)
+        WHERE m.reviewed_at IS NOT NULL OR m.note IS NOT NULL OR e.line ->> 'status' <> 'new' OR e.line ->> 'tiers' <> '[]'
         UNION ALL
         SELECT 3, r.position, '', @extschema@._model_access_exported(r)::text FROM @extschema@.model_access_rule AS r
         UNION ALL

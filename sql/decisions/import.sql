@@ -46,9 +46,8 @@ BEGIN
     plan := (SELECT jsonb_agg(to_jsonb(c)) FROM @extschema@._model_access_compare_document(document) AS c
              WHERE c.kind <> 'setting');
     after := (SELECT coalesce(max(h.history_id), 0) FROM @extschema@.model_access_history AS h);
-    PERFORM @extschema@._model_access_update((SELECT jsonb_agg(m.columns) FROM (
-        SELECT DISTINCT ON (p.id) p.columns FROM jsonb_to_recordset(plan) AS p(kind text, id text, action text, columns jsonb)
-        WHERE p.kind = 'model' AND p.action <> 'skip' ORDER BY p.id) AS m));
+    PERFORM @extschema@._model_access_update((SELECT jsonb_agg(p.columns)
+        FROM jsonb_to_recordset(plan) AS p(kind text, columns jsonb) WHERE p.kind = 'model' AND p.columns IS NOT NULL));
     PERFORM @extschema@._model_access_write_rules((SELECT jsonb_agg(p.columns)
         FROM jsonb_to_recordset(plan) AS p(kind text, columns jsonb) WHERE p.kind = 'rule'));
     PERFORM @extschema@._model_access_write_overrides((SELECT jsonb_agg(p.columns)
@@ -78,9 +77,11 @@ BEGIN
         RAISE EXCEPTION '% must not be null', CASE WHEN document IS NULL THEN 'document' ELSE 'dry_run' END
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the text of an export, and dry_run true or false.';
     END IF;
-    plan := (SELECT coalesce(jsonb_agg(to_jsonb(c)), '[]') FROM @extschema@._model_access_compare_document(document) AS c);
-    IF NOT dry_run THEN
-        settings := (SELECT coalesce(jsonb_agg(p), '[]') FROM jsonb_array_elements(plan) AS p WHERE p ->> 'kind' = 'setting');
+    IF dry_run THEN
+        plan := (SELECT jsonb_agg(to_jsonb(c)) FROM @extschema@._model_access_compare_document(document) AS c);
+    ELSE
+        settings := (SELECT coalesce(jsonb_agg(to_jsonb(c)), '[]') FROM @extschema@._model_access_compare_settings(
+            @extschema@._model_access_document_lines(document)) AS c);
         IF settings <> '[]' AND NOT pg_has_role(current_user, (
             SELECT c.relowner FROM pg_class AS c WHERE c.oid = '@extschema@.model_access_setting'::regclass), 'USAGE')
         THEN

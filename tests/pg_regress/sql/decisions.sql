@@ -250,5 +250,6 @@ SELECT value FROM model_access_settings WHERE name = 'price_alert';
 -- The reviewed columns of a model are the keys of a review.
 SELECT k.key FROM _model_access_document_key AS k WHERE k.kind = 'review' AND k.type IS NULL;
 SELECT k.key FROM _model_access_document_key AS k WHERE k.kind = 'review' AND (k.type = 'time') <> (_model_access_normal_review(format('{"%s": "2026-01-01T00:00:00Z"}', k.key)::jsonb) ->> k.key <> '2026-01-01T00:00:00Z');
+SELECT k.key FROM _model_access_document_key AS k WHERE k.kind = 'review' AND strpos(pg_get_functiondef('_model_access_exported_review'::regproc), format('''%s''', k.key)) = 0;
 SELECT s.name FROM unnest(_model_access_stamp_columns()) AS s(name)
 WHERE NOT EXISTS (SELECT FROM _model_access_document_key AS k WHERE k.kind = 'review' AND s.name IN (k.key, 'reviewed_' || k.key));
