@@ -229,6 +229,17 @@ fn the_blocks_of_hosted_run_as_printed_without_a_superuser() {
 }
 
 #[test]
+fn the_blocks_of_decisions_run_as_printed() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    tests::sync(&mut client).unwrap();
+    run(&mut client, "docs/decisions.md", &[], ("", ""));
+    let imported =
+        "SELECT string_agg(status, ' ' ORDER BY status) FROM model_access WHERE reviewed_at IS NOT NULL";
+    assert_eq!(client.query_one(imported, &[]).unwrap().get::<_, &str>(0), "active disabled");
+}
+
+#[test]
 fn the_blocks_of_users_run_as_printed() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();

@@ -276,16 +276,11 @@ fn uninstall_says_what_it_takes() {
     other.batch_execute("ROLLBACK").unwrap();
     assert_eq!(version(&mut client), VERSION);
 
-    let exports = "SELECT to_regprocedure('model_access_export_decisions(boolean,boolean)') IS NOT NULL";
-    if client.query_one(exports, &[]).unwrap().get(0) {
-        let kept: String =
-            client.query_one("SELECT model_access_export_decisions(true, true)", &[]).unwrap().get(0);
-        assert!(runs(&cluster, &keep).ends_with("Removed.\n"));
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), kept + "\n");
-        std::fs::remove_file(&file).unwrap();
-    } else {
-        assert!(runs(&cluster, &["uninstall", "--yes", "--cascade"]).ends_with("Removed.\n"));
-    }
+    let kept: String =
+        client.query_one("SELECT model_access_export_decisions(true, true)", &[]).unwrap().get(0);
+    assert!(runs(&cluster, &keep).ends_with("Removed.\n"));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), kept + "\n");
+    std::fs::remove_file(&file).unwrap();
     let left = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')
         UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
         UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1";

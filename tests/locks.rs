@@ -85,6 +85,7 @@ fn the_hint_says_no_more_than_the_caller_may_see() {
         "SELECT model_access_confirm('openai/gpt-5')",
         "SELECT model_access_accept('openai/gpt-5')",
         "SELECT model_access_undo('2020-01-01', false)",
+        "SELECT model_access_import_decisions('{\"format\": \"model_access_decisions\", \"version\": 1}', false)",
     ] {
         let sql = format!("SET lock_timeout = '100ms'; {decision}");
         let (message, hint) = refusal(&mut reviewer, &sql);

@@ -4,8 +4,8 @@
 CREATE VIEW @extschema@.model_access_action AS
 SELECT NULL::text AS action, NULL::jsonb AS arguments, NULL::jsonb AS result WHERE false;
 COMMENT ON VIEW @extschema@.model_access_action IS
-    'Internal. The view into which model_access_confirm, model_access_accept and model_access_undo insert; it holds no row.';
-COMMENT ON COLUMN @extschema@.model_access_action.action IS 'confirm, accept or undo.';
+    'Internal. The view into which functions that change decisions insert, such as model_access_confirm; it holds no row.';
+COMMENT ON COLUMN @extschema@.model_access_action.action IS 'confirm, accept, undo or import.';
 COMMENT ON COLUMN @extschema@.model_access_action.arguments IS 'The arguments of the function.';
 COMMENT ON COLUMN @extschema@.model_access_action.result IS 'What the function returns.';
 
@@ -32,18 +32,20 @@ BEGIN
             CASE WHEN jsonb_typeof(NEW.arguments -> 'history_ids') = 'array' THEN
                 ARRAY(SELECT jsonb_array_elements_text(NEW.arguments -> 'history_ids')::bigint) END,
             (NEW.arguments ->> 'overrides')::boolean, (NEW.arguments ->> 'rules')::boolean) AS u);
+    WHEN 'import' THEN
+        NEW.result := (SELECT jsonb_agg(to_jsonb(i)) FROM @extschema@._model_access_import(NEW.arguments ->> 'document') AS i);
     END CASE;
     PERFORM set_config('_model_access.acting', '', true);
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_act() IS
-    'Internal. Trigger function that confirms, accepts or undoes, as the owner of the tables.';
+    'Internal. Trigger function that confirms, accepts, undoes or imports, as the owner of the tables.';
 
 CREATE TRIGGER model_access_act INSTEAD OF INSERT ON @extschema@.model_access_action
     FOR EACH ROW EXECUTE FUNCTION @extschema@._model_access_act();
 COMMENT ON TRIGGER model_access_act ON @extschema@.model_access_action IS
-    'Confirms, accepts or undoes, as the inserted row says.';
+    'Confirms, accepts, undoes or imports, as the inserted row says.';
 
 CREATE FUNCTION @extschema@._model_access_ask(action text, arguments jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -21,6 +21,7 @@ pub enum Command {
     Upgrade(Install),
     Version(Version),
     Uninstall(Uninstall),
+    Decisions(crate::decisions::Decisions),
     /// Write the manual pages into a directory
     #[command(hide = true)]
     Man {

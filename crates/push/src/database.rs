@@ -144,6 +144,17 @@ impl Database {
             arguments,
         )
     }
+
+    /// Calls a function of model_access that returns rows, and returns them as a JSON array.
+    pub fn call_rows(&self, function: &str, arguments: &[Option<&str>]) -> Result<Option<String>, Error> {
+        self.connection.text(
+            &format!(
+                "SELECT coalesce(pg_catalog.json_agg(r), '[]')::text FROM {}.{function} AS r",
+                self.schema
+            ),
+            arguments,
+        )
+    }
 }
 
 fn error(result: &libpq::Result) -> Error {

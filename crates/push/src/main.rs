@@ -2,6 +2,7 @@
 
 mod arguments;
 mod database;
+mod decisions;
 mod install;
 mod problem;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Upgrade(options) => install::upgrade(&options).map(|()| "applied".to_owned()),
         Command::Version(options) => install::version(&options.database).map(|()| "applied".to_owned()),
         Command::Uninstall(options) => install::uninstall(&options).map(|()| "applied".to_owned()),
+        Command::Decisions(options) => return decisions::run(&options),
         Command::Man { directory } => clap_mangen::generate_to(Arguments::command(), &directory)
             .map(|()| "applied".to_owned())
             .map_err(|error| format!("{}: {error}", directory.display())),
