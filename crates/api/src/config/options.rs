@@ -1,5 +1,6 @@
 //! The options of the program: on the command line, or from environment variables.
 
+use super::admin::Admin;
 use super::database::{self, Connection};
 use super::token::Token;
 use super::{secret, tls};
@@ -55,6 +56,8 @@ pub struct Arguments {
 pub enum Command {
     /// Print a token for trying out the service, signed with the HS256 secret
     Token(Token),
+    /// Serve the page on which admins decide which models each tier may use
+    Admin(Box<Admin>),
     /// Write the manual pages into a directory
     #[command(hide = true)]
     Man {
@@ -229,20 +232,27 @@ impl Options {
     /// # Errors
     /// Fails if an option or a variable has an invalid value, or if a file cannot be read.
     pub fn settings(&self) -> Result<Settings, String> {
-        let timeout = Duration::from_secs(self.timeout.into());
-        let Connection { mut config, trust } =
-            database::connection(&self.database, |name| std::env::var(name).ok())?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(timeout);
-        }
-        Ok(Settings {
-            config,
-            tls: MakeRustlsConnect::new(tls::client(&trust)?),
-            schema: self.schema.clone(),
-            connections: self.database_connections.into(),
-            timeout,
-        })
+        settings(&self.database, &self.schema, self.database_connections, self.timeout)
     }
+}
+
+/// How to reach a database.
+///
+/// # Errors
+/// The same as for [`Options::settings`].
+pub fn settings(database: &str, schema: &str, connections: u16, timeout: u16) -> Result<Settings, String> {
+    let timeout = Duration::from_secs(timeout.into());
+    let Connection { mut config, trust } = database::connection(database, |name| std::env::var(name).ok())?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(timeout);
+    }
+    Ok(Settings {
+        config,
+        tls: MakeRustlsConnect::new(tls::client(&trust)?),
+        schema: schema.to_owned(),
+        connections: connections.into(),
+        timeout,
+    })
 }
 
 impl Arguments {
@@ -282,7 +292,7 @@ fn list(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// Checks the form of an address or name with its port.
-fn listen(text: &str) -> Result<String, String> {
+pub fn listen(text: &str) -> Result<String, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or_default();
     let is_name = !host.is_empty() && !host.contains([':', '[', ' ']) && port.parse::<u16>().is_ok();
     if is_name || text.parse::<SocketAddr>().is_ok() {
@@ -291,7 +301,8 @@ fn listen(text: &str) -> Result<String, String> {
     Err("it is not address:port or name:port".into())
 }
 
-fn source(text: &str) -> Result<Source, String> {
+/// Reads where a JWKS comes from.
+pub fn source(text: &str) -> Result<Source, String> {
     if text.is_empty() {
         return Err("the value is empty".into());
     }

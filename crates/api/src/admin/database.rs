@@ -1,0 +1,199 @@
+//! One transaction for each request: as the role of the person, with statements that are static texts.
+
+use super::fault::Fault;
+use crate::database::Settings;
+use crate::error_chain::error_chain;
+use crate::metrics::Metrics;
+use crate::pool::{Connection, Pool, is_lost};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::types::{ToSql, Type};
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The pool, and the schema of the extension.
+pub struct Database {
+    pool: Pool,
+    schema: String,
+    timeout: Duration,
+    /// The name of the schema without quotes.
+    pub schema_name: String,
+}
+
+/// A transaction. Unless it ends with [`Transaction::commit`] or [`Transaction::rollback`], its connection is closed.
+pub struct Transaction {
+    connection: Option<Connection>,
+    schema: String,
+    deadline: Instant,
+    /// Whether the role may change decisions.
+    pub may_decide: bool,
+    /// Whether the database can fetch the catalogue itself.
+    pub has_library: bool,
+}
+
+/// Quotes a name for SQL.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+impl Database {
+    /// A pool that connects at the first request.
+    ///
+    /// # Errors
+    /// Never fails with settings that the command line accepts.
+    pub fn new(settings: &watch::Receiver<Settings>, metrics: &Metrics) -> Result<Self, String> {
+        let pool = Pool::new(settings, metrics)?;
+        let settings = settings.borrow();
+        Ok(Self {
+            pool,
+            schema: quoted(&settings.schema),
+            timeout: settings.timeout,
+            schema_name: settings.schema.clone(),
+        })
+    }
+
+    /// Begins a transaction: `role` is a quoted name. With `person`, the history names that person.
+    ///
+    /// # Errors
+    /// Fails if the database does not answer, or if the login cannot become the role.
+    pub async fn begin(
+        &self,
+        writes: bool,
+        role: Option<&str>,
+        person: Option<&str>,
+    ) -> Result<Transaction, Fault> {
+        // with this path, no name in a statement can be that of an object that another role made
+        let mut begin = format!(
+            "BEGIN ISOLATION LEVEL {}; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL timezone = 'UTC';
+             SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off",
+            if writes { "READ COMMITTED" } else { "REPEATABLE READ READ ONLY" },
+            self.timeout.as_millis()
+        );
+        if let Some(role) = role {
+            begin.push_str("; SET LOCAL ROLE ");
+            begin.push_str(role);
+        }
+        let deadline = Instant::now() + self.timeout;
+        let mut is_second = false;
+        let connection = loop {
+            let connection = timeout_at(Instant::now() + CONNECT, self.pool.get()).await;
+            let connection = connection
+                .map_err(|_| Fault::gone("no connection in time"))?
+                .map_err(|error| Fault::gone(&error))?;
+            match timeout_at(deadline, connection.batch_execute(&begin)).await {
+                Ok(Ok(())) => break connection,
+                // an idle connection can end before the statement reaches the server
+                Ok(Err(error)) if is_lost(&error, &connection) && !is_second => is_second = true,
+                Ok(Err(error)) => {
+                    drop(connection.take());
+                    return Err(error.into());
+                }
+                Err(_) => {}
+            }
+            drop(connection.take());
+        };
+        let mut transaction = Transaction {
+            connection: Some(connection),
+            schema: self.schema.clone(),
+            deadline,
+            may_decide: false,
+            has_library: false,
+        };
+        (transaction.may_decide, transaction.has_library) = transaction
+            .json(
+                "SELECT json_build_array(
+                    coalesce(has_column_privilege(to_regclass($2 || '.model_access')::oid, 'status', 'UPDATE'), false),
+                    to_regprocedure($2 || '.model_access_sync(integer)') IS NOT NULL,
+                    set_config('model_access.on_behalf_of', $1, true))::text",
+                &[Some(person.unwrap_or_default()), Some(&self.schema)],
+            )
+            .await
+            .map(|(may_decide, has_library, _): (_, _, String)| (may_decide, has_library))?;
+        Ok(transaction)
+    }
+}
+
+impl Transaction {
+    /// The answer of a statement that returns one text, which is JSON. `{s}` stands for the schema of the extension. All
+    /// parameters are texts.
+    ///
+    /// # Errors
+    /// What PostgreSQL reports.
+    pub async fn json<T: DeserializeOwned>(
+        &self,
+        sql: &'static str,
+        parameters: &[Option<&str>],
+    ) -> Result<T, Fault> {
+        self.execute(&sql.replace("{s}", &self.schema), parameters).await
+    }
+
+    /// The rows of a query. Each is read by the names of its columns.
+    ///
+    /// # Errors
+    /// What PostgreSQL reports.
+    pub async fn rows<T: DeserializeOwned>(
+        &self,
+        sql: &'static str,
+        parameters: &[Option<&str>],
+    ) -> Result<Vec<T>, Fault> {
+        let sql = sql.replace("{s}", &self.schema);
+        self.execute(&format!("SELECT coalesce(json_agg(t), '[]')::text FROM ({sql}) AS t"), parameters).await
+    }
+
+    async fn execute<T: DeserializeOwned>(&self, sql: &str, parameters: &[Option<&str>]) -> Result<T, Fault> {
+        let connection = self.connection.as_ref().ok_or_else(|| Fault::gone("the transaction has ended"))?;
+        let typed: Vec<_> =
+            parameters.iter().map(|parameter| (parameter as &(dyn ToSql + Sync), Type::TEXT)).collect();
+        let row = timeout_at(self.deadline, connection.query_typed_one(sql, &typed)).await;
+        let row = row.map_err(|_| Fault::gone("no answer in time"))??;
+        let text: Option<&str> = row.try_get(0)?;
+        serde_json::from_str(text.unwrap_or("null")).map_err(|error| Fault {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            message: format!("the answer of the database cannot be read: {}", error_chain(&error)),
+            ..Fault::default()
+        })
+    }
+
+    /// Ends the transaction, and keeps what it wrote.
+    ///
+    /// # Errors
+    /// What PostgreSQL reports.
+    pub async fn commit(self) -> Result<(), Fault> {
+        self.end("COMMIT").await
+    }
+
+    /// Ends the transaction, and keeps nothing.
+    ///
+    /// # Errors
+    /// Fails if the database does not answer.
+    pub async fn rollback(self) -> Result<(), Fault> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, statement: &str) -> Result<(), Fault> {
+        let connection = self.connection.take().ok_or_else(|| Fault::gone("the transaction has ended"))?;
+        match timeout_at(self.deadline, connection.batch_execute(statement)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                drop(connection.take());
+                Err(error.into())
+            }
+            Err(_) => {
+                drop(connection.take());
+                Err(Fault::gone("no answer in time"))
+            }
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // a connection must not return to the pool inside a transaction
+        drop(self.connection.take().map(Connection::take));
+    }
+}
