@@ -3,6 +3,7 @@
 //!
 //! [`page`] has what all pages share, and each other page is a module with one function.
 
+pub mod data;
 pub mod database;
 pub mod fault;
 pub mod fields;

@@ -2,7 +2,6 @@
 
 use super::fault::Fault;
 use crate::database::Settings;
-use crate::error_chain::error_chain;
 use crate::metrics::Metrics;
 use crate::pool::{Connection, Pool, is_lost};
 use axum::http::StatusCode;
@@ -129,32 +128,16 @@ impl Transaction {
         sql: &'static str,
         parameters: &[Option<&str>],
     ) -> Result<T, Fault> {
-        self.execute(&sql.replace("{s}", &self.schema), parameters).await
-    }
-
-    /// The rows of a query. Each is read by the names of its columns.
-    ///
-    /// # Errors
-    /// What PostgreSQL reports.
-    pub async fn rows<T: DeserializeOwned>(
-        &self,
-        sql: &'static str,
-        parameters: &[Option<&str>],
-    ) -> Result<Vec<T>, Fault> {
-        let sql = sql.replace("{s}", &self.schema);
-        self.execute(&format!("SELECT coalesce(json_agg(t), '[]')::text FROM ({sql}) AS t"), parameters).await
-    }
-
-    async fn execute<T: DeserializeOwned>(&self, sql: &str, parameters: &[Option<&str>]) -> Result<T, Fault> {
         let connection = self.connection.as_ref().ok_or_else(|| Fault::gone("the transaction has ended"))?;
+        let sql = sql.replace("{s}", &self.schema);
         let typed: Vec<_> =
             parameters.iter().map(|parameter| (parameter as &(dyn ToSql + Sync), Type::TEXT)).collect();
-        let row = timeout_at(self.deadline, connection.query_typed_one(sql, &typed)).await;
+        let row = timeout_at(self.deadline, connection.query_typed_one(&sql, &typed)).await;
         let row = row.map_err(|_| Fault::gone("no answer in time"))??;
         let text: Option<&str> = row.try_get(0)?;
         serde_json::from_str(text.unwrap_or("null")).map_err(|error| Fault {
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            message: format!("the answer of the database cannot be read: {}", error_chain(&error)),
+            message: format!("the answer of the database cannot be read: {error}"),
             ..Fault::default()
         })
     }
@@ -177,17 +160,12 @@ impl Transaction {
 
     async fn end(mut self, statement: &str) -> Result<(), Fault> {
         let connection = self.connection.take().ok_or_else(|| Fault::gone("the transaction has ended"))?;
-        match timeout_at(self.deadline, connection.batch_execute(statement)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                drop(connection.take());
-                Err(error.into())
-            }
-            Err(_) => {
-                drop(connection.take());
-                Err(Fault::gone("no answer in time"))
-            }
+        let ended = timeout_at(self.deadline, connection.batch_execute(statement)).await;
+        let ended = ended.map_err(|_| Fault::gone("no answer in time")).and_then(|ended| Ok(ended?));
+        if ended.is_err() {
+            drop(connection.take());
         }
+        ended
     }
 }
 
