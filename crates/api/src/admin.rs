@@ -10,6 +10,7 @@ pub mod fields;
 mod health;
 pub mod identity;
 pub mod page;
+mod review;
 
 use crate::auth::Policy;
 use crate::client::Proxies;
@@ -141,6 +142,7 @@ async fn check_roles(database: &Database, tokens: &Tokens) -> Result<(), String>
 pub fn router(app: Arc<App>, metrics: &Arc<Metrics>) -> Router {
     let observer = Arc::new(Observer::new(metrics, &Proxies::default()));
     Router::new()
+        .route("/", page(review::review))
         .route("/health", page(health::health))
         .route("/login", get(login).post(login))
         .route("/logout", post(logout))
