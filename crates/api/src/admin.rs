@@ -8,7 +8,9 @@ pub mod database;
 pub mod fault;
 pub mod fields;
 mod health;
+mod history;
 pub mod identity;
+mod model;
 pub mod page;
 mod review;
 
@@ -143,6 +145,8 @@ pub fn router(app: Arc<App>, metrics: &Arc<Metrics>) -> Router {
     let observer = Arc::new(Observer::new(metrics, &Proxies::default()));
     Router::new()
         .route("/", page(review::review))
+        .route("/model", page(model::model))
+        .route("/history", page(history::history))
         .route("/health", page(health::health))
         .route("/login", get(login).post(login))
         .route("/logout", post(logout))
