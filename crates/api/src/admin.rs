@@ -13,6 +13,7 @@ pub mod identity;
 mod model;
 pub mod page;
 mod review;
+mod sync;
 
 use crate::auth::Policy;
 use crate::client::Proxies;
@@ -147,6 +148,7 @@ pub fn router(app: Arc<App>, metrics: &Arc<Metrics>) -> Router {
         .route("/", page(review::review))
         .route("/model", page(model::model))
         .route("/history", page(history::history))
+        .route("/sync", page(sync::sync))
         .route("/health", page(health::health))
         .route("/login", get(login).post(login))
         .route("/logout", post(logout))
