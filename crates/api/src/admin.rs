@@ -13,7 +13,9 @@ pub mod identity;
 mod model;
 pub mod page;
 mod review;
+mod rules;
 mod sync;
+mod user;
 
 use crate::auth::Policy;
 use crate::client::Proxies;
@@ -149,6 +151,8 @@ pub fn router(app: Arc<App>, metrics: &Arc<Metrics>) -> Router {
         .route("/model", page(model::model))
         .route("/history", page(history::history))
         .route("/sync", page(sync::sync))
+        .route("/user", page(user::user))
+        .route("/rules", page(rules::rules))
         .route("/health", page(health::health))
         .route("/login", get(login).post(login))
         .route("/logout", post(logout))

@@ -37,10 +37,22 @@ impl<'a> Data<'a> {
         })
     }
 
+    /// Whether it is an array.
+    #[must_use]
+    pub fn is_list(self) -> bool {
+        self.0.is_some_and(Value::is_array)
+    }
+
     /// Whether it is this text.
     #[must_use]
     pub fn is(self, text: &str) -> bool {
         self.0.is_some_and(|value| value == text)
+    }
+}
+
+impl<'a> From<&'a Value> for Data<'a> {
+    fn from(value: &'a Value) -> Self {
+        Self(Some(value))
     }
 }
 

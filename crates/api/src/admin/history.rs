@@ -2,30 +2,14 @@
 
 use super::data::Data;
 use super::fault::Fault;
-use super::page::{Frame, Outcome, Visit, show};
-use askama::Template;
+use super::page::{Outcome, Visit, show, template};
 use axum::http::StatusCode;
 use serde_json::Value;
 use std::sync::Arc;
 
-#[derive(Template)]
-#[template(path = "history.html")]
-struct History<'a> {
-    frame: Frame,
-    data: Data<'a>,
-}
+template!(History, "history.html");
 
-#[derive(Template)]
-#[template(path = "change.html")]
-struct Change<'a> {
-    frame: Frame,
-    data: Data<'a>,
-    undo: Data<'a>,
-    at: &'a str,
-    is_done: bool,
-    /// Whether an undo would not do any more what was shown.
-    has_changed: bool,
-}
+template!(Change, "change.html", undo: Data<'a>, at: &'a str, is_done: bool, has_changed: bool);
 
 /// The page.
 pub async fn history(visit: Arc<Visit>) -> Outcome {
@@ -37,10 +21,10 @@ pub async fn history(visit: Arc<Visit>) -> Outcome {
         let before = visit.query.get("before");
         let data: Value = transaction.json(include_str!("history.sql"), &[before]).await?;
         transaction.commit().await?;
-        return show(&History { frame, data: Data(Some(&data)) });
+        return show(&History { frame, data: (&data).into() });
     };
     let change: Value = transaction.json(include_str!("change.sql"), &[Some(at)]).await?;
-    let data = Data(Some(&change));
+    let data = Data::from(&change);
     if !data.at("ids").is_set() {
         return Err(Fault::new(
             StatusCode::NOT_FOUND,
@@ -56,7 +40,7 @@ pub async fn history(visit: Arc<Visit>) -> Outcome {
         let tried = if plan.is_some() { "false" } else { "true" };
         let parameters = [Some(ids.as_str()), Some(&overrides), Some(&rules), Some(tried)];
         undo = transaction.json(include_str!("undo.sql"), &parameters).await?;
-        is_done = plan.is_some_and(|plan| Data(Some(&undo)).at("digest").is(plan));
+        is_done = plan.is_some_and(|plan| Data::from(&undo).at("digest").is(plan));
     }
     let has_changed = plan.is_some() && !is_done;
     if has_changed {
@@ -64,5 +48,5 @@ pub async fn history(visit: Arc<Visit>) -> Outcome {
     } else {
         transaction.commit().await?;
     }
-    show(&Change { frame, data, undo: Data(Some(&undo)), at, is_done, has_changed })
+    show(&Change { frame, data, undo: Data::from(&undo), at, is_done, has_changed })
 }

@@ -2,18 +2,12 @@
 
 use super::data::Data;
 use super::fault::Fault;
-use super::page::{Frame, Outcome, Visit, show};
-use askama::Template;
+use super::page::{Outcome, Visit, show, template};
 use axum::http::StatusCode;
 use serde_json::Value;
 use std::sync::Arc;
 
-#[derive(Template)]
-#[template(path = "model.html")]
-struct Model<'a> {
-    frame: Frame,
-    data: Data<'a>,
-}
+template!(Model, "model.html");
 
 /// The page.
 pub async fn model(visit: Arc<Visit>) -> Outcome {
@@ -21,7 +15,7 @@ pub async fn model(visit: Arc<Visit>) -> Outcome {
     let data: Value = transaction.json(include_str!("model.sql"), &[visit.query.get("id")]).await?;
     let frame = visit.frame("Model", &transaction);
     transaction.commit().await?;
-    let data = Data(Some(&data));
+    let data = Data::from(&data);
     if !data.at("model").is_set() {
         let hint = "Look for it in Review, among all models.";
         return Err(Fault::new(StatusCode::NOT_FOUND, "There is no model with this id.", hint));

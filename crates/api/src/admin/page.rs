@@ -61,6 +61,20 @@ pub struct Frame {
     pub has_library: bool,
 }
 
+/// Declares the template of a page: its name, its file, and what it has besides the frame and the data.
+macro_rules! template {
+    ($name:ident, $path:literal $(, $field:ident: $type:ty)*) => {
+        #[derive(askama::Template)]
+        #[template(path = $path)]
+        struct $name<'a> {
+            frame: super::page::Frame,
+            data: super::data::Data<'a>,
+            $($field: $type),*
+        }
+    };
+}
+pub(super) use template;
+
 /// The answer of a page.
 pub type Outcome = Result<Response, Fault>;
 

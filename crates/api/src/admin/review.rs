@@ -5,8 +5,7 @@ use super::data::Data;
 use super::database::Transaction;
 use super::fault::Fault;
 use super::fields::Fields;
-use super::page::{Frame, Outcome, Visit, show};
-use askama::Template;
+use super::page::{Outcome, Visit, show, template};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -15,24 +14,9 @@ use std::sync::Arc;
 const FILTERS: [&str; 10] =
     ["show", "reason", "provider", "min", "max", "modality", "free", "age", "q", "proposed"];
 
-#[derive(Template)]
-#[template(path = "review.html")]
-struct Review<'a> {
-    frame: Frame,
-    data: Data<'a>,
-    query: &'a Fields,
-    filter: String,
-}
+template!(Review, "review.html", query: &'a Fields, filter: String);
 
-#[derive(Template)]
-#[template(path = "decision.html")]
-struct Decision<'a> {
-    frame: Frame,
-    data: Data<'a>,
-    form: &'a Fields,
-    filter: String,
-    is_done: bool,
-}
+template!(Decision, "decision.html", form: &'a Fields, filter: String, is_done: bool);
 
 /// The page.
 pub async fn review(visit: Arc<Visit>) -> Outcome {
@@ -42,14 +26,14 @@ pub async fn review(visit: Arc<Visit>) -> Outcome {
         let data = found(&transaction, &visit.query, "1000").await?;
         let frame = visit.frame("Review", &transaction);
         transaction.commit().await?;
-        return show(&Review { frame, data: Data(Some(&data)), query: &visit.query, filter });
+        return show(&Review { frame, data: Data::from(&data), query: &visit.query, filter });
     };
     let is_done = form.has("step", "do");
     let transaction = visit.write().await?;
     let mut seen = form.json("row");
     if form.has("which", "all") {
         let all = found(&transaction, &visit.query, "100000").await?;
-        let rows = Data(Some(&all)).at("rows").list();
+        let rows = Data::from(&all).at("rows").list();
         seen = Value::from_iter(rows.map(|row| row.at("seen").to_string())).to_string();
     }
     let data = decide(&transaction, form, &seen).await?;
@@ -59,7 +43,7 @@ pub async fn review(visit: Arc<Visit>) -> Outcome {
     } else {
         transaction.rollback().await?;
     }
-    show(&Decision { frame, data: Data(Some(&data)), form, filter, is_done })
+    show(&Decision { frame, data: Data::from(&data), form, filter, is_done })
 }
 
 async fn found(transaction: &Transaction, query: &Fields, most: &str) -> Result<Value, Fault> {

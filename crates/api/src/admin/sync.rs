@@ -1,19 +1,10 @@
 //! Next sync: what it would do, and the run, with what differed from what was shown.
 
-use super::data::Data;
-use super::page::{Frame, Outcome, Visit, show};
-use askama::Template;
+use super::page::{Outcome, Visit, show, template};
 use serde_json::Value;
 use std::sync::Arc;
 
-#[derive(Template)]
-#[template(path = "sync.html")]
-struct Sync<'a> {
-    frame: Frame,
-    data: Data<'a>,
-    max_removals: &'a str,
-    is_done: bool,
-}
+template!(Sync, "sync.html", max_removals: &'a str, is_done: bool);
 
 /// The page.
 pub async fn sync(visit: Arc<Visit>) -> Outcome {
@@ -33,5 +24,5 @@ pub async fn sync(visit: Arc<Visit>) -> Outcome {
         data = transaction.json(include_str!("preview.sql"), &[max_removals]).await?;
     }
     transaction.commit().await?;
-    show(&Sync { frame, data: Data(Some(&data)), max_removals: max_removals.unwrap_or_default(), is_done })
+    show(&Sync { frame, data: (&data).into(), max_removals: max_removals.unwrap_or_default(), is_done })
 }
