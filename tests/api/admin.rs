@@ -12,10 +12,11 @@ use std::process::{Child, Command, Output, Stdio};
 use tests::Cluster;
 
 /// A served page, and what a browser would send with each request. It ends with the test.
-struct Page {
+pub struct Page {
     child: Child,
     address: SocketAddr,
-    folder: PathBuf,
+    /// Where the program writes: `out`, `log`.
+    pub folder: PathBuf,
     /// Headers that identify the person.
     identity: String,
 }
@@ -31,7 +32,7 @@ impl Page {
         command
     }
 
-    fn start(cluster: &Cluster, login: &str, arguments: &[&str]) -> Self {
+    pub fn start(cluster: &Cluster, login: &str, arguments: &[&str]) -> Self {
         let folder = scratch();
         let (url, file) =
             (folder.join("url"), |name: &str| std::fs::File::create(folder.join(name)).unwrap());
@@ -47,6 +48,10 @@ impl Page {
             page.address.port() > 0
         });
         page
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
     }
 
     fn text(&self, file: &str) -> String {
@@ -138,7 +143,7 @@ fn unescaped(text: &str) -> String {
 }
 
 /// Roles for people: `decides` and `looks`, and the login `page` that can become both and may do nothing by itself.
-fn with_roles(cluster: &Cluster) {
+pub fn with_roles(cluster: &Cluster) {
     cluster
         .connect()
         .batch_execute(
@@ -148,7 +153,7 @@ fn with_roles(cluster: &Cluster) {
         .unwrap();
 }
 
-const PEOPLE: [&str; 12] = [
+pub const PEOPLE: [&str; 12] = [
     "--admin-token-header",
     "X-Assertion",
     "--admin-role",
@@ -164,7 +169,7 @@ const PEOPLE: [&str; 12] = [
 ];
 
 /// The header with the token of a person.
-fn assertion(person: &str, groups: serde_json::Value) -> String {
+pub fn assertion(person: &str, groups: serde_json::Value) -> String {
     let mut claims = claims(person);
     claims["email"] = json!(format!("{person}@id.example"));
     claims["groups"] = groups;
