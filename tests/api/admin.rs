@@ -571,3 +571,144 @@ fn a_form_whose_database_went_away_keeps_what_was_typed() {
     assert!(reply.body.contains("Decided: 1 models"), "{reply:?}");
     assert_eq!(count(&cluster, "model_access WHERE note = 'a \"long\" thought' AND status = 'disabled'"), 1);
 }
+
+/// Lets the database fetch a scenario of the upstream.
+fn serve(cluster: &Cluster, scenario: &str) {
+    let set = format!("ALTER SYSTEM SET model_access.url = '{}'", cluster.upstream.url(scenario));
+    let mut client = cluster.connect();
+    client.batch_execute(&set).unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").unwrap();
+}
+
+#[test]
+fn the_next_sync_is_shown_then_run_and_what_differs_is_named() {
+    let cluster = database(&[]);
+    serve(&cluster, "take=420");
+    let mut page = Page::start(&cluster, "postgres", &[]);
+    page.log_in();
+    wait_for("the list without one model", || page.page("/sync").contains("missing: 1<"));
+    let shown = page.page("/sync");
+    assert_eq!(count(&cluster, "model_access_sync_log"), 1, "a preview writes nothing");
+    let seen = hidden(&shown, "seen");
+    assert!(seen.len() == 1 && seen[0].starts_with("missing "), "{seen:?}");
+    // meanwhile another one leaves the list
+    serve(&cluster, "take=419");
+    wait_for("the list without two models", || page.page("/sync").contains("missing: 2<"));
+    let run = page.post("/sync", &[("seen", &seen[0])]);
+    assert!(run.body.contains("Run 2: applied.") && run.body.contains("2 left the list"), "{}", run.body);
+    assert!(run.body.contains("Written, and not shown before: 1"), "{}", run.body);
+    assert!(run.body.contains("Shown before, and not written: 0"), "{}", run.body);
+    assert!(page.page("/sync").contains("Nothing has changed"), "{}", page.page("/sync"));
+
+    // many are withheld, and max_removals names how many may go
+    serve(&cluster, "take=100");
+    wait_for("withheld removals", || page.page("/sync").contains("<h2>withhold: "));
+    let freed = page.page("/sync?max_removals=421");
+    assert!(freed.contains("<h2>missing: 319<") && !freed.contains("<h2>withhold"), "{freed}");
+    let seen = hidden(&freed, "seen");
+    let fields: Vec<_> =
+        seen.iter().map(|seen| ("seen", seen.as_str())).chain([("max_removals", "421")]).collect();
+    let run = page.post("/sync", &fields);
+    assert!(
+        run.body.contains("Run 3: applied.") && run.body.contains("It did what the preview showed."),
+        "{}",
+        run.body
+    );
+    assert_eq!(count(&cluster, "model_access WHERE missing_since IS NOT NULL"), 321);
+    assert_eq!(page.get("/sync?max_removals=-1").status, 422);
+    serve(&cluster, "status=503");
+    wait_for("a failed fetch", || page.page("/sync").contains("<strong>failed: "));
+    assert!(!page.page("/sync").contains("Run the sync now"));
+    assert!(page.page("/health").contains("<title id=\"runs-title\">"));
+}
+
+#[test]
+fn an_install_without_the_library_names_the_program_that_syncs() {
+    let cluster = Cluster::start_without_library();
+    let mut page = Page::start(&cluster, "keeper", &[]);
+    page.log_in();
+    let shown = page.page("/sync");
+    assert!(shown.contains("model-access push --dry-run") && !shown.contains("Run the sync now"), "{shown}");
+    for path in ["/", "/history", "/user?id=ada", "/rules", "/health"] {
+        assert!(page.page(path).contains("class=\"empty\""), "{path} says what to do next");
+    }
+}
+
+#[test]
+fn users_get_overrides_and_rules_are_tried_before_they_are_saved() {
+    let cluster = database(&[]);
+    with_roles(&cluster);
+    let mut page = Page::start(&cluster, "page", &PEOPLE);
+    page.identity = assertion("anna", json!("model-access-admin"));
+    let model = "google/gemini-2.5-pro";
+    let path = format!("/user?id=ada&model={model}");
+    assert!(page.page(&path).contains("not allowed</strong>, not in tier free"), "{}", page.page(&path));
+    let made = page.post(
+        &path,
+        &[("model_id", model), ("allowed", "true"), ("until", "2999-12-31"), ("note", "a trial")],
+    );
+    assert_eq!((made.status, made.header("location")), (303, Some(path.as_str())), "{made:?}");
+    let shown = page.page(&path);
+    assert!(shown.contains("allowed</strong>, allowed to this user until 3000-01-01"), "{shown}");
+    assert!(page.page(&format!("/model?id={model}")).contains("a trial"));
+    let by = "model_access_history WHERE user_id = 'ada' AND on_behalf_of = 'anna@id.example'";
+    assert_eq!(count(&cluster, by), 1);
+    let reply = page.post(&path, &[("model_id", "openai/none"), ("allowed", "true")]);
+    assert!(reply.status == 422 && reply.body.contains("does not exist"), "{reply:?}");
+    let id = hidden(&shown, "remove").pop().unwrap();
+    assert_eq!(page.post("/user?id=ada", &[("remove", &id)]).status, 303);
+    assert_eq!(count(&cluster, "model_access_override"), 0);
+    assert!(page.page("/user?id=nobody").contains("no such user"));
+
+    assert!(page.page("/rules").contains("There is no rule yet."));
+    let rule = [
+        ("position", "7"),
+        ("pattern", "openai/%"),
+        ("max", "1"),
+        ("proposes", "pro"),
+        ("proposes", "enterprise"),
+    ];
+    let tried = page.post("/rules", &[&rule[..], &[("step", "try")]].concat());
+    assert_eq!(count(&cluster, "model_access_rule"), 0, "a trial saves nothing");
+    page.post("/rules", &[&rule[..], &[("step", "save")]].concat());
+    let proposed = count(&cluster, "model_access_review WHERE proposed = 'pro,enterprise'");
+    assert!(proposed > 0 && tried.body.contains(&format!("for {proposed} models")), "{}", tried.body);
+    assert_eq!(
+        count(&cluster, "model_access WHERE status = 'active' AND provider = 'openai'"),
+        0,
+        "nor does it accept"
+    );
+    let shown = page.page("/rules?position=7");
+    let seen = hidden(&shown, "seen").pop().unwrap();
+    let changed = [("position", "7"), ("pattern", "none/%"), ("proposes", "free"), ("seen", &seen)];
+    let tried = page.post("/rules", &[&changed[..], &[("step", "try")]].concat());
+    assert!(tried.body.contains("would propose nothing now"), "{}", tried.body);
+    page.post("/rules", &[&changed[..], &[("step", "save")]].concat());
+    // somebody who saw the rule before cannot overwrite or remove what it is now
+    for step in ["save", "remove"] {
+        let reply = page.post("/rules", &[&changed[..], &[("step", step)]].concat());
+        assert_eq!(reply.status, 409, "{reply:?}");
+    }
+    let reply = page.post("/rules", &[&rule[..], &[("step", "save")]].concat());
+    assert!(reply.status == 422 && reply.body.contains("23505"), "a new rule replaces none: {reply:?}");
+    let seen = hidden(&page.page("/rules?position=7"), "seen").pop().unwrap();
+    page.post("/rules", &[("position", "7"), ("seen", &seen), ("step", "remove")]);
+    assert_eq!(count(&cluster, "model_access_rule"), 0);
+
+    // who only looks can read all of it, and change none
+    page.identity = assertion("vera", json!("model-access-viewer"));
+    for path in ["/user?id=ada", "/rules", "/sync", "/model?id=openai/gpt-4o"] {
+        let shown = page.page(path);
+        assert!(!shown.contains("method=\"post\""), "{path}: {shown}");
+    }
+    for (path, fields) in [
+        ("/user?id=ada", &[("model_id", model), ("allowed", "true")][..]),
+        ("/user?id=ada", &[("remove", "1")]),
+        ("/rules", &rule),
+        ("/rules", &[("position", "7"), ("seen", "x"), ("step", "remove")]),
+        ("/sync", &[]),
+    ] {
+        let reply = page.post(path, fields);
+        assert!(reply.status == 403 && reply.body.contains("42501"), "{path} {fields:?}: {reply:?}");
+    }
+}

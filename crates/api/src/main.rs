@@ -157,10 +157,10 @@ async fn run(options: &Options) -> Result<bool, String> {
 /// Serves the admin's page until a signal. False if some requests did not finish in time.
 async fn run_admin(options: &Admin) -> Result<bool, String> {
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-    let config = options.config()?;
+    let (settings, people) = options.config(&metrics)?;
     let (listeners, urls) = bind_and_name(&options.listen).await?;
     let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    let app = admin::App::new(config, &addresses, &metrics).await?;
+    let app = admin::App::new(settings, people, &addresses, &metrics).await?;
     let shared = Arc::clone(&app);
     tokio::spawn(async move { shared.refresh_forever().await });
     let catch = |kind| signal(kind).map_err(|error| error.to_string());

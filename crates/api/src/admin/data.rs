@@ -9,7 +9,6 @@ pub struct Data<'a>(pub Option<&'a Value>);
 
 impl<'a> Data<'a> {
     /// A member of an object.
-    #[must_use]
     pub fn at(self, key: &str) -> Self {
         Self(self.0.and_then(|value| value.get(key)))
     }
@@ -25,7 +24,6 @@ impl<'a> Data<'a> {
     }
 
     /// Whether it is there, and is not false, zero or empty.
-    #[must_use]
     pub fn is_set(self) -> bool {
         self.0.is_some_and(|value| match value {
             Value::Null => false,
@@ -38,13 +36,11 @@ impl<'a> Data<'a> {
     }
 
     /// Whether it is an array.
-    #[must_use]
     pub fn is_list(self) -> bool {
         self.0.is_some_and(Value::is_array)
     }
 
     /// Whether it is this text.
-    #[must_use]
     pub fn is(self, text: &str) -> bool {
         self.0.is_some_and(|value| value == text)
     }

@@ -1,6 +1,7 @@
 //! One transaction for each request: as the role of the person, with statements that are static texts.
 
 use super::fault::Fault;
+use super::identity::Who;
 use crate::database::Settings;
 use crate::metrics::Metrics;
 use crate::pool::{Connection, Pool, is_lost};
@@ -35,16 +36,12 @@ pub struct Transaction {
 }
 
 /// Quotes a name for SQL.
-#[must_use]
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl Database {
     /// A pool that connects at the first request.
-    ///
-    /// # Errors
-    /// Never fails with settings that the command line accepts.
     pub fn new(settings: &watch::Receiver<Settings>, metrics: &Metrics) -> Result<Self, String> {
         let pool = Pool::new(settings, metrics)?;
         let settings = settings.borrow();
@@ -56,16 +53,8 @@ impl Database {
         })
     }
 
-    /// Begins a transaction: `role` is a quoted name. With `person`, the history names that person.
-    ///
-    /// # Errors
-    /// Fails if the database does not answer, or if the login cannot become the role.
-    pub async fn begin(
-        &self,
-        writes: bool,
-        role: Option<&str>,
-        person: Option<&str>,
-    ) -> Result<Transaction, Fault> {
+    /// Begins a transaction as the role of somebody. The history names the person.
+    pub async fn begin(&self, writes: bool, who: &Who) -> Result<Transaction, Fault> {
         // with this path, no name in a statement can be that of an object that another role made
         let mut begin = format!(
             "BEGIN ISOLATION LEVEL {}; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL timezone = 'UTC';
@@ -73,9 +62,8 @@ impl Database {
             if writes { "READ COMMITTED" } else { "REPEATABLE READ READ ONLY" },
             self.timeout.as_millis()
         );
-        if let Some(role) = role {
-            begin.push_str("; SET LOCAL ROLE ");
-            begin.push_str(role);
+        if let Some(role) = &who.role {
+            begin = format!("{begin}; SET LOCAL ROLE {}", quoted(role));
         }
         let deadline = Instant::now() + self.timeout;
         let mut is_second = false;
@@ -84,35 +72,28 @@ impl Database {
             let connection = connection
                 .map_err(|_| Fault::gone("no connection in time"))?
                 .map_err(|error| Fault::gone(&error))?;
-            match timeout_at(deadline, connection.batch_execute(&begin)).await {
+            let begun = timeout_at(deadline, connection.batch_execute(&begin)).await;
+            let error = match begun {
                 Ok(Ok(())) => break connection,
                 // an idle connection can end before the statement reaches the server
-                Ok(Err(error)) if is_lost(&error, &connection) && !is_second => is_second = true,
-                Ok(Err(error)) => {
-                    drop(connection.take());
-                    return Err(error.into());
-                }
-                Err(_) => {}
-            }
+                Ok(Err(error)) if is_lost(&error, &connection) && !is_second => None,
+                Ok(Err(error)) => Some(error.into()),
+                Err(_) => Some(Fault::gone("no answer in time")),
+            };
+            is_second = true;
             drop(connection.take());
+            error.map_or(Ok(()), Err)?;
         };
-        let mut transaction = Transaction {
-            connection: Some(connection),
-            schema: self.schema.clone(),
-            deadline,
-            may_decide: false,
-            has_library: false,
-        };
-        (transaction.may_decide, transaction.has_library) = transaction
-            .json(
-                "SELECT json_build_array(
-                    coalesce(has_column_privilege(to_regclass($2 || '.model_access')::oid, 'status', 'UPDATE'), false),
-                    to_regprocedure($2 || '.model_access_sync(integer)') IS NOT NULL,
-                    set_config('model_access.on_behalf_of', $1, true))::text",
-                &[Some(person.unwrap_or_default()), Some(&self.schema)],
-            )
-            .await
-            .map(|(may_decide, has_library, _): (_, _, String)| (may_decide, has_library))?;
+        let (connection, schema) = (Some(connection), self.schema.clone());
+        let mut transaction =
+            Transaction { connection, schema, deadline, may_decide: false, has_library: false };
+        let session = "SELECT json_build_array(
+            coalesce(has_column_privilege(to_regclass($2 || '.model_access')::oid, 'status', 'UPDATE'), false),
+            to_regprocedure($2 || '.model_access_sync(integer)') IS NOT NULL,
+            set_config('model_access.on_behalf_of', coalesce($1, ''), true))::text";
+        let answer = transaction.json(session, &[who.person.as_deref(), Some(&self.schema)]).await?;
+        let (may_decide, has_library, _): (bool, bool, String) = answer;
+        (transaction.may_decide, transaction.has_library) = (may_decide, has_library);
         Ok(transaction)
     }
 }
@@ -120,9 +101,6 @@ impl Database {
 impl Transaction {
     /// The answer of a statement that returns one text, which is JSON. `{s}` stands for the schema of the extension. All
     /// parameters are texts.
-    ///
-    /// # Errors
-    /// What PostgreSQL reports.
     pub async fn json<T: DeserializeOwned>(
         &self,
         sql: &'static str,
@@ -143,17 +121,11 @@ impl Transaction {
     }
 
     /// Ends the transaction, and keeps what it wrote.
-    ///
-    /// # Errors
-    /// What PostgreSQL reports.
     pub async fn commit(self) -> Result<(), Fault> {
         self.end("COMMIT").await
     }
 
     /// Ends the transaction, and keeps nothing.
-    ///
-    /// # Errors
-    /// Fails if the database does not answer.
     pub async fn rollback(self) -> Result<(), Fault> {
         self.end("ROLLBACK").await
     }

@@ -33,13 +33,11 @@ struct Page<'a> {
 
 impl Fault {
     /// A refusal by the page itself, with what to do.
-    #[must_use]
     pub fn new(status: StatusCode, message: &str, hint: &str) -> Self {
         Self { status, message: message.into(), hint: Some(hint.into()), ..Self::default() }
     }
 
     /// The database cannot be reached, or did not answer in time.
-    #[must_use]
     pub fn gone(error: &str) -> Self {
         tracing::warn!(error, "the database does not answer");
         Self {

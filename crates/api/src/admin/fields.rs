@@ -8,25 +8,21 @@ pub struct Fields(pub Vec<(String, String)>);
 
 impl Fields {
     /// Reads `application/x-www-form-urlencoded`.
-    #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         Self(parse(text).into_owned().collect())
     }
 
     /// The value of a field, without white space around it. None if it is empty or missing.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).map(str::trim).find(|value| !value.is_empty())
     }
 
     /// The same as text: empty if it is missing.
-    #[must_use]
     pub fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
 
     /// Whether a field has this value, such as a box that is ticked.
-    #[must_use]
     pub fn has(&self, name: &str, value: &str) -> bool {
         self.all(name).any(|known| known == value)
     }
@@ -37,13 +33,11 @@ impl Fields {
     }
 
     /// The values of a field as a JSON array, for a parameter of a statement.
-    #[must_use]
     pub fn json(&self, name: &str) -> String {
         serde_json::Value::from_iter(self.all(name)).to_string()
     }
 
     /// The fields of these names that are not empty, as a query.
-    #[must_use]
     pub fn query(&self, names: &[&str]) -> String {
         let known =
             self.0.iter().filter(|(name, value)| names.contains(&name.as_str()) && !value.trim().is_empty());

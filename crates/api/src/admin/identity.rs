@@ -6,7 +6,7 @@ use crate::keys::Keys;
 use aws_lc_rs::{hmac, rand};
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -26,21 +26,18 @@ const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 pub struct Who {
     /// The person, if a token names one.
     pub person: Option<String>,
-    /// The quoted name of the role to take.
+    /// The role to take.
     pub role: Option<String>,
     /// What a form of this person must contain.
     pub csrf: String,
 }
 
 /// Why somebody is not let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The code must be typed first.
     Login,
-    /// The token is not accepted, with the reason.
-    Token(&'static str),
-    /// The token is accepted, but its claim chooses neither role.
-    NoRole(String),
+    /// The token is missing, or is not accepted.
+    Token(StatusCode, String),
 }
 
 /// The two ways.
@@ -53,7 +50,7 @@ pub enum Identity {
 
 /// One admin on this machine.
 pub struct Local {
-    key: hmac::Key,
+    key: FormKey,
     cookie: String,
     /// Where the page is, to print it with a code.
     url: String,
@@ -79,11 +76,14 @@ pub struct People {
     pub claim: String,
     /// The claim that names the person.
     pub person: String,
-    /// Values of the claim with the quoted names of their roles, the one with more rights first.
+    /// Values of the claim with their roles: for people who decide, and for people who only look.
     pub roles: [(String, String); 2],
     /// The key of the tokens in forms.
-    pub key: hmac::Key,
+    pub key: FormKey,
 }
+
+/// The key of the tokens in forms.
+pub struct FormKey(hmac::Key);
 
 fn random<const N: usize>() -> Result<[u8; N], String> {
     let mut bytes = [0; N];
@@ -91,16 +91,18 @@ fn random<const N: usize>() -> Result<[u8; N], String> {
     Ok(bytes)
 }
 
-/// A key for tokens in forms.
-///
-/// # Errors
-/// Fails if the system has no random numbers.
-pub fn key() -> Result<hmac::Key, String> {
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?))
-}
+impl FormKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// Fails if the system has no random numbers.
+    pub fn new() -> Result<Self, String> {
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?)))
+    }
 
-fn tag(key: &hmac::Key, text: &str) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(key, text.as_bytes()))
+    fn tag(&self, text: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, text.as_bytes()))
+    }
 }
 
 /// Whether two texts are equal. How long it takes says nothing about where they differ.
@@ -110,13 +112,10 @@ fn equal(one: &str, other: &str) -> bool {
 
 impl Local {
     /// Prints a code.
-    ///
-    /// # Errors
-    /// Fails if the system has no random numbers.
     pub fn new(url: &str, port: u16) -> Result<Self, String> {
         // browsers send the cookies of a machine to each of its ports
         let cookie = format!("model_access_admin_{port}");
-        let local = Self { key: key()?, cookie, url: url.into(), state: Mutex::default() };
+        let local = Self { key: FormKey::new()?, cookie, url: url.into(), state: Mutex::default() };
         local.print_code()?;
         Ok(local)
     }
@@ -131,9 +130,6 @@ impl Local {
     }
 
     /// Prints a new code, unless there is one.
-    ///
-    /// # Errors
-    /// Fails if the system has no random numbers.
     pub fn print_code(&self) -> Result<(), String> {
         let mut state = self.state();
         if state.code.is_none() {
@@ -185,50 +181,45 @@ impl Local {
         let state = self.state();
         let (known, until) = state.session.as_ref().ok_or(Refusal::Login)?;
         let is_valid = Instant::now() < *until && sent.is_some_and(|sent| equal(sent, known));
-        is_valid.then(|| Who { csrf: tag(&self.key, known), ..Who::default() }).ok_or(Refusal::Login)
+        is_valid.then(|| Who { csrf: self.key.tag(known), ..Who::default() }).ok_or(Refusal::Login)
     }
 }
 
 impl People {
     async fn who(&self, headers: &HeaderMap) -> Result<Who, Refusal> {
+        let refuse = |why: &str| Refusal::Token(StatusCode::UNAUTHORIZED, why.into());
         let mut values = headers.get_all(&self.header).iter();
         let value = values.next().and_then(|value| value.to_str().ok());
-        let value = value.ok_or(Refusal::Token("The request has no token."))?;
+        let value = value.ok_or_else(|| refuse("The request has no token."))?;
         if values.next().is_some() || value.len() > MAX_TOKEN {
-            return Err(Refusal::Token("The request has more than one token, or one that is too long."));
+            return Err(refuse("The request has more than one token, or one that is too long."));
         }
         let is_bearer = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "));
         let token = if is_bearer { value.get(7..).unwrap_or_default().trim_start() } else { value };
-        let (subject, claims) =
-            verified(token, &self.keys, &self.policy).await.map_err(|code| Refusal::Token(code.detail()))?;
+        let verified = verified(token, &self.keys, &self.policy).await;
+        let (subject, claims) = verified.map_err(|code| refuse(code.detail()))?;
         let claims: Value = serde_json::from_str(&claims).unwrap_or_default();
         let find = |name: &str| if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) };
+        let forbid = |why: String| Refusal::Token(StatusCode::FORBIDDEN, why);
         let person = match find(&self.person).and_then(Value::as_str) {
             _ if self.person == "sub" => subject,
-            Some(person) if !person.is_empty() && person.len() <= 255 && !person.contains('\0') => {
-                person.into()
-            }
-            _ => return Err(Refusal::NoRole(format!("the token has no claim {}", self.person))),
+            Some(person) if (1..=255).contains(&person.len()) && !person.contains('\0') => person.into(),
+            _ => return Err(forbid(format!("The token has no claim {} that names a person.", self.person))),
         };
         let has = |value: &str| match find(&self.claim) {
             Some(Value::String(text)) => text == value,
             Some(Value::Array(texts)) => texts.iter().any(|text| text == value),
             _ => false,
         };
-        let role = self.roles.iter().find(|(value, _)| has(value)).map(|(_, role)| role.clone());
-        let csrf = tag(&self.key, &person);
-        match role {
-            Some(role) => Ok(Who { csrf, person: Some(person), role: Some(role) }),
-            None => Err(Refusal::NoRole(format!("{person} is neither an admin nor a viewer"))),
-        }
+        let Some((_, role)) = self.roles.iter().find(|(value, _)| has(value)) else {
+            return Err(forbid(format!("The token makes {person} neither an admin nor a viewer.")));
+        };
+        Ok(Who { csrf: self.key.tag(&person), person: Some(person), role: Some(role.clone()) })
     }
 }
 
 impl Identity {
     /// Who sent a request.
-    ///
-    /// # Errors
-    /// Fails if that is nobody who may see the page.
     pub async fn who(&self, headers: &HeaderMap) -> Result<Who, Refusal> {
         match self {
             Self::Local(local) => local.who(headers),
@@ -238,7 +229,6 @@ impl Identity {
 
     /// Whether the request names this machine as its host, where it must. A name that a stranger's page points to this
     /// machine is refused by this.
-    #[must_use]
     pub fn is_host(&self, headers: &HeaderMap) -> bool {
         matches!(self, Self::Tokens(_))
             || host(headers).is_some_and(|host| matches!(host.host(), "127.0.0.1" | "localhost" | "[::1]"))
@@ -251,7 +241,6 @@ fn host(headers: &HeaderMap) -> Option<Authority> {
 
 /// Whether a browser says that the form is from a page of another origin. Browsers send at least one of these headers with
 /// every form; other clients send none.
-#[must_use]
 pub fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
@@ -265,7 +254,6 @@ pub fn is_from_elsewhere(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a form contains the token of its person.
-#[must_use]
 pub fn has_token(who: &Who, form: &Fields) -> bool {
     !who.csrf.is_empty() && equal(form.text("csrf"), &who.csrf)
 }

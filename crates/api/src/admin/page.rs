@@ -24,16 +24,6 @@ const MAX_FORM: usize = 2 << 20;
 /// Longest wait for a form.
 const FORM_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pages of the menu, with their names.
-pub const PAGES: &[(&str, &str)] = &[
-    ("/", "Review"),
-    ("/sync", "Next sync"),
-    ("/history", "History"),
-    ("/user", "Users"),
-    ("/rules", "Rules"),
-    ("/health", "Health"),
-];
-
 /// A request of somebody who may see the page.
 pub struct Visit {
     app: Arc<App>,
@@ -106,15 +96,11 @@ pub fn html(status: StatusCode, page: &impl Template) -> Response {
 }
 
 /// An answer with a page that shows what was asked for.
-///
-/// # Errors
-/// Never.
 pub fn show(page: &impl Template) -> Outcome {
     Ok(html(StatusCode::OK, page))
 }
 
 /// An answer that sends the browser to a page.
-#[must_use]
 pub fn see(path: &str) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, path)]).into_response()
 }
@@ -153,15 +139,12 @@ impl Visit {
                 let next = if head.method == Method::POST { "/" } else { &target };
                 see(&format!("/login?next={}", utf8_percent_encode(next, NON_ALPHANUMERIC)))
             }
-            Refusal::Token(why) => {
-                let mut response = refuse(StatusCode::UNAUTHORIZED, why, "Sign in again.");
+            Refusal::Token(status, why) => {
+                let hint = "Sign in again, or ask whoever manages the groups of your sign-in service.";
+                let mut response = refuse(status, &why, hint);
                 let challenge = HeaderValue::from_static("Bearer realm=\"model_access admin\"");
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
                 response
-            }
-            Refusal::NoRole(why) => {
-                let hint = "Ask whoever manages the groups of your sign-in service.";
-                refuse(StatusCode::FORBIDDEN, &format!("{why}."), hint)
             }
         })?;
         let query = Fields::parse(head.uri.query().unwrap_or_default().as_bytes());
@@ -208,30 +191,22 @@ impl Visit {
     }
 
     /// Begins a transaction that reads.
-    ///
-    /// # Errors
-    /// Fails if the database does not answer.
     pub async fn read(&self) -> Result<Transaction, Fault> {
-        self.app.database.begin(false, self.who.role.as_deref(), self.who.person.as_deref()).await
+        self.app.database.begin(false, &self.who).await
     }
 
     /// Begins a transaction that may write.
-    ///
-    /// # Errors
-    /// Fails if the database does not answer.
     pub async fn write(&self) -> Result<Transaction, Fault> {
-        self.app.database.begin(true, self.who.role.as_deref(), self.who.person.as_deref()).await
+        self.app.database.begin(true, &self.who).await
     }
 
     /// The frame of a page.
-    #[must_use]
     pub fn frame(&self, title: &'static str, transaction: &Transaction) -> Frame {
         let Transaction { may_decide, has_library, .. } = *transaction;
         Frame { may_decide, has_library, ..self.bare_frame(title) }
     }
 
     /// The frame of a page when the database did not answer.
-    #[must_use]
     pub fn bare_frame(&self, title: &'static str) -> Frame {
         let Who { person, csrf, .. } = self.who.clone();
         Frame { title, person, csrf, may_decide: false, has_library: true }
@@ -271,17 +246,11 @@ pub async fn login(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 /// Ends the session.
-pub async fn logout(State(app): State<Arc<App>>, request: Request) -> Response {
-    match Visit::new(Arc::clone(&app), request).await {
-        Err(refused) => refused,
-        Ok(visit) => match (&app.identity, visit.check()) {
-            (Identity::Local(local), Ok(())) if visit.form.is_some() => {
-                local.logout();
-                see("/login")
-            }
-            _ => see("/"),
-        },
+pub async fn logout(visit: Arc<Visit>) -> Outcome {
+    if let (Identity::Local(local), Some(_)) = (&visit.app.identity, &visit.form) {
+        local.logout();
     }
+    Ok(see("/login"))
 }
 
 /// Refuses a host that is not this machine, where only this machine is served, and sets what browsers must respect.

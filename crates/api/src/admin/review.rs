@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::fields::Fields;
 use super::page::{Outcome, Visit, show, template};
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The parameters of the filter, in the order of the statement.
@@ -63,8 +63,8 @@ async fn decide(transaction: &Transaction, form: &Fields, seen: &str) -> Result<
     if what == "set" && status.is_none() && tiers == "[]" && note.is_none() {
         return refuse("Nothing is to be set.", "Choose a status, tiers or a note.");
     }
-    let chosen: Value = transaction.json(include_str!("chosen.sql"), &[Some(seen), Some(what)]).await?;
-    let ids = chosen["ids"].to_string();
+    let mut chosen: Value = transaction.json(include_str!("chosen.sql"), &[Some(seen), Some(what)]).await?;
+    let ids = Data::from(&chosen).at("ids").to_string();
     let before: Value = transaction.json(include_str!("tiers.sql"), &[]).await?;
     let confirm =
         "SELECT {s}.model_access_confirm(VARIADIC ARRAY(SELECT jsonb_array_elements_text($1::jsonb)))::text";
@@ -87,6 +87,9 @@ async fn decide(transaction: &Transaction, form: &Fields, seen: &str) -> Result<
     let effect: Value = transaction
         .json(include_str!("effect.sql"), &[Some(&before.to_string()), Some(&after.to_string())])
         .await?;
-    let seen: Value = serde_json::from_str(seen).unwrap_or_default();
-    Ok(json!({ "seen": seen, "ids": chosen["ids"], "left_out": chosen["left_out"], "effect": effect }))
+    if let Some(members) = chosen.as_object_mut() {
+        members.insert("seen".into(), serde_json::from_str(seen).unwrap_or_default());
+        members.insert("effect".into(), effect);
+    }
+    Ok(chosen)
 }

@@ -2,12 +2,16 @@
 
 use super::options::{listen, settings, source};
 use super::{LogFormat, LogLevel, secret};
-use crate::admin::{Config, Rights, Tokens};
+use crate::admin::{FormKey, People};
 use crate::auth::Policy;
-use crate::keys::Source;
+use crate::database::Settings;
+use crate::keys::{Keys, Source};
+use crate::metrics::Metrics;
 use axum::http::HeaderName;
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// How to serve the admin's page.
 ///
@@ -84,37 +88,34 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// What the page needs to start.
+    /// How to reach the database, and how tokens say who asks, if they do.
     ///
     /// # Errors
     /// Fails if an option or a variable has an invalid value, or if a file cannot be read.
-    pub fn config(&self) -> Result<Config, String> {
+    pub fn config(&self, metrics: &Arc<Metrics>) -> Result<(Settings, Option<People>), String> {
         let database = settings(&self.database, &self.schema, 8, self.timeout)?;
-        let Some(header) = self.admin_token_header.clone() else {
-            return Ok(Config { database, tokens: None });
+        let (Some(header), Some(admin), Some(viewer)) =
+            (&self.admin_token_header, &self.admin_role, &self.viewer_role)
+        else {
+            return Ok((database, None));
         };
         let secrets = secret::read(&self.hs256_secret_file)?;
         if secrets.is_empty() && self.jwks.is_none() {
             return Err("no key to verify tokens with; use --jwks or --hs256-secret-file".into());
         }
-        let rights = |value: &String, role: &Option<String>| Rights {
-            value: value.clone(),
-            role: role.clone().unwrap_or_default(),
-        };
-        let tokens = Tokens {
-            header,
-            claim: self.role_claim.clone(),
-            person: self.person_claim.clone(),
-            admin: rights(&self.admin_value, &self.admin_role),
-            viewer: rights(&self.viewer_value, &self.viewer_role),
+        let people = People {
             policy: Policy {
                 audiences: self.audience.clone(),
                 issuers: self.issuer.clone(),
                 leeway: self.leeway,
             },
-            secrets,
-            jwks: self.jwks.clone(),
+            keys: Keys::new(&secrets, self.jwks.clone(), Duration::from_secs(10), metrics),
+            header: header.clone(),
+            claim: self.role_claim.clone(),
+            person: self.person_claim.clone(),
+            roles: [(self.admin_value.clone(), admin.clone()), (self.viewer_value.clone(), viewer.clone())],
+            key: FormKey::new()?,
         };
-        Ok(Config { database, tokens: Some(tokens) })
+        Ok((database, Some(people)))
     }
 }
