@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares model-access-api with the fastest possible answer, and writes target/bench/service.md: cached lists with nginx, which
 serves the same JSON from a file, and uncached lists with the bare statement through the same pool. Both take turns. The
-figures are medians of the rounds, and the ratio is that of the latency.
+figures are medians of the rounds, and the ratio is that of the latency. The admin's page is measured by itself.
     ROUNDS=7 SECONDS_EACH=4 bench/service.py
 """
 
@@ -9,6 +9,8 @@ import os
 import re
 import secrets
 import subprocess
+import time
+import urllib.parse
 import urllib.request
 
 from common import (LIST, ROOT, ROUNDS, TARGET, Cluster, Session, at_most, begin, built, install, machine, median, output, plot,
@@ -52,6 +54,24 @@ class Service:
                  '--hs256-secret-file', FOLDER / 'secret', *arguments], env=environment, stderr=log))
         wait_for(lambda: address.exists() and address.read_text())
         self.url = address.read_text() + 'api/models'
+
+
+def time_page(programs, program, environment):
+    """The milliseconds and kB of the admin's page with every model: medians of one request after the other."""
+    address, out = FOLDER / 'admin.url', FOLDER / 'admin.out'
+    with open(out, 'w') as code, open(FOLDER / 'admin.log', 'w') as log:
+        programs.append(subprocess.Popen([program, 'admin', '--listen', '127.0.0.1:0', '--url-file', address],
+                                         env=environment, stdout=code, stderr=log))
+    wait_for(lambda: address.exists() and address.read_text())
+    url = address.read_text()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    opener.open(url + 'login', urllib.parse.urlencode({'code': out.read_text().split()[-1]}).encode()).close()
+    times = []
+    for _ in range(10 * ROUNDS):
+        start = time.monotonic()
+        page = opener.open(url + '?show=all').read()
+        times.append((time.monotonic() - start) * 1000)
+    return median(times), len(page) / 1000, page.count(b'<input type="checkbox" name="row"')
 
 
 def start_nginx(programs, service, tokens):
@@ -139,7 +159,7 @@ def main():
             *((f'uncached, {size[user]}; the bare statement', 1.3, lambda user=user: load(uncached.url, user),
                lambda user=user: bare(user)) for user in USERS),
         ]
-        report(comparisons)
+        report(comparisons, time_page(programs, api, cluster.environment('postgres')))
     finally:
         for program in reversed(programs):
             program.terminate()
@@ -147,7 +167,7 @@ def main():
         cluster.stop()
 
 
-def report(comparisons):
+def report(comparisons, page):
     rows, bars, limits = [], {}, {}
     for title, limit, ours, theirs in comparisons:
         progress(title)
@@ -169,6 +189,9 @@ def report(comparisons):
 PostgreSQL. Latency in microseconds (median / 99 %).
 
 """ + table(['answer; compared with', 'service', 'per second', 'reference', 'per second', 'ratio', 'limit', 'met'], rows)
+    milliseconds, kilobytes, models = page
+    text += table(["the admin's page", 'measured', 'limit', 'met'], [
+        [f'time, {models} models', *at_most(milliseconds, 100, ' ms')], [f'size, {models} models', *at_most(kilobytes, 300, ' kB')]])
     (TARGET / 'service.md').write_text(text)
     print(text)
 

@@ -165,6 +165,12 @@ fn the_blocks_of_security_run_as_printed() {
 }
 
 #[test]
+fn the_blocks_of_admin_run_as_printed() {
+    let cluster = Cluster::start();
+    run(&mut cluster.connect(), "docs/admin.md", &[], ("", ""));
+}
+
+#[test]
 fn the_blocks_of_users_run_as_printed() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
@@ -302,7 +308,10 @@ fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"].map(PathBuf::from).into();
     for entry in std::fs::read_dir(repository().join("docs")).unwrap() {
-        pages.push(Path::new("docs").join(entry.unwrap().file_name()));
+        let page = Path::new("docs").join(entry.unwrap().file_name());
+        if page.extension().is_some_and(|name| name == "md") {
+            pages.push(page);
+        }
     }
     pages
 }
@@ -356,7 +365,7 @@ fn named(text: &str) -> Vec<String> {
 
 #[test]
 fn every_file_that_a_page_for_contributors_names_exists() {
-    let tops = ["bench", "crates", "demo", "docs", "examples", "scripts", "sql", "src", "tests"];
+    let tops = ["bench", "contrib", "crates", "demo", "docs", "examples", "scripts", "sql", "src", "tests"];
     for page in ["README.md", "CONTRIBUTING.md", "docs/README.md", "docs/architecture.md"].map(Path::new) {
         for name in named(&text(page)) {
             let path = name.split_whitespace().next().unwrap_or_default();

@@ -319,23 +319,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_lists_every_option_and_no_other() {
-        let text = include_str!("../../../../docs/api.md");
-        let command = Arguments::command();
-        let mut table = String::from("| option | default | meaning |\n| --- | --- | --- |\n");
-        for option in command.get_arguments() {
-            let name = option.get_long().unwrap();
-            let variable = option.get_env().map(|name| format!(", `{}`", name.display())).unwrap_or_default();
-            let default = option.get_default_values().iter().filter(|value| !value.is_empty());
-            let default: String = default.map(|value| format!("`{}`", value.display())).collect();
-            let row = format!("| `--{name}`{variable} | {default} | {} |\n", option.get_help().unwrap());
-            assert!(text.contains(&row), "the table of options in docs/api.md needs this row:\n{row}");
-            table += &row;
+    fn the_documents_list_every_option_and_no_other() {
+        let service = Arguments::command();
+        let admin = service.find_subcommand("admin").unwrap();
+        for (command, text) in [
+            (&service, include_str!("../../../../docs/api.md")),
+            (admin, include_str!("../../../../docs/admin.md")),
+        ] {
+            let mut table = String::from("| option | default | meaning |\n| --- | --- | --- |\n");
+            for option in command.get_arguments() {
+                let name = option.get_long().unwrap();
+                let variable =
+                    option.get_env().map(|name| format!(", `{}`", name.display())).unwrap_or_default();
+                let default = option.get_default_values().iter().filter(|value| !value.is_empty());
+                let default: String = default.map(|value| format!("`{}`", value.display())).collect();
+                let row =
+                    format!("| `--{name}`{variable} | {default} | {} |\n", option.get_help().unwrap());
+                assert!(
+                    text.contains(&row),
+                    "the table of options in docs/{{api,admin}}.md needs this row:\n{row}"
+                );
+                table += &row;
+            }
+            assert!(text.contains(&format!("{table}\n")), "the page needs this table, in this order:\n{table}");
         }
-        assert!(
-            text.contains(&format!("{table}\n")),
-            "docs/api.md needs this table, in this order:\n{table}"
-        );
     }
 
     #[test]
