@@ -260,7 +260,8 @@ fn a_viewer_can_run_what_the_dashboard_and_the_exporter_ask() {
     let checks = client.query("SELECT \"check\" FROM model_access_health()", &[]).unwrap();
     client.batch_execute("SET ROLE monitor").unwrap();
 
-    let dashboard: Value = serde_json::from_str(&text(Path::new("contrib/grafana/model_access.json"))).unwrap();
+    let dashboard: Value =
+        serde_json::from_str(&text(Path::new("contrib/grafana/model_access.json"))).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
     let queries = panels.map(|panel| panel["targets"][0]["rawSql"].as_str().unwrap());
     let variable = dashboard["templating"]["list"][1]["query"].as_str().unwrap();
@@ -282,7 +283,8 @@ fn a_viewer_can_run_what_the_dashboard_and_the_exporter_ask() {
         let row = client.query(metric["query"].as_str().unwrap(), &[]).unwrap().remove(0);
         let columns: Vec<&str> = row.columns().iter().map(|column| column.name()).collect();
         let named = [&metric["key_labels"], &metric["values"]];
-        let named: Vec<&str> = named.iter().flat_map(|list| list.as_vec().unwrap()).filter_map(Yaml::as_str).collect();
+        let named: Vec<&str> =
+            named.iter().flat_map(|list| list.as_vec().unwrap()).filter_map(Yaml::as_str).collect();
         assert_eq!(columns, named, "{metric:?}");
     }
 
@@ -290,7 +292,9 @@ fn a_viewer_can_run_what_the_dashboard_and_the_exporter_ask() {
     let mut alerted = Vec::new();
     for rule in yaml("contrib/prometheus/model_access.rules.yml")[0]["groups"][0]["rules"].as_vec().unwrap() {
         let expression = rule["expr"].as_str().unwrap();
-        let metric = expression.split(|c: char| !c.is_alphanumeric() && c != '_').find(|word| word.starts_with("model_access_"));
+        let metric = expression
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .find(|word| word.starts_with("model_access_"));
         assert!(metrics.iter().any(|known| Some(known.as_str()) == metric), "{expression}");
         alerted.extend(labels(expression, "check"));
         for key in ["summary", "description"] {

@@ -207,7 +207,10 @@ impl Database {
                     client.batch_execute("COMMIT"),
                 )
             });
-            match answer.await.map(|(begun, answer, ended)| begun.and(answer).and_then(|row| ended.map(|()| row))) {
+            match answer
+                .await
+                .map(|(begun, answer, ended)| begun.and(answer).and_then(|row| ended.map(|()| row)))
+            {
                 Ok(Ok(row)) => return Ok(row),
                 // an idle connection can end before the statement reaches the server; the statement only reads
                 Ok(Err(error)) if is_lost(&error, &client) && !is_second => {

@@ -108,6 +108,8 @@ impl Admin {
                 audiences: self.audience.clone(),
                 issuers: self.issuer.clone(),
                 leeway: self.leeway,
+                // it is for this page only if it names its audience
+                id_tokens: !self.audience.is_empty(),
             },
             keys: Keys::new(&secrets, self.jwks.clone(), Duration::from_secs(10), metrics),
             header: header.clone(),

@@ -189,7 +189,8 @@ impl Options {
     /// What the claims of a token must say.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        Policy { audiences: self.audience.clone(), issuers: self.issuer.clone(), leeway: self.leeway }
+        let (audiences, issuers) = (self.audience.clone(), self.issuer.clone());
+        Policy { audiences, issuers, leeway: self.leeway, id_tokens: false }
     }
 
     /// The HS256 secrets.
@@ -333,15 +334,17 @@ mod tests {
                     option.get_env().map(|name| format!(", `{}`", name.display())).unwrap_or_default();
                 let default = option.get_default_values().iter().filter(|value| !value.is_empty());
                 let default: String = default.map(|value| format!("`{}`", value.display())).collect();
-                let row =
-                    format!("| `--{name}`{variable} | {default} | {} |\n", option.get_help().unwrap());
+                let row = format!("| `--{name}`{variable} | {default} | {} |\n", option.get_help().unwrap());
                 assert!(
                     text.contains(&row),
                     "the table of options in docs/{{api,admin}}.md needs this row:\n{row}"
                 );
                 table += &row;
             }
-            assert!(text.contains(&format!("{table}\n")), "the page needs this table, in this order:\n{table}");
+            assert!(
+                text.contains(&format!("{table}\n")),
+                "the page needs this table, in this order:\n{table}"
+            );
         }
     }
 
