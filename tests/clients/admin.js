@@ -98,7 +98,7 @@ async function check(page, name) {
   await page.setViewportSize(WIDE);
 }
 
-async function picture(page, name, size = { width: 1000, height: 560 }) {
+async function picture(page, name, size = { width: 1000, height: 520 }) {
   const path = `${IMAGES}/${name}.png`;
   await page.setViewportSize(size);
   await page.screenshot({ path });
@@ -133,7 +133,7 @@ const scenes = {
     }
     await click(link(page, "look and accept in Review"));
     await choose(page, "Decision", "accept");
-    await click(button(page, /^Try with all/));
+    await click(button(page, /^Try all/));
     await click(button(page, /^Decide \d+ models$/));
     assert.match(await heading(page), /^Decided: [1-9]\d+ models$/);
 
@@ -141,12 +141,12 @@ const scenes = {
     await click(link(page, "Review"));
     await choose(page, "Status", "active");
     await click(field(page, "enterprise"));
-    await click(button(page, /^Try with all/));
+    await click(button(page, /^Try all/));
     await click(button(page, /^Decide \d+ models$/));
     await click(link(page, "Review"));
     assert.match(await page.locator("tbody").textContent(), /^(\s*expiring)/);
     await choose(page, "Status", "inactive");
-    await click(button(page, /^Try with all/));
+    await click(button(page, /^Try all/));
     await click(button(page, /^Decide \d+ models$/));
     await click(link(page, "Review"));
     assert.equal(await heading(page), "Review: 0 waiting");
@@ -180,7 +180,7 @@ const scenes = {
       const row = field(page, id);
       await row.check();
       await field(page, "Note").fill(id);
-      await button(page, "Try with the ticked…").click();
+      await button(page, "Try the ticked…").click();
       assert.equal(await page.locator("main li a").textContent(), id);
       await button(page, "Decide 1 models").click();
       await page.getByText("The models").click();
@@ -205,11 +205,11 @@ const scenes = {
     for (const page of [anna, ben]) await page.goto("/?show=all&provider=anthropic");
     for (const id of ids.slice(0, 2)) await field(anna, id).check();
     await field(anna, "Status").selectOption("disabled");
-    await button(anna, "Try with the ticked…").click();
+    await button(anna, "Try the ticked…").click();
     for (const id of ids) await field(ben, id).check();
     await field(ben, "Status").selectOption("active");
     await field(ben, "free").check();
-    await button(ben, "Try with the ticked…").click();
+    await button(ben, "Try the ticked…").click();
     assert.equal(await heading(ben), "Decide 3 models?");
     await check(anna, "decision that is tried");
     await button(anna, "Decide 2 models").click();
@@ -328,7 +328,7 @@ const scenes = {
     await page.keyboard.type("inact");
     await tabTo(page, field(page, "Note"));
     await page.keyboard.type("by keyboard");
-    await tabTo(page, button(page, "Try with the ticked…"));
+    await tabTo(page, button(page, "Try the ticked…"));
     await page.keyboard.press("Enter");
     await page.waitForURL((url) => !url.search.includes("row"));
     await button(page, "Decide 1 models").waitFor();
