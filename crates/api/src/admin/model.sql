@@ -1,26 +1,26 @@
 -- $1 the id of a model
 WITH m AS MATERIALIZED (SELECT *, xmin::text AS version FROM {s}.model_access WHERE model_id = $1),
 p AS MATERIALIZED (
-    -- the price from each moment on: when it was first seen, and after each change
-    SELECT m.first_seen_at AS at, coalesce(h.old_prompt_usd_per_million, CASE WHEN h.at IS NULL THEN m.prompt_usd_per_million END) AS prompt,
-        coalesce(h.old_completion_usd_per_million, CASE WHEN h.at IS NULL THEN m.completion_usd_per_million END) AS completion
-    FROM m LEFT JOIN LATERAL (
-        SELECT * FROM {s}.model_access_price_history WHERE model_id = m.model_id ORDER BY history_id LIMIT 1) AS h ON true
+    -- the prices from each moment on: when it was first seen, and after each change. A row of the history has only what changed
+    SELECT x.name, m.first_seen_at AS at, CASE WHEN h.at IS NULL THEN x.now ELSE (h.old ->> x.key)::numeric END AS value
+    FROM m CROSS JOIN LATERAL (VALUES ('one', 'prompt_usd_per_million', m.prompt_usd_per_million),
+        ('two', 'completion_usd_per_million', m.completion_usd_per_million)) AS x(name, key, now)
+    LEFT JOIN LATERAL (
+        SELECT * FROM {s}.model_access_history AS h WHERE h.model_id = m.model_id AND h.new ? x.key ORDER BY h.history_id LIMIT 1) AS h ON true
     UNION ALL
-    SELECT h.at, h.new_prompt_usd_per_million, h.new_completion_usd_per_million
-    FROM {s}.model_access_price_history AS h WHERE h.model_id = $1),
+    SELECT x.name, h.at, (h.new ->> x.key)::numeric
+    FROM {s}.model_access_history AS h CROSS JOIN (VALUES ('one', 'prompt_usd_per_million'), ('two', 'completion_usd_per_million')) AS x(name, key)
+    WHERE h.model_id = $1 AND h.new ? x.key),
 scale AS (
     SELECT min(p.at) AS first, extract(epoch FROM greatest(clock_timestamp() - min(p.at), interval '1 minute')) AS seconds,
-        greatest(max(greatest(p.prompt, p.completion)), max(m.reviewed_prompt_usd_per_million),
-            max(m.reviewed_completion_usd_per_million), 0.000001) AS most
+        greatest(max(p.value), max(m.reviewed_prompt_usd_per_million), max(m.reviewed_completion_usd_per_million), 0.000001) AS most
     FROM p CROSS JOIN m),
 line AS (
     SELECT v.name, string_agg(format(CASE WHEN v.is_first THEN 'M%1$s %2$s' ELSE 'H%1$sV%2$s' END,
         round(60 + 570 * extract(epoch FROM v.at - s.first) / s.seconds, 1), round(140 - 125 * v.value / s.most, 1)), '' ORDER BY v.at)
         || 'H630' AS path
-    FROM (SELECT x.name, p.at, x.value, row_number() OVER (PARTITION BY x.name ORDER BY p.at) = 1 AS is_first
-        FROM p CROSS JOIN LATERAL (VALUES ('one', p.prompt), ('two', p.completion)) AS x(name, value)
-        WHERE x.value IS NOT NULL) AS v CROSS JOIN scale AS s
+    FROM (SELECT p.*, row_number() OVER (PARTITION BY p.name ORDER BY p.at) = 1 AS is_first
+        FROM p WHERE p.value IS NOT NULL) AS v CROSS JOIN scale AS s
     GROUP BY v.name),
 -- each component, as it is and as it was reviewed
 charge AS (
