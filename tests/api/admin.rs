@@ -757,3 +757,34 @@ fn users_get_overrides_and_rules_are_tried_before_they_are_saved() {
         assert!(reply.status == 403 && reply.body.contains("42501"), "{path} {fields:?}: {reply:?}");
     }
 }
+
+#[test]
+fn the_dashboard_and_the_alerts_ask_what_a_viewer_may_read() {
+    let cluster = database(&[]);
+    with_roles(&cluster);
+    let mut client = cluster.connect();
+    client.batch_execute("SET ROLE looks").unwrap();
+    let file = |name: &str| std::fs::read_to_string(repository().join("contrib").join(name)).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&file("grafana/model_access.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let queries = panels.iter().map(|panel| &panel["targets"][0]["rawSql"]);
+    let queries: Vec<_> = queries.chain([&dashboard["templating"]["list"][1]["query"]]).collect();
+    assert_eq!(queries.len(), 9);
+    for query in queries {
+        // what Grafana replaces
+        let query = query.as_str().unwrap().replace("${model:sqlstring}", "'openai/gpt-4o'");
+        let query = query.replace("$__timeFilter(started_at)", "started_at > now() - interval '30 days'");
+        let query = query.replace("$__timeFilter(at)", "at > now() - interval '30 days'");
+        assert!(!query.contains('$'), "{query}");
+        client.query(&query, &[]).unwrap_or_else(|error| panic!("{query}: {error}"));
+    }
+    // each check belongs to one alert
+    let rules = file("prometheus/model_access.rules.yml");
+    let named = rules.split("check=~\"").skip(1).flat_map(|rest| rest.split('"').next().unwrap().split('|'));
+    let mut named: Vec<_> = named.map(str::to_owned).collect();
+    let checks = client.query("SELECT \"check\" FROM model_access_health()", &[]).unwrap();
+    let mut checks: Vec<String> = checks.iter().map(|row| row.get(0)).collect();
+    named.sort();
+    checks.sort();
+    assert_eq!(named, checks);
+}
