@@ -1,7 +1,7 @@
 //! The admin's page: a process with a login of its own. Everything that it shows is a view or a function of the extension,
 //! and PostgreSQL says who may do what. It decides nothing by itself.
 //!
-//! [`mod@page`] has what all pages share, and each other page is a module with one function.
+//! The module `page` has what all pages share, and each other page is a module with one function.
 
 mod data;
 mod database;

@@ -14,10 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How to serve the admin's page.
-///
-/// Without --admin-token-header, the page is for one admin on this machine: it acts as the login of the connection, and a
-/// code that the program prints opens it. With --admin-token-header, a proxy sends a token with each request, and a claim of
-/// the token chooses between two roles of PostgreSQL.
 #[derive(Args)]
 pub struct Admin {
     /// Database name, URL (postgresql://…) or keyword=value, as libpq reads it

@@ -57,6 +57,10 @@ pub enum Command {
     /// Print a token for trying out the service, signed with the HS256 secret
     Token(Token),
     /// Serve the page on which admins decide which models each tier may use
+    ///
+    /// Without --admin-token-header, the page is for one admin on this machine: it acts as the login of the connection, and
+    /// a code that the program prints opens it. With it, a proxy sends a token with each request, and a claim of the token
+    /// chooses between two roles of PostgreSQL.
     Admin(Box<Admin>),
     /// Write the manual pages into a directory
     #[command(hide = true)]
