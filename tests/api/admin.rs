@@ -173,6 +173,8 @@ pub fn assertion(person: &str, groups: serde_json::Value) -> String {
     let mut claims = claims(person);
     claims["email"] = json!(format!("{person}@id.example"));
     claims["groups"] = groups;
+    // as Keycloak names an ID token, which is what proxies pass on
+    claims["typ"] = json!("ID");
     let token = sign(&claims, Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()));
     format!("X-Assertion: {token}\r\n")
 }
