@@ -30,7 +30,7 @@ SCHEMATHESIS := 4.32.5
 PYTHON_CLIENTS := target/python/openai-$(OPENAI)-schemathesis-$(SCHEMATHESIS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man all install install-dev package release sql freeze clean
+.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept screenshots $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man all install install-dev package release sql freeze clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,12 @@ test-clients: install-dev $(PYTHON_CLIENTS) target/clients/node_modules # client
 	@scripts/examples
 	@cp tests/clients/*.js target/clients/
 	$(CARGO) test $(SELECTION) --test api --test examples --test pooler -- --ignored
+
+screenshots: install-dev target/clients/node_modules ## Make the pictures of docs/admin.md again
+	@scripts/setup clients
+	@cp tests/clients/*.js target/clients/
+	$(CARGO) test $(SELECTION) --test api the_days_of_an_admin -- --ignored
+	cp target/screenshots/*.png docs/images/
 
 test-dumps: install-dev # dumps of 20,000 users, restored with two to eight jobs
 	$(CARGO) test $(SELECTION) --test travel -- --ignored

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares model-access-api with the fastest possible answer, and writes target/bench/service.md: cached lists with nginx, which
 serves the same JSON from a file, and uncached lists with the bare statement through the same pool. They run in turns. The
-figures are medians of the rounds, and the ratio is that of the latency. Then it measures what changes of tiers cost, and how
-soon after COMMIT an answer is right.
+figures are medians of the rounds, and the ratio is that of the latency. Then it measures what changes of tiers cost, how
+soon after COMMIT an answer is right, and the longest page of the admin.
     ROUNDS=7 SECONDS_EACH=4 bench/service.py
 """
 
@@ -71,6 +71,24 @@ class Service:
                  '--hs256-secret-file', FOLDER / 'secret', *arguments], env=environment, stderr=log))
         wait_for(lambda: address.exists() and address.read_text())
         self.url = address.read_text() + 'api/models'
+
+
+def time_page(programs, program, environment):
+    """The milliseconds and kB of the admin's page with every model: medians of one request after the other."""
+    address, out = FOLDER / 'admin.url', FOLDER / 'admin.out'
+    with open(out, 'w') as code, open(FOLDER / 'admin.log', 'w') as log:
+        programs.append(subprocess.Popen([program, 'admin', '--listen', '127.0.0.1:0', '--url-file', address],
+                                         env=environment, stdout=code, stderr=log))
+    wait_for(lambda: address.exists() and address.read_text())
+    url = address.read_text()
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    opener.open(url + 'login', urllib.parse.urlencode({'code': out.read_text().split()[-1]}).encode()).close()
+    times = []
+    for _ in range(10 * ROUNDS):
+        start = time.monotonic()
+        page = opener.open(url + '?show=all').read()
+        times.append((time.monotonic() - start) * 1000)
+    return median(times), len(page) / 1000, page.count(b'<input type="checkbox" name="row"')
 
 
 def start_nginx(programs, service, tokens):
@@ -217,7 +235,7 @@ def main():
         changes = [crowd_row(session, lambda: load(cached.url, 'free', script='crowd.lua')),
                    stale_row(session, cached, tokens['free'])]
         session.close()
-        report(rows, changes)
+        report(rows, changes, time_page(programs, api, cluster.environment('postgres')))
     finally:
         for program in reversed(programs):
             program.terminate()
@@ -244,7 +262,7 @@ def compare(comparisons):
     return rows
 
 
-def report(rows, changes):
+def report(rows, changes, page):
     text = f"""# Service
 
 {CONNECTIONS} connections, medians of {ROUNDS} rounds of {SECONDS} s on {machine()}, which also run the load generator and
@@ -252,6 +270,9 @@ PostgreSQL. Latency in microseconds (median / 99 %).
 
 """ + table(['answer; compared with', 'service', 'per second', 'reference', 'per second', 'ratio', 'limit', 'met'], rows)
     text += table(['changes of tiers', 'measured', 'result', 'limit', 'met'], changes)
+    milliseconds, kilobytes, models = page
+    text += table(["the admin's page", 'measured', 'limit', 'met'], [
+        [f'time, {models} models', *at_most(milliseconds, 100, ' ms')], [f'size, {models} models', *at_most(kilobytes, 300, ' kB')]])
     (TARGET / 'service.md').write_text(text)
     print(text)
 

@@ -47,3 +47,7 @@ SELECT model_access_bind_profiles('profiles');
 SELECT id, count(m.model_id) AS models FROM profiles LEFT JOIN models_for_user(id) AS m ON true GROUP BY id ORDER BY id;
 CREATE ROLE api LOGIN;
 SELECT model_access_grant('api', 'reader');
+
+-- An admin for the page.
+CREATE ROLE ann LOGIN;
+SELECT model_access_grant('ann', 'admin');

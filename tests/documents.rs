@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test ends there
 
 use postgres::{Client, SimpleQueryMessage};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::{Cluster, repository};
+use yaml_rust2::{Yaml, YamlLoader};
 
 /// The statements of each ```sql block, and the results that a transcript prints below them.
 struct Block {
@@ -240,6 +242,12 @@ fn the_blocks_of_decisions_run_as_printed() {
 }
 
 #[test]
+fn the_blocks_of_admin_run_as_printed() {
+    let cluster = Cluster::start();
+    run(&mut cluster.connect(), "docs/admin.md", &[], ("", ""));
+}
+
+#[test]
 fn the_blocks_of_users_run_as_printed() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
@@ -302,6 +310,80 @@ fn the_reference_is_what_a_database_says() {
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&report));
 }
 
+/// The documents of a YAML file.
+fn yaml(file: &str) -> Vec<Yaml> {
+    YamlLoader::load_from_str(&text(Path::new(file))).unwrap()
+}
+
+/// The values of a label in an expression: a and b in `check=~"a|b"`.
+fn labels(expression: &str, label: &str) -> Vec<String> {
+    let values = expression.split(label).skip(1).filter_map(|rest| rest.split('"').nth(1));
+    values.flat_map(|value| value.split('|')).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_viewer_can_run_what_the_dashboard_and_the_exporter_ask() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    tests::sync(&mut client).unwrap();
+    client
+        .batch_execute(
+            "CREATE ROLE monitor; SELECT model_access_grant('monitor', 'viewer');
+             CREATE TABLE profiles (id text PRIMARY KEY, subscription_tier text);
+             SELECT model_access_bind_profiles('profiles');
+             UPDATE model_access SET status = 'active', is_pro = true WHERE provider = 'openai'",
+        )
+        .unwrap();
+    let checks = client.query("SELECT \"check\" FROM model_access_health()", &[]).unwrap();
+    client.batch_execute("SET ROLE monitor").unwrap();
+
+    let dashboard: Value =
+        serde_json::from_str(&text(Path::new("contrib/grafana/model_access.json"))).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let queries = panels.map(|panel| panel["targets"][0]["rawSql"].as_str().unwrap());
+    let variable = dashboard["templating"]["list"][1]["query"].as_str().unwrap();
+    for query in queries.chain([variable]) {
+        // as Grafana replaces them
+        let mut asked = query.replace("${model:sqlstring}", "'openai/gpt-4o'");
+        while let Some((before, rest)) = asked.split_once("$__timeFilter(") {
+            let (column, after) = rest.split_once(')').unwrap();
+            asked = format!("{before}{column} BETWEEN now() - interval '30 days' AND now(){after}");
+        }
+        let rows = client.query(&asked, &[]).unwrap_or_else(|error| panic!("{asked}: {error:?}"));
+        // no check has to fail
+        assert!(!rows.is_empty() || asked.contains("NOT ok"), "{asked}");
+    }
+
+    let mut metrics = Vec::new();
+    for metric in yaml("contrib/prometheus/model_access.collector.yml")[0]["metrics"].as_vec().unwrap() {
+        metrics.push(metric["metric_name"].as_str().unwrap().to_owned());
+        let row = client.query(metric["query"].as_str().unwrap(), &[]).unwrap().remove(0);
+        let columns: Vec<&str> = row.columns().iter().map(|column| column.name()).collect();
+        let named = [&metric["key_labels"], &metric["values"]];
+        let named: Vec<&str> =
+            named.iter().flat_map(|list| list.as_vec().unwrap()).filter_map(Yaml::as_str).collect();
+        assert_eq!(columns, named, "{metric:?}");
+    }
+
+    // each check has an alert, and each alert has a metric and checks that exist
+    let mut alerted = Vec::new();
+    for rule in yaml("contrib/prometheus/model_access.rules.yml")[0]["groups"][0]["rules"].as_vec().unwrap() {
+        let expression = rule["expr"].as_str().unwrap();
+        let metric = expression
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .find(|word| word.starts_with("model_access_"));
+        assert!(metrics.iter().any(|known| Some(known.as_str()) == metric), "{expression}");
+        alerted.extend(labels(expression, "check"));
+        for key in ["summary", "description"] {
+            assert!(rule["annotations"][key].as_str().is_some_and(|text| text.ends_with('.')), "{rule:?}");
+        }
+    }
+    let mut checks: Vec<&str> = checks.iter().map(|row| row.get(0)).collect();
+    checks.sort_unstable();
+    alerted.sort_unstable();
+    assert_eq!(alerted, checks);
+}
+
 /// Every page that people read, as a path from the repository.
 fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<PathBuf> =
@@ -309,7 +391,10 @@ fn pages() -> Vec<PathBuf> {
             .map(PathBuf::from)
             .into();
     for entry in std::fs::read_dir(repository().join("docs")).unwrap() {
-        pages.push(Path::new("docs").join(entry.unwrap().file_name()));
+        let page = Path::new("docs").join(entry.unwrap().file_name());
+        if page.extension().is_some_and(|name| name == "md") {
+            pages.push(page);
+        }
     }
     pages
 }
@@ -363,7 +448,7 @@ fn named(text: &str) -> Vec<String> {
 
 #[test]
 fn every_file_that_a_page_for_contributors_names_exists() {
-    let tops = ["bench", "crates", "demo", "docs", "examples", "scripts", "sql", "src", "tests"];
+    let tops = ["bench", "contrib", "crates", "demo", "docs", "examples", "scripts", "sql", "src", "tests"];
     for page in ["README.md", "CONTRIBUTING.md", "docs/README.md", "docs/architecture.md"].map(Path::new) {
         for name in named(&text(page)) {
             let path = name.split_whitespace().next().unwrap_or_default();

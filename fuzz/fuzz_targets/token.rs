@@ -23,8 +23,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread
 static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     Keys::new(&[SECRET.to_vec()], None, Duration::from_secs(60), &Arc::new(Metrics::new().unwrap()))
 });
-static POLICY: LazyLock<Policy> =
-    LazyLock::new(|| Policy { audiences: vec![AUDIENCE.into()], issuers: vec![ISSUER.into()], leeway: 0 });
+static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
+    audiences: vec![AUDIENCE.into()],
+    issuers: vec![ISSUER.into()],
+    ..Policy::default()
+});
 
 fuzz_target!(|input: &[u8]| {
     match input.iter().position(|byte| *byte == b'\n') {

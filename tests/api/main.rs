@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test ends there
 
+mod admin;
+mod browser;
 mod changes;
 mod clients;
 mod connections;

@@ -54,7 +54,14 @@ impl Header {
 /// # Errors
 /// Fails unless the request has exactly one bearer token and that token is valid.
 pub async fn user(headers: &HeaderMap, keys: &Keys, policy: &Policy) -> Result<String, Code> {
-    let token = bearer(headers)?;
+    verified(bearer(headers)?, keys, policy).await.map(|(user, _)| user)
+}
+
+/// The user of a token, and all its claims as JSON.
+///
+/// # Errors
+/// Fails unless the token is valid.
+pub async fn verified(token: &str, keys: &Keys, policy: &Policy) -> Result<(String, String), Code> {
     let (message, signature) = token.rsplit_once('.').ok_or(Code::TokenMalformed)?;
     let (header, payload) = message.split_once('.').ok_or(Code::TokenMalformed)?;
     let header = Header::read(header).ok_or(Code::TokenMalformed)?;
@@ -74,7 +81,7 @@ pub async fn user(headers: &HeaderMap, keys: &Keys, policy: &Policy) -> Result<S
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).map_err(|_| Code::TokenMalformed)?;
     let payload = std::str::from_utf8(&payload).map_err(|_| Code::TokenClaimsInvalid)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    Claims::read(payload)?.user(policy, now)
+    Ok((Claims::read(payload)?.user(policy, now)?, payload.to_owned()))
 }
 
 /// Whether one of the keys verifies the signature, with the algorithm of the key, not the one of the header.

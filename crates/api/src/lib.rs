@@ -2,7 +2,9 @@
 //!
 //! [`routes`] answers a request: [`auth`] checks its token with the [`keys`], [`lookup`] finds the user's [`list`] in
 //! the [`cache`] or asks the [`database`], and [`filter`] chooses from it. [`listener`] clears the cache at every change.
+//! [`admin`] is another process: the page on which admins decide.
 
+pub mod admin;
 pub mod answer;
 pub mod auth;
 pub mod cache;

@@ -1,7 +1,8 @@
 //! The program: reads its options, starts the parts of the service, and ends them after a signal.
 
+use api::admin;
 use api::cache::Cache;
-use api::config::{Arguments, Command, LogFormat, LogLevel, Options};
+use api::config::{Admin, Arguments, Command, LogFormat, LogLevel, Options};
 use api::database::{Database, Settings};
 use api::descriptors::{left, raise_limit};
 use api::keys::{Keys, Source};
@@ -33,7 +34,13 @@ const FEWEST_CONNECTIONS: usize = 16;
 fn main() -> ExitCode {
     let arguments = Arguments::read();
     let ended = match &arguments.command {
-        None => serve_until_stopped(&arguments.options),
+        None => {
+            let options = &arguments.options;
+            serve_until_stopped(options.log_format, options.log_level, run(options))
+        }
+        Some(Command::Admin(admin)) => {
+            serve_until_stopped(admin.log_format, admin.log_level, run_admin(admin))
+        }
         Some(Command::Token(token)) => token.sign().and_then(|token| print(&token)),
         Some(Command::Man { directory }) => clap_mangen::generate_to(Arguments::command(), directory)
             .map(|()| ExitCode::SUCCESS)
@@ -50,11 +57,15 @@ fn print(line: &str) -> Result<ExitCode, String> {
     writeln!(io::stdout(), "{line}").map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
 }
 
-fn serve_until_stopped(options: &Options) -> Result<ExitCode, String> {
-    log(options).map_err(|error| format!("cannot write a log: {error}"))?;
+fn serve_until_stopped(
+    format: LogFormat,
+    level: LogLevel,
+    serve: impl Future<Output = Result<bool, String>>,
+) -> Result<ExitCode, String> {
+    log(format, level).map_err(|error| format!("cannot write a log: {error}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let ended = runtime.block_on(run(options));
+    let ended = runtime.block_on(serve);
     runtime.shutdown_background();
     Ok(if ended? {
         ExitCode::SUCCESS
@@ -143,6 +154,32 @@ async fn run(options: &Options) -> Result<bool, String> {
     }
 }
 
+/// Serves the admin's page until a signal. False if some requests did not finish in time.
+async fn run_admin(options: &Admin) -> Result<bool, String> {
+    let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+    let (settings, people) = options.config(&metrics)?;
+    let (listeners, urls) = bind_and_name(&options.listen).await?;
+    let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let app = admin::App::new(settings, people, &addresses, &metrics).await?;
+    let shared = Arc::clone(&app);
+    tokio::spawn(async move { shared.refresh_forever().await });
+    let catch = |kind| signal(kind).map_err(|error| error.to_string());
+    let (mut term, mut int) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
+    if let (Some(file), Some(url)) = (&options.url_file, urls.first()) {
+        std::fs::write(file, url).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    let stop = async {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    };
+    let limits = Limits {
+        connections: ADMIN_CONNECTIONS,
+        client_timeout: Duration::from_secs(30),
+        shutdown_timeout: Duration::from_secs(10),
+    };
+    let counts = metrics.connections().clone();
+    Ok(serve(listeners, admin::router(app, &metrics), limits, counts, stop).await)
+}
+
 /// Listens, and says where.
 async fn bind_and_name(listen: &str) -> Result<(Vec<TcpListener>, Vec<String>), String> {
     let failed = |error: io::Error| format!("{listen}: {error}");
@@ -197,8 +234,8 @@ async fn reload(options: &Options, app: &App, settings: &watch::Sender<Settings>
 }
 
 /// Starts the log. Of the messages of libraries, only warnings and errors are logged.
-fn log(options: &Options) -> io::Result<()> {
-    let level = match options.log_level {
+fn log(format: LogFormat, level: LogLevel) -> io::Result<()> {
+    let level = match level {
         LogLevel::Off => LevelFilter::OFF,
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -211,7 +248,7 @@ fn log(options: &Options) -> io::Result<()> {
     // each line is one write; the lock of io::stderr() would make threads wait for each other
     let stderr = Arc::new(File::from(io::stderr().as_fd().try_clone_to_owned()?));
     let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).with_target(false);
-    let layer = match options.log_format {
+    let layer = match format {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
         LogFormat::Text => layer.boxed(),
     };

@@ -16,6 +16,8 @@ pub struct Policy {
     pub issuers: Vec<String>,
     /// Seconds by which the clocks of issuer and service may differ.
     pub leeway: u32,
+    /// Whether a token may say that it only proves who signed in.
+    pub id_tokens: bool,
 }
 
 /// Values of [`Claims::typ`] and similar claims that no access token has, in lower case.
@@ -72,7 +74,10 @@ impl Claims {
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
-            .any(|value| FOR_SOMETHING_ELSE.contains(&value.to_ascii_lowercase().as_str()));
+            .map(str::to_ascii_lowercase)
+            .any(|value| {
+                FOR_SOMETHING_ELSE.contains(&value.as_str()) && !(policy.id_tokens && value == "id")
+            });
         if is_for_something_else {
             Err(Code::TokenTypeInvalid)
         } else if now >= self.exp + leeway {
@@ -101,7 +106,7 @@ mod tests {
 
     fn policy(audiences: &[&str], issuers: &[&str], leeway: u32) -> Policy {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Policy { audiences: owned(audiences), issuers: owned(issuers), leeway }
+        Policy { audiences: owned(audiences), issuers: owned(issuers), leeway, id_tokens: false }
     }
 
     #[test]
@@ -116,6 +121,14 @@ mod tests {
         }
         assert_eq!(user(r#"{"exp":1001,"sub":"u","iss":"anyone"}"#, &Policy::default()).as_deref(), Ok("u"));
         assert_eq!(user(r#"{"exp":995,"nbf":1004,"sub":"u"}"#, &policy(&[], &[], 10)).as_deref(), Ok("u"));
+    }
+
+    #[test]
+    fn a_token_that_only_proves_who_signed_in_is_accepted_where_the_policy_says_so() {
+        let here = Policy { id_tokens: true, ..policy(&["app"], &[], 0) };
+        let claims = |typ: &str| format!(r#"{{"exp":2000,"typ":"{typ}","sub":"u","aud":"app"}}"#);
+        assert_eq!(user(&claims("ID"), &here).as_deref(), Ok("u"));
+        assert_eq!(user(&claims("Refresh"), &here), Err(Code::TokenTypeInvalid));
     }
 
     #[test]

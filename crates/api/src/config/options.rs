@@ -1,5 +1,6 @@
 //! The options of the program: on the command line, or from environment variables.
 
+use super::admin::Admin;
 use super::database::{self, Connection};
 use super::token::Token;
 use super::{secret, tls};
@@ -61,6 +62,12 @@ pub struct Arguments {
 pub enum Command {
     /// Print a token for trying out the service, signed with the HS256 secret
     Token(Token),
+    /// Serve the page on which admins decide which models each tier may use
+    ///
+    /// Without --admin-token-header, the page is for one admin on this machine: it acts as the login of the connection, and
+    /// a code that the program prints opens it. With it, a proxy sends a token with each request, and a claim of the token
+    /// chooses between two roles of PostgreSQL.
+    Admin(Box<Admin>),
     /// Write the manual pages into a directory
     #[command(hide = true)]
     Man {
@@ -192,7 +199,8 @@ impl Options {
     /// What the claims of a token must say.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        Policy { audiences: self.audience.clone(), issuers: self.issuer.clone(), leeway: self.leeway }
+        let (audiences, issuers) = (self.audience.clone(), self.issuer.clone());
+        Policy { audiences, issuers, leeway: self.leeway, id_tokens: false }
     }
 
     /// The HS256 secrets.
@@ -235,20 +243,27 @@ impl Options {
     /// # Errors
     /// Fails if an option or a variable has an invalid value, or if a file cannot be read.
     pub fn settings(&self) -> Result<Settings, String> {
-        let timeout = Duration::from_secs(self.timeout.into());
-        let Connection { mut config, trust } =
-            database::connection(&self.database, |name| std::env::var(name).ok())?;
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(timeout);
-        }
-        Ok(Settings {
-            config,
-            tls: MakeRustlsConnect::new(tls::client(&trust)?),
-            schema: self.schema.clone(),
-            connections: self.database_connections.into(),
-            timeout,
-        })
+        settings(&self.database, &self.schema, self.database_connections, self.timeout)
     }
+}
+
+/// How to reach a database.
+///
+/// # Errors
+/// The same as for [`Options::settings`].
+pub fn settings(database: &str, schema: &str, connections: u16, timeout: u16) -> Result<Settings, String> {
+    let timeout = Duration::from_secs(timeout.into());
+    let Connection { mut config, trust } = database::connection(database, |name| std::env::var(name).ok())?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(timeout);
+    }
+    Ok(Settings {
+        config,
+        tls: MakeRustlsConnect::new(tls::client(&trust)?),
+        schema: schema.to_owned(),
+        connections: connections.into(),
+        timeout,
+    })
 }
 
 impl Arguments {
@@ -288,7 +303,7 @@ fn list(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// Checks the form of an address or name with its port.
-fn listen(text: &str) -> Result<String, String> {
+pub fn listen(text: &str) -> Result<String, String> {
     let (host, port) = text.rsplit_once(':').unwrap_or_default();
     let is_name = !host.is_empty() && !host.contains([':', '[', ' ']) && port.parse::<u16>().is_ok();
     if is_name || text.parse::<SocketAddr>().is_ok() {
@@ -297,7 +312,8 @@ fn listen(text: &str) -> Result<String, String> {
     Err("it is not address:port or name:port".into())
 }
 
-fn source(text: &str) -> Result<Source, String> {
+/// Reads where a JWKS comes from.
+pub fn source(text: &str) -> Result<Source, String> {
     if text.is_empty() {
         return Err("the value is empty".into());
     }
@@ -314,23 +330,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_lists_every_option_and_no_other() {
-        let text = include_str!("../../../../docs/api.md");
-        let command = Arguments::command();
-        let mut table = String::from("| option | default | meaning |\n| --- | --- | --- |\n");
-        for option in command.get_arguments() {
-            let name = option.get_long().unwrap();
-            let variable = option.get_env().map(|name| format!(", `{}`", name.display())).unwrap_or_default();
-            let default = option.get_default_values().iter().filter(|value| !value.is_empty());
-            let default: String = default.map(|value| format!("`{}`", value.display())).collect();
-            let row = format!("| `--{name}`{variable} | {default} | {} |\n", option.get_help().unwrap());
-            assert!(text.contains(&row), "the table of options in docs/api.md needs this row:\n{row}");
-            table += &row;
+    fn the_documents_list_every_option_and_no_other() {
+        let service = Arguments::command();
+        let admin = service.find_subcommand("admin").unwrap();
+        for (command, text) in [
+            (&service, include_str!("../../../../docs/api.md")),
+            (admin, include_str!("../../../../docs/admin.md")),
+        ] {
+            let mut table = String::from("| option | default | meaning |\n| --- | --- | --- |\n");
+            for option in command.get_arguments() {
+                let name = option.get_long().unwrap();
+                let variable =
+                    option.get_env().map(|name| format!(", `{}`", name.display())).unwrap_or_default();
+                let default = option.get_default_values().iter().filter(|value| !value.is_empty());
+                let default: String = default.map(|value| format!("`{}`", value.display())).collect();
+                let row = format!("| `--{name}`{variable} | {default} | {} |\n", option.get_help().unwrap());
+                assert!(
+                    text.contains(&row),
+                    "the table of options in docs/{{api,admin}}.md needs this row:\n{row}"
+                );
+                table += &row;
+            }
+            assert!(
+                text.contains(&format!("{table}\n")),
+                "the page needs this table, in this order:\n{table}"
+            );
         }
-        assert!(
-            text.contains(&format!("{table}\n")),
-            "docs/api.md needs this table, in this order:\n{table}"
-        );
     }
 
     #[test]
