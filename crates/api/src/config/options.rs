@@ -1,5 +1,8 @@
 //! The options of the program: on the command line, or from environment variables.
 
+// the texts of the options are also those of --help
+#![allow(rustdoc::bare_urls)]
+
 use super::admin::Admin;
 use super::database::{self, Connection};
 use super::token::Token;
