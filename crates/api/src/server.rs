@@ -165,7 +165,7 @@ pub async fn serve(
 fn poll_accept(listeners: &[TcpListener], context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Peer)>> {
     let mut accepted = listeners.iter().map(|listener| listener.poll_accept(context));
     accepted.find(Poll::is_ready).unwrap_or(Poll::Pending).map_ok(|(stream, address)| {
-        // without this option answers are correct, but later
+        // if the option cannot be set, answers are correct, but come later
         drop(stream.set_nodelay(true));
         (stream, Peer(address.ip().to_canonical()))
     })
@@ -209,7 +209,7 @@ async fn serve_connection(
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    // well or not: when it ends, there is nothing more to answer
+    // the result does not matter: when the connection ends, there is nothing more to answer
     let waits = tokio::select! {
         biased;
         _ = poll_fn(|context| connection.poll_without_shutdown(context)) => None,
