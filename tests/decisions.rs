@@ -1,5 +1,5 @@
-//! Decisions travel by the program `model-access` and a file, to the next install of both kinds; a change between a dry run
-//! and the import is seen.
+//! The program `model-access` copies decisions by a file to a new install of either kind. An import sees a change that was
+//! made after the dry run.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test ends there
 
@@ -228,7 +228,7 @@ fn a_decision_between_the_dry_run_and_the_import_is_seen() {
     other
         .batch_execute("UPDATE model_access SET status = 'inactive' WHERE model_id = 'a/two'; COMMIT")
         .unwrap();
-    // it waited, and then compared again: nothing to do for the second model, and the note of the other session stays
+    // the import waited, and then compared again: the second model is as wanted, and the note of the other session stays
     assert_eq!(importing.join().unwrap(), ["a/one disabled active"]);
     let note: String =
         client.query_one("SELECT note FROM model_access WHERE model_id = 'a/one'", &[]).unwrap().get(0);
