@@ -49,7 +49,7 @@ demo-stop: ## Stop the servers of the demo
 
 test: test-sql test-rust lacks ## Run the tests on one PostgreSQL
 
-test-all: test $(LONG_TESTS) ## Run the tests on four majors, those with other clients, those that take long, some torture and fuzzing
+test-all: test $(LONG_TESTS) ## Run the tests on four majors and with other clients, the long tests, some torture and fuzzing
 	@scripts/lacks
 	@for major in $(MAJOR_TESTS:test-%=%); do PG_CONFIG=$$(scripts/postgres $$major) scripts/lacks; done
 

@@ -162,7 +162,7 @@ def crowd_row(session, load):
 
 
 def stale_row(session, service, token):
-    """Milliseconds from COMMIT until the first request is sent whose answer is right."""
+    """Milliseconds from COMMIT until a request is sent that gets the new answer."""
     progress('answers after COMMIT')
     url = urllib.parse.urlsplit(service.url)
     client = http.client.HTTPConnection(url.hostname, url.port)
@@ -209,7 +209,7 @@ def main():
         # each prints the median and the 99th percentile in microseconds, and the requests per second
         def load(url, user, *headers, script='report.lua'):
             headers = [part for header in (f'Authorization: Bearer {tokens[user]}', *headers) for part in ('-H', header)]
-            # on a machine that is busy, an answer may take longer than wrk waits by default
+            # on a busy machine, an answer may take longer than wrk waits by default
             limits = ('-t2', f'-c{CONNECTIONS}', f'-d{SECONDS}s', '--timeout', '30s')
             answer = output('wrk', *limits, '-s', str(FOLDER / script), *headers, url)
             return [int(value) for value in re.search(r'^RESULT (.*)$', answer, re.M)[1].split()]

@@ -1,12 +1,12 @@
-//! Decisions travel by the program `model-access` and a file, to the next install of both kinds; a change between a dry run
-//! and the import is seen.
+//! The program `model-access` copies decisions by a file to a new install of either kind. An import sees a change that was
+//! made after the dry run.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test ends there
 
 use postgres::Client;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use tests::{Cluster, eras, push_program, wait_until};
+use tests::{Cluster, eras, push_program, sql, wait_until};
 
 /// Runs `model-access` as a role, with arguments that no shell reads.
 fn program(cluster: &Cluster, role: &str, arguments: &[&str]) -> Output {
@@ -118,9 +118,8 @@ fn decisions_survive_a_new_install_without_the_library() {
     let cluster = Cluster::start_without_library();
     let remove = "DROP OWNED BY keeper CASCADE; GRANT CREATE ON SCHEMA public TO keeper";
     survives_a_new_install(&cluster, "keeper", remove, |client| {
-        let script = Command::new(tests::repository().join("scripts/sql")).arg("script").output().unwrap();
         client.batch_execute("SET SESSION AUTHORIZATION keeper").unwrap();
-        client.batch_execute(text(&script.stdout)).unwrap();
+        client.batch_execute(&format!("BEGIN; {}; COMMIT", sql(&["install"]))).unwrap();
         client.batch_execute("RESET SESSION AUTHORIZATION").unwrap();
     });
 }
@@ -228,7 +227,7 @@ fn a_decision_between_the_dry_run_and_the_import_is_seen() {
     other
         .batch_execute("UPDATE model_access SET status = 'inactive' WHERE model_id = 'a/two'; COMMIT")
         .unwrap();
-    // it waited, and then compared again: nothing to do for the second model, and the note of the other session stays
+    // the import waited, and then compared again: the second model is as wanted, and the note of the other session stays
     assert_eq!(importing.join().unwrap(), ["a/one disabled active"]);
     let note: String =
         client.query_one("SELECT note FROM model_access WHERE model_id = 'a/one'", &[]).unwrap().get(0);

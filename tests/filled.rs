@@ -1,4 +1,4 @@
-//! A database with everything that must not be lost when it goes elsewhere, and how to compare it there.
+//! A database with everything that a dump, a restore or pg_upgrade must keep, and how to compare it afterwards.
 
 use crate::snapshot;
 use postgres::Client;

@@ -98,7 +98,7 @@ fn install_upgrade_and_version_say_what_is_there() {
     // the program also serves the older install
     let pushed = command(&cluster, "keeper", &["push", "--url", &cluster.upstream.url("")]).output().unwrap();
     assert!(text(&pushed.stdout).starts_with("applied"), "{}", text(&pushed.stderr));
-    // only its owner changes it, and a superuser runs no code of the owner, nor anybody that of a stranger
+    // only the owner may change the install, and no role, not even a superuser, runs code of another owner
     cluster
         .connect()
         .batch_execute(
@@ -163,7 +163,7 @@ fn the_script_for_psql_upgrades_an_older_install() {
     let settings = client.query("SELECT FROM model_access_setting", &[]).unwrap();
     assert_eq!(settings.len(), 1);
 
-    // what was there before the first release
+    // an install that is older than the first release
     client.batch_execute("DROP FUNCTION model_access_version()").unwrap();
     for stderr in
         [psql(&cluster, "keeper").stderr, command(&cluster, "keeper", &["upgrade"]).output().unwrap().stderr]

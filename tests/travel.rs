@@ -38,7 +38,7 @@ fn restores_completely(rows: usize, jobs: &[&str]) {
         run(&cluster, "pg_restore", &["-j", number, "-d", "restored", dump]);
         let mut restored = cluster.connect_to("restored");
         assert_eq!(contents(&mut restored, &tables), before, "after pg_restore -j {number}");
-        // numbers of transactions do not travel, so nobody can say how many rows the disabled trigger missed
+        // a dump has no transaction ids, so nobody can say how many rows the disabled trigger missed
         let missed = "SELECT why FROM model_access_restore_allowed_models('users') WHERE action = 'look'";
         let missed: String = restored.query_one(missed, &[]).unwrap().get(0);
         assert!(missed.starts_with("rows written since: unknown"), "{missed}");

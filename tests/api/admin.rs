@@ -646,7 +646,7 @@ fn the_next_sync_is_shown_then_run_and_what_differs_is_named() {
         seen.iter().map(|seen| ("seen", seen.as_str())).chain([("max_removals", "421")]).collect();
     let run = page.post("/sync", &fields);
     assert!(
-        run.body.contains("Run 3: applied.") && run.body.contains("It did what the preview showed."),
+        run.body.contains("Run 3: applied.") && run.body.contains("The run did what the preview showed."),
         "{}",
         run.body
     );

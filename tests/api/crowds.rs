@@ -1,4 +1,4 @@
-//! Many clients, few descriptors, and an end that no client notices.
+//! Many clients, few open files, and a service that ends without failing a request.
 
 use crate::service::{BOUND, PASSWORD, SECRET, Service, database, program, token, wait_for};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -47,7 +47,7 @@ fn limited(cluster: &Cluster, files: &str, arguments: &[&str]) -> Command {
 #[test]
 fn silent_sockets_keep_no_client_out() {
     let cluster = database(&[]);
-    // nothing but a new client ends a silent connection here
+    // with so long a timeout, only a new client ends a silent connection
     let service = Service::start(&cluster, &["--client-timeout", "300", "--admin-listen", "127.0.0.1:0"]);
     // a client that spoke is closed after those that did not
     let request =
@@ -222,12 +222,12 @@ fn who_waits_to_be_accepted_is_answered_at_the_end() {
     for stream in late {
         drop(stream.write_all(request.as_bytes()));
     }
-    // the service waits so long for a late request; on a busy machine, this test may be slower
+    // the service waits half a second for a late request; on a busy machine, this test may be slower
     let is_late = resumed.elapsed() > Duration::from_millis(500);
     for (number, stream) in streams.iter_mut().enumerate() {
         stream.set_read_timeout(Some(BOUND)).unwrap();
         let answer = answer(stream);
-        // who sends a request later finds a connection that ended, and much later a reset
+        // a client that sends a request later finds that the connection has ended, or, much later, was reset
         let may_end = number >= 10 && (is_late || matches!(answer, Ok(None)));
         assert!(matches!(answer, Ok(Some(true))) || may_end, "{number}: {answer:?}");
     }

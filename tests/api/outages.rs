@@ -1,4 +1,4 @@
-//! Bad days of the database: limits of connections, rotated passwords, ended sessions, restarts.
+//! Failures of the database: limits of connections, rotated passwords, ended sessions, restarts.
 
 use crate::changes::{REVOKE, sees, statements};
 use crate::service::{ED, RSA, ed_key};

@@ -62,8 +62,8 @@ pub struct Loaded {
     pub bucket: Option<usize>,
 }
 
-/// A request to the database for which all wait who ask for the same user. If the one who sends it gives up, the next
-/// one sends it again.
+/// A request to the database. All clients that ask for the same user wait for it. If the client that sent it gives up,
+/// the next one sends it again.
 pub type Request = OnceCell<Result<Loaded, Problem>>;
 
 /// What a lookup finds.
@@ -76,7 +76,7 @@ pub enum Found {
     Off,
 }
 
-/// A place among those who wait for a request. While it lives, others find the same request.
+/// A client that waits for a request. While this value exists, other clients find the same request.
 pub struct Ticket {
     cache: Arc<Cache>,
     user: String,

@@ -210,8 +210,9 @@ impl Database {
             });
             match answer.await {
                 Ok(Ok(row)) => return Ok(row),
-                // The statement only reads, so it may be sent again. When the server ends idle connections, it ends all
-                // of them, and so each may be lost; a new one only once, because the statement may be what ends it.
+                // The statement only reads, so it may be sent again. The server may have ended all idle
+                // connections, so each of them may be lost. But one new connection may be lost only once, because the
+                // statement itself may have ended it.
                 Ok(Err(error)) if is_lost(&error, &client) && (client.was_idle() || !is_new_lost) => {
                     is_new_lost |= !client.was_idle();
                     client.close();
@@ -226,8 +227,8 @@ impl Database {
         }
     }
 
-    /// Closes a connection, if the server refused one that is needed more because there are too many. False if it was
-    /// refused for another reason, or if no connection is to spare.
+    /// Closes a connection of the pool, if the server refused the connection that listens because there are too many. False
+    /// if it was refused for another reason, or if the pool has too few.
     pub fn make_room(&self, error: &(dyn std::error::Error + 'static)) -> bool {
         error.downcast_ref().is_some_and(is_refused_for_number) && self.pool.make_room()
     }

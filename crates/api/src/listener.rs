@@ -1,4 +1,5 @@
-//! The connection that listens for changes. Lists are cached only while it hears what other connections send.
+//! The connection that listens for changes. Lists are cached only while it receives what other
+//! connections send.
 
 use crate::cache::Change;
 use crate::database::Settings;
@@ -39,7 +40,7 @@ pub async fn listen(settings: watch::Receiver<Settings>, lookup: Arc<Lookup>, me
             tracing::warn!(error, "not listening for changes; nothing is cached");
             logged = Some(error);
         }
-        // a connection that worked for a while was not a failed attempt; and the pool may give its place
+        // no long pause after a connection that worked for a while, or if the pool can give up one of its connections
         let has_worked = was_listening && begun.elapsed() > LAST_PAUSE;
         let has_place = has_worked || lookup.database().make_room(&*failure);
         pause = if has_place { FIRST_PAUSE } else { pause };
@@ -101,7 +102,7 @@ async fn session(settings: &Settings, lookup: &Lookup, metrics: &Metrics) -> Res
     }
 }
 
-/// Checks that this connection hears what others send. Behind a pooler in transaction mode, LISTEN succeeds and no
+/// Checks that this connection receives what others send. Behind a pooler in transaction mode, LISTEN succeeds and no
 /// notification ever arrives. Notifications arrive in order, so those before this one have arrived too.
 async fn hears(
     settings: &Settings,

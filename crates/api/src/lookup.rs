@@ -99,7 +99,7 @@ impl Lookup {
     }
 }
 
-/// Under which name the cache has the list of a user: each form is a list of its own.
+/// The key of a user's list in the cache: each form of the list has its own.
 fn key(form: Form, user: &str) -> String {
     let form = match form {
         Form::Plain => "plain",

@@ -1,4 +1,4 @@
-//! The pool of connections to PostgreSQL. While some work, it is no error that a further one fails: who wants one waits.
+//! The pool of connections to PostgreSQL. While some work, a further one that fails is no error: whoever wants one waits.
 
 use crate::database::Settings;
 use crate::error_chain::error_chain;
@@ -40,7 +40,7 @@ pub struct Connection {
     returns: Arc<Returns>,
 }
 
-/// What those who wait for a connection wait for.
+/// What wakes those who wait for a connection.
 #[derive(Default)]
 struct Returns {
     /// Tells one of them that a connection returned, or all that the last attempt to open one failed.
@@ -111,14 +111,14 @@ impl Pool {
         }
     }
 
-    /// Closes a connection of several, because the server refuses a further one that is needed more. False if none is
-    /// to spare.
+    /// Closes one of several connections, to make room on the server for one outside the pool. False if the pool has too
+    /// few.
     pub fn make_room(&self) -> bool {
         let connector = self.inner.manager();
         if connector.open.get() < 2 {
             return false;
         }
-        connector.failed("its place is for the connection that listens");
+        connector.failed("the connection that listens needs its place");
         let mut closed = false;
         self.inner.retain(|_, _| std::mem::replace(&mut closed, true));
         if !closed {

@@ -175,7 +175,7 @@ fn from_std((stream, address): (std::net::TcpStream, SocketAddr)) -> io::Result<
 }
 
 fn of_client((stream, address): (TcpStream, SocketAddr)) -> (TcpStream, Peer) {
-    // without this option answers are correct, but later
+    // if the option cannot be set, answers are correct, but come later
     drop(stream.set_nodelay(true));
     (stream, Peer(address.ip().to_canonical()))
 }
@@ -218,7 +218,7 @@ async fn serve_connection(
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    // well or not: when it ends, there is nothing more to answer
+    // the result does not matter: when the connection ends, there is nothing more to answer
     let waits = tokio::select! {
         biased;
         _ = poll_fn(|context| connection.poll_without_shutdown(context)) => None,

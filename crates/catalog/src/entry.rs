@@ -194,7 +194,7 @@ pub fn stored_id(length: usize, members: &mut Vec<Member>, options: &ReadOptions
         let is_ignored = options.ignored_keys.iter().any(|ignored| ignored == key);
         if is_ignored {
             bytes -= value.len();
-            // no hash proves it
+            // the hash does not cover ignored keys, so it does not show that they are valid JSON
             is_valid &= serde_json::from_str::<IgnoredAny>(value).is_ok();
         }
         !is_ignored

@@ -193,7 +193,7 @@ pub fn plan(mut state: State, mut catalogue: Catalogue, max_removals: Option<u32
             None => {}
         }
         case.standing.push(guard::Standing::after(row, &change));
-        // a change that is empty may still get what the price takes
+        // even if nothing else changes, the price may take something from users
         if taking.is_some() || !change.is_empty() {
             update.push((row, change));
         }

@@ -16,7 +16,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 struct Installed {
     /// Its schema, not quoted.
     schema: String,
-    /// Its version; `None` if it is older than the first release, or not the own install of the role.
+    /// Its version; `None` if it is older than the first release, or the role does not own it.
     version: Option<String>,
     is_extension: bool,
 }
@@ -96,7 +96,7 @@ fn check(connection: &Connection, schema: &str, here: Option<&Installed>) -> Res
 /// The install in the schema, or the only one in the database.
 fn only(connection: &Connection, schema: Option<&str>) -> Result<Installed, String> {
     let mut found = find(connection, schema)?;
-    // a schema of somebody else does not count beside the own one
+    // if the role owns an install, those of other owners do not count
     if found.iter().any(|here| here.version.is_some()) {
         found.retain(|here| here.version.is_some());
     }
@@ -142,7 +142,7 @@ pub fn uninstall(options: &Uninstall) -> Result<(), String> {
         return Err("the database has the extension, which DROP EXTENSION model_access removes".to_owned());
     }
     let text = |error: Error| error.to_string();
-    // nobody decides anything between what is said, or kept, and the end
+    // no decision can be made after the list is printed or the file is written
     connection.script(include_str!("uninstall_lock.sql"), schema)?;
     let taken =
         connection.text(&in_schema(include_str!("uninstall_list.sql"), schema)?, &[]).map_err(text)?;

@@ -8,7 +8,7 @@ reached AS (
     JOIN pg_depend AS d ON d.refclassid = r.class AND d.refobjid = r.id AND r.sub IN (0, d.refobjsubid)
         AND d.deptype IN ('n', 'a', 'i')
     LEFT JOIN pg_rewrite AS v ON d.classid = 'pg_rewrite'::regclass AND v.oid = d.objid
-    -- a view is reached by its rule
+    -- views depend through their rules
     CROSS JOIN LATERAL (VALUES (d.classid, d.objid, d.objsubid), ('pg_class'::regclass::oid, v.ev_class, 0)) AS n(class, id, sub)
     WHERE n.id IS NOT NULL),
 part AS (
@@ -28,7 +28,7 @@ dependent AS (
     LEFT JOIN pg_trigger AS t ON p.class = 'pg_trigger'::regclass AND t.oid = p.id
     LEFT JOIN pg_proc AS f ON f.oid = p.tgfoid
     WHERE NOT EXISTS (SELECT FROM member AS m WHERE m.id = p.whole)
-      -- what is a part of another dependent, and the triggers that binding made
+      -- without parts of other dependents, and without the triggers that binding made
       AND p.class NOT IN ('pg_rewrite'::regclass, 'pg_type'::regclass) AND t.tgisinternal IS NOT TRUE
       AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = p.whole AND c.relnamespace = 'pg_toast'::regnamespace)
       AND (f.oid IS NULL OR f.proname NOT LIKE '\_model\_access%')),

@@ -10,12 +10,12 @@ SELECT json_build_object(
             WHEN 'last_success' THEN 'Look at the runs below, and at Next sync.'
             WHEN 'last_run' THEN 'Look at the runs below, and at Next sync.'
             WHEN 'withheld' THEN 'Next sync shows what is withheld, and can let it through.'
-            WHEN 'tiers' THEN 'Approve models of that tier in Review: show all models.'
+            WHEN 'tiers' THEN 'Choose all models in Review, and approve some for that tier.'
             WHEN 'profiles' THEN 'Bind the table of the users again: model_access_bind_profiles.'
             WHEN 'tier_column' THEN 'Revoke UPDATE of that column from ordinary roles.'
             WHEN 'privileges' THEN 'Call model_access_repair_privileges() as the owner.'
             WHEN 'size' THEN 'The setting log_retention says how long the log is kept.'
-            WHEN 'schema' THEN 'Rename the schema as it says.'
+            WHEN 'schema' THEN 'Run the statement that the check gives.'
             ELSE 'Decide in Review.' END))
         FROM {s}.model_access_health() AS h),
     'runs', (SELECT coalesce(json_agg(r ORDER BY r.run_id DESC), '[]') FROM runs AS r),

@@ -227,8 +227,8 @@ impl Identity {
         }
     }
 
-    /// Whether the request names this machine as its host, where it must. A name that a stranger's page points to this
-    /// machine is refused by this.
+    /// Whether the request names this machine as its host, if it must. So a web page of a stranger cannot reach the program
+    /// through a host name that resolves to this machine.
     pub fn is_host(&self, headers: &HeaderMap) -> bool {
         matches!(self, Self::Tokens(_))
             || host(headers).is_some_and(|host| matches!(host.host(), "127.0.0.1" | "localhost" | "[::1]"))

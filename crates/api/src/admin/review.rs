@@ -1,5 +1,6 @@
-//! Review: what waits and why. A decision is tried first, so that its effect is shown, and taken back; sent a second time,
-//! it stays. What an admin saw is what is decided: a model that has changed since is left out and named.
+//! Review: what waits and why. A decision is first tried in a transaction that is rolled back, to show its effect; when it is
+//! sent a second time, it is committed. It is only about what the admin saw: a model that has changed since is left out and
+//! named.
 
 use super::data::Data;
 use super::database::Transaction;
@@ -81,7 +82,7 @@ async fn decide(transaction: &Transaction, form: &Fields, seen: &str) -> Result<
                 SELECT jsonb_array_elements_text($1::jsonb)))";
             transaction.json(accept, &[Some(&ids)]).await?
         }
-        _ => return refuse("It is not clear what to do.", "Choose one of the three."),
+        _ => return refuse("The form does not say what to do.", "Choose one of the three decisions."),
     };
     let after: Value = transaction.json(include_str!("tiers.sql"), &[]).await?;
     let effect: Value = transaction

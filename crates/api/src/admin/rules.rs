@@ -1,4 +1,4 @@
-//! Rules: each can be tried before it is saved. A trial saves it, accepts what it proposes, and takes all of that back.
+//! Rules: each can be tried before it is saved. A trial saves the rule, accepts what it proposes, and rolls back.
 
 use super::fault::Fault;
 use super::page::{Outcome, Visit, see, show, template};

@@ -104,7 +104,7 @@ impl Admin {
                 audiences: self.audience.clone(),
                 issuers: self.issuer.clone(),
                 leeway: self.leeway,
-                // it is for this page only if it names its audience
+                // an ID token is meant for this page only if it names the audience of this page
                 id_tokens: !self.audience.is_empty(),
             },
             keys: Keys::new(&secrets, self.jwks.clone(), Duration::from_secs(10), metrics),

@@ -1,4 +1,4 @@
-//! The places of clients: so many connections at once. A connection that says nothing gives its place to a new one.
+//! The places of clients: each connection takes one. If none is free, an idle connection is closed for a new one.
 
 use prometheus::{IntCounter, IntGauge};
 use std::collections::BTreeMap;
