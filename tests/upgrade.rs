@@ -126,9 +126,10 @@ fn assert_same(what: &str, upgraded: &[String], fresh: &[String]) {
     let only = |a: &[String], b: &[String]| -> String {
         a.iter().filter(|line| !b.contains(line)).take(5).cloned().collect::<Vec<_>>().join("\n")
     };
+    let order = upgraded.iter().zip(fresh).find(|(a, b)| a != b);
     assert!(
         upgraded == fresh,
-        "{what}: upgraded has\n{}\nfresh has\n{}",
+        "{what}: upgraded has\n{}\nfresh has\n{}\nfirst in another order: {order:?}",
         only(upgraded, fresh),
         only(fresh, upgraded)
     );

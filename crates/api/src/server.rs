@@ -135,13 +135,12 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let stopped = tokio::select! {
-                    place = places.take() => { spawn(&mut connections, stream, peer, place); false }
-                    () = &mut stop => true,
+                let place = tokio::select! {
+                    biased; // an accepted connection is served, if a place is free
+                    place = places.take() => place,
+                    () = &mut stop => break,
                 };
-                if stopped {
-                    break;
-                }
+                spawn(&mut connections, stream, peer, place);
             }
             // the client left before its connection was accepted
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -152,32 +151,23 @@ pub async fn serve(
         }
     }
     ending.send_replace(true);
-    // the system resets what is not accepted when a listener is closed; tokio may not have heard of all that waits
-    for listener in listeners {
-        let Ok(listener) = listener.into_std() else { continue };
-        while let Ok(accepted) = listener.accept().and_then(from_std) {
-            let Some(place) = places.try_take() else { break };
-            spawn(&mut connections, accepted.0, accepted.1, place);
-        }
+    // the system resets what is not accepted when a listener is closed
+    while let Poll::Ready(accepted) = poll_fn(|context| Poll::Ready(poll_accept(&listeners, context))).await {
+        let (Ok((stream, peer)), Some(place)) = (accepted, places.try_take()) else { break };
+        spawn(&mut connections, stream, peer, place);
     }
+    drop(listeners);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     timeout(limits.shutdown_timeout, all_ended).await.is_ok()
 }
 
 fn poll_accept(listeners: &[TcpListener], context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, Peer)>> {
     let mut accepted = listeners.iter().map(|listener| listener.poll_accept(context));
-    accepted.find(Poll::is_ready).unwrap_or(Poll::Pending).map_ok(of_client)
-}
-
-fn from_std((stream, address): (std::net::TcpStream, SocketAddr)) -> io::Result<(TcpStream, Peer)> {
-    stream.set_nonblocking(true)?;
-    Ok(of_client((TcpStream::from_std(stream)?, address)))
-}
-
-fn of_client((stream, address): (TcpStream, SocketAddr)) -> (TcpStream, Peer) {
-    // if the option cannot be set, answers are correct, but come later
-    drop(stream.set_nodelay(true));
-    (stream, Peer(address.ip().to_canonical()))
+    accepted.find(Poll::is_ready).unwrap_or(Poll::Pending).map_ok(|(stream, address)| {
+        // if the option cannot be set, answers are correct, but come later
+        drop(stream.set_nodelay(true));
+        (stream, Peer(address.ip().to_canonical()))
+    })
 }
 
 async fn serve_connection(
