@@ -553,7 +553,7 @@ const OVERLOADS: &str = r#"
             "name": ["text", "varchar"], "integer": ["bigint", "smallint"], "bigint": ["integer", "numeric"], "smallint": ["integer", "bigint"],
             "regclass": ["oid", "text"], "regtype": ["oid"], "regprocedure": ["oid", "text"], "regrole": ["oid", "text"],
             "timestamp with time zone": ["date", "timestamp"], "text[]": ["name[]", "varchar[]"], "name[]": ["text[]"], "jsonb": ["json"],
-            "json": ["jsonb"], "bytea": ["text"], "interval": ["text"], "boolean": ["text"]}';
+            "json": ["jsonb"], "bytea": ["text"], "interval": ["text"], "boolean": ["text"], "anyelement": ["text", "bytea", "jsonb"]}';
         f     record;
         types text[];
         other text;
@@ -681,6 +681,28 @@ fn no_planted_overload_runs_in_place_of_the_extensions_functions() {
     );
     assert_eq!(stage.ran(), [""; 0]);
     stage.assert_no_escalation();
+}
+
+#[test]
+fn no_install_and_no_upgrade_takes_a_planted_overload() {
+    let mut stage = Stage::set();
+    stage.superuser.batch_execute("GRANT CREATE ON SCHEMA public TO creator").unwrap();
+    stage.plant("creator", &format!("{PLANT} {OVERLOADS}"));
+    // so that the statements of this test call nothing that was planted
+    stage.superuser.batch_execute("SET search_path = pg_catalog, pg_temp").unwrap();
+    // 0.2.0 cannot be installed where others have a function of that name
+    let upgrade = "DO $$ DECLARE f regprocedure; BEGIN
+            FOR f IN SELECT p.oid FROM pg_proc AS p WHERE p.proname = 'model_access_undo' LOOP EXECUTE 'DROP FUNCTION ' || f; END LOOP; END $$;
+        CREATE EXTENSION model_access SCHEMA public VERSION '0.2.0'; ALTER EXTENSION model_access UPDATE";
+    for install in ["CREATE EXTENSION model_access SCHEMA public", upgrade] {
+        stage.superuser.batch_execute("DROP EXTENSION model_access CASCADE").unwrap();
+        assert_eq!(stage.hits(&[install]), [""; 0]);
+        // a body that was parsed at its creation depends on what it calls
+        let taken = "SELECT coalesce(string_agg(format('%s calls %s', pg_describe_object(d.classid, d.objid, 0), p.oid::regprocedure), '; '), '')
+            FROM pg_depend AS d JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+            WHERE p.proowner = 'creator'::regrole AND d.classid <> 'pg_operator'::regclass";
+        assert_eq!(stage.superuser.query_one(taken, &[]).unwrap().get::<_, String>(0), "");
+    }
 }
 
 #[test]
