@@ -110,6 +110,11 @@ fn install_upgrade_and_version_say_what_is_there() {
         .unwrap();
     fails(&cluster, "postgres", &["upgrade", "--schema", "stranger"], "HINT:  Connect as role stranger");
     fails(&cluster, "postgres", &["upgrade", "--schema", "public"], "HINT:  Connect as role keeper");
+    for (schema, command) in [("stranger", "decisions export"), ("stranger", "push"), ("public", "push")] {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.extend(["--schema", schema]);
+        fails(&cluster, "postgres", &arguments, "no model_access of which this role is the owner");
+    }
     assert!(
         text(&command(&cluster, "postgres", &["version"]).output().unwrap().stdout)
             .contains("of another owner")
