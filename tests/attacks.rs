@@ -379,6 +379,17 @@ fn a_role_with_every_grant_cannot_act_as_a_sync_and_health_names_it() {
     stage.superuser.batch_execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO creator").unwrap();
     let forged = "UPDATE model_access SET status = 'active', is_free = true, last_run_id = 99";
     assert_eq!(stage.as_role("creator", forged).unwrap_err().code().unwrap().code(), "42501");
+    // as if it were from a restored dump, which is not recorded; or by somebody else
+    for (column, value) in [("created_at", "2020-01-01"), ("created_by", "boss")] {
+        let forged = format!(
+            "INSERT INTO model_access_override (user_id, model_id, allowed, override_id, {column}) VALUES ('bob', 'a/one', true, 99, '{value}')"
+        );
+        assert_eq!(
+            stage.as_role("creator", &forged).unwrap_err().code().unwrap().code(),
+            "42501",
+            "{column}"
+        );
+    }
     // a tool that writes every column back changes only the columns that an admin may change
     stage.plant("creator", "UPDATE model_access SET status = 'inactive', pricing = pricing, last_run_id = last_run_id, upstream = upstream");
     let decided = stage
