@@ -123,6 +123,10 @@ fn install_upgrade_and_version_say_what_is_there() {
 
     client.batch_execute("RESET SESSION AUTHORIZATION; CREATE ROLE deputy LOGIN IN ROLE keeper").unwrap();
     fails(&cluster, "deputy", &["upgrade"], "HINT:  Connect as role keeper, or run SET ROLE first.");
+    assert!(
+        text(&command(&cluster, "deputy", &["version"]).output().unwrap().stdout)
+            .contains("of another owner")
+    );
     let acting =
         command(&cluster, "deputy", &["install"]).env("PGOPTIONS", "-c role=keeper").output().unwrap();
     assert!(text(&acting.stderr).contains("HINT:  Run: model-access upgrade"), "{}", text(&acting.stderr));
