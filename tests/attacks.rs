@@ -379,6 +379,17 @@ fn a_role_with_every_grant_cannot_act_as_a_sync_and_health_names_it() {
     stage.superuser.batch_execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO creator").unwrap();
     let forged = "UPDATE model_access SET status = 'active', is_free = true, last_run_id = 99";
     assert_eq!(stage.as_role("creator", forged).unwrap_err().code().unwrap().code(), "42501");
+    // as if it were from a restored dump, which is not recorded; or by somebody else
+    for (column, value) in [("created_at", "2020-01-01"), ("created_by", "boss")] {
+        let forged = format!(
+            "INSERT INTO model_access_override (user_id, model_id, allowed, override_id, {column}) VALUES ('bob', 'a/one', true, 99, '{value}')"
+        );
+        assert_eq!(
+            stage.as_role("creator", &forged).unwrap_err().code().unwrap().code(),
+            "42501",
+            "{column}"
+        );
+    }
     // a tool that writes every column back changes only the columns that an admin may change
     stage.plant("creator", "UPDATE model_access SET status = 'inactive', pricing = pricing, last_run_id = last_run_id, upstream = upstream");
     let decided = stage
@@ -553,7 +564,7 @@ const OVERLOADS: &str = r#"
             "name": ["text", "varchar"], "integer": ["bigint", "smallint"], "bigint": ["integer", "numeric"], "smallint": ["integer", "bigint"],
             "regclass": ["oid", "text"], "regtype": ["oid"], "regprocedure": ["oid", "text"], "regrole": ["oid", "text"],
             "timestamp with time zone": ["date", "timestamp"], "text[]": ["name[]", "varchar[]"], "name[]": ["text[]"], "jsonb": ["json"],
-            "json": ["jsonb"], "bytea": ["text"], "interval": ["text"], "boolean": ["text"]}';
+            "json": ["jsonb"], "bytea": ["text"], "interval": ["text"], "boolean": ["text"], "anyelement": ["text", "bytea", "jsonb"]}';
         f     record;
         types text[];
         other text;
@@ -681,6 +692,28 @@ fn no_planted_overload_runs_in_place_of_the_extensions_functions() {
     );
     assert_eq!(stage.ran(), [""; 0]);
     stage.assert_no_escalation();
+}
+
+#[test]
+fn no_install_and_no_upgrade_takes_a_planted_overload() {
+    let mut stage = Stage::set();
+    stage.superuser.batch_execute("GRANT CREATE ON SCHEMA public TO creator").unwrap();
+    stage.plant("creator", &format!("{PLANT} {OVERLOADS}"));
+    // so that the statements of this test call nothing that was planted
+    stage.superuser.batch_execute("SET search_path = pg_catalog, pg_temp").unwrap();
+    // 0.2.0 cannot be installed where others have a function of that name
+    let upgrade = "DO $$ DECLARE f regprocedure; BEGIN
+            FOR f IN SELECT p.oid FROM pg_proc AS p WHERE p.proname = 'model_access_undo' LOOP EXECUTE 'DROP FUNCTION ' || f; END LOOP; END $$;
+        CREATE EXTENSION model_access SCHEMA public VERSION '0.2.0'; ALTER EXTENSION model_access UPDATE";
+    for install in ["CREATE EXTENSION model_access SCHEMA public", upgrade] {
+        stage.superuser.batch_execute("DROP EXTENSION model_access CASCADE").unwrap();
+        assert_eq!(stage.hits(&[install]), [""; 0]);
+        // a body that was parsed at its creation depends on what it calls
+        let taken = "SELECT coalesce(string_agg(format('%s calls %s', pg_describe_object(d.classid, d.objid, 0), p.oid::regprocedure), '; '), '')
+            FROM pg_depend AS d JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+            WHERE p.proowner = 'creator'::regrole AND d.classid <> 'pg_operator'::regclass";
+        assert_eq!(stage.superuser.query_one(taken, &[]).unwrap().get::<_, String>(0), "");
+    }
 }
 
 #[test]

@@ -110,6 +110,11 @@ fn install_upgrade_and_version_say_what_is_there() {
         .unwrap();
     fails(&cluster, "postgres", &["upgrade", "--schema", "stranger"], "HINT:  Connect as role stranger");
     fails(&cluster, "postgres", &["upgrade", "--schema", "public"], "HINT:  Connect as role keeper");
+    for (schema, command) in [("stranger", "decisions export"), ("stranger", "push"), ("public", "push")] {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.extend(["--schema", schema]);
+        fails(&cluster, "postgres", &arguments, "no model_access of which this role is the owner");
+    }
     assert!(
         text(&command(&cluster, "postgres", &["version"]).output().unwrap().stdout)
             .contains("of another owner")
@@ -118,6 +123,10 @@ fn install_upgrade_and_version_say_what_is_there() {
 
     client.batch_execute("RESET SESSION AUTHORIZATION; CREATE ROLE deputy LOGIN IN ROLE keeper").unwrap();
     fails(&cluster, "deputy", &["upgrade"], "HINT:  Connect as role keeper, or run SET ROLE first.");
+    assert!(
+        text(&command(&cluster, "deputy", &["version"]).output().unwrap().stdout)
+            .contains("of another owner")
+    );
     let acting =
         command(&cluster, "deputy", &["install"]).env("PGOPTIONS", "-c role=keeper").output().unwrap();
     assert!(text(&acting.stderr).contains("HINT:  Run: model-access upgrade"), "{}", text(&acting.stderr));

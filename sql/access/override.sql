@@ -96,6 +96,27 @@ $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_override() IS
     'Internal. Trigger function that refuses an override that matches nothing, and spells its user as the bound table does.';
 
+CREATE FUNCTION @extschema@._model_access_check_creation() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied to set created_at or created_by'
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = 'An override that is older than its transaction is neither checked nor recorded.',
+                  HINT = 'Leave both columns out: their defaults are the time and the role.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_creation() IS
+    'Internal. Trigger function that lets only the owner say when and by whom an override was created.';
+
+CREATE TRIGGER model_access_check_creation BEFORE INSERT ON @extschema@.model_access_override
+    FOR EACH ROW WHEN (NEW.created_at IS DISTINCT FROM pg_catalog.now() OR NEW.created_by IS DISTINCT FROM current_user::text)
+    EXECUTE FUNCTION @extschema@._model_access_check_creation();
+COMMENT ON TRIGGER model_access_check_creation ON @extschema@.model_access_override IS
+    'Lets only the owner say when and by whom an override was created, whatever rights other roles have.';
+
 -- rows of a restored dump are older than its transaction and were checked before; an import sets created_at likewise
 CREATE TRIGGER model_access_check_insert BEFORE INSERT ON @extschema@.model_access_override
     FOR EACH ROW WHEN (NEW.created_at IS NOT DISTINCT FROM pg_catalog.now())

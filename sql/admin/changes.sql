@@ -3,7 +3,9 @@
 CREATE FUNCTION @extschema@._model_access_undo_statement(ids bigint[], overrides boolean, rules boolean) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT format('SELECT * FROM %s(history_ids => %s,%s%s dry_run => false);', '@extschema@.model_access_undo'::regproc,
+    SELECT format('SELECT * FROM %s(history_ids => %s,%s%s dry_run => false);',
+        -- with its types, because others may have functions of this name
+        '@extschema@.model_access_undo(timestamptz,boolean,text[],text,bigint[],boolean,boolean)'::regprocedure::regproc,
         CASE WHEN count(*) > 3 OR cardinality(ids) <= 20 THEN format('''{%s}''', array_to_string(ids, ','))
              -- ranges keep the statement short
              ELSE format('ARRAY(%s)', string_agg(

@@ -18,7 +18,7 @@ SELECT k.kind, k.key, k.type, k.required, k.nullable FROM (VALUES
     ('setting', 'setting', 'string', true, false), ('setting', 'value', 'string', true, true)
 ) AS k(kind, key, type, required, nullable)
 UNION ALL
-SELECT 'review', @extschema@._model_access_review_key(a.attname),
+SELECT 'review', @extschema@._model_access_review_key(a.attname::text),
     CASE a.atttypid WHEN 'timestamptz'::regtype THEN 'time' WHEN 'numeric'::regtype THEN 'price'
         WHEN 'boolean'::regtype THEN 'boolean' WHEN 'text[]'::regtype THEN 'list' WHEN 'text'::regtype THEN 'string'
         WHEN 'jsonb'::regtype THEN CASE a.attname WHEN 'reviewed_highest_prices' THEN 'prices' ELSE 'object' END END,
@@ -49,7 +49,7 @@ BEGIN
     WHEN 'time', 'time or infinity' THEN
         -- only a whole time in ISO 8601: words such as "tomorrow" mean something else each day
         RETURN given = 'string' AND (type = 'time or infinity' AND value IN ('"infinity"', '"-infinity"')
-            OR value #>> '{}' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:\d\d)?)$');
+            OR value #>> '{}' ~ '^\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:\d\d)?)( BC)?$');
     ELSE
         RETURN given = type;
     END CASE;
@@ -103,10 +103,12 @@ BEGIN
         IF item ->> 'status' NOT IN ('new', 'active', 'inactive', 'disabled') THEN
             RETURN format('status "%s" is not known', item ->> 'status');
         END IF;
-        -- raises an error if a time does not exist, such as February 30
-        PERFORM (r.value #>> '{}')::timestamptz FROM jsonb_each(review) AS r
-        WHERE known #>> ARRAY['review', r.key, 'type'] = 'time';
-        RETURN 'review: ' || @extschema@._model_access_keys_problem(known -> 'review', review);
+        -- the cast raises an error if a time does not exist, such as February 30; a run cannot read years after 9999 or before 1
+        RETURN 'review: ' || coalesce(@extschema@._model_access_keys_problem(known -> 'review', review), (
+            SELECT format('the time of key "%s" is not in the years 2 to 9998', min(r.key)) FROM jsonb_each(review) AS r
+            WHERE CASE WHEN known #>> ARRAY['review', r.key, 'type'] = 'time' THEN
+                (r.value #>> '{}')::timestamptz NOT BETWEEN '0002-01-01T00:00:00Z' AND '9998-12-31T23:59:59Z' END
+            HAVING count(*) > 0));
     ELSIF kind = 'rule' THEN
         -- what _model_access_check_rule refuses, so that a dry run refuses it too
         PERFORM (item ->> 'rule')::integer;

@@ -31,26 +31,31 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_head(text) IS
     'Internal. Gives the first line of a plan: the plan without its rows.';
 
-CREATE FUNCTION @extschema@._model_access_plan_now(document anyelement, max_removals integer) RETURNS text
+CREATE FUNCTION @extschema@._model_access_plan_now(body bytea, document text, max_removals integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     plan text;
 BEGIN
-    plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
+    plan := CASE WHEN body IS NULL
+        THEN @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals)
+        ELSE @extschema@._model_access_plan(body, @extschema@._model_access_state(), max_removals) END;
     IF @extschema@._model_access_has_rows(plan) THEN
         PERFORM @extschema@._model_access_lock();
         IF @extschema@._model_access_head(plan) ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
             -- rows changed before the lock was granted; now the lock keeps other sessions from changing them
-            plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
+            plan := CASE WHEN body IS NULL
+                THEN @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals)
+                ELSE @extschema@._model_access_plan(body, @extschema@._model_access_state(), max_removals) END;
         END IF;
     END IF;
     RETURN plan;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_plan_now(anyelement, integer) IS
-    'Internal. Makes the plan for a document, bytea or text, and the present rows, and keeps the lock if the plan writes.';
+COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, text, integer) IS
+    'Internal. Makes the plan for a document, which is one of both, and the present rows; keeps the lock if the plan writes.';
 
-CREATE FUNCTION @extschema@._model_access_run(document anyelement, run jsonb)
+-- not anyelement: a function of somebody else with exactly the type of the document would be called in place of this one
+CREATE FUNCTION @extschema@._model_access_run(body bytea, document text, run jsonb)
 RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
@@ -59,7 +64,7 @@ DECLARE
 BEGIN
     BEGIN
         IF NOT run ? 'outcome' THEN
-            plan := @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
+            plan := @extschema@._model_access_plan_now(body, document, (run ->> 'max_removals')::integer);
             run := run || @extschema@._model_access_head(plan);
         END IF;
         written := @extschema@._model_access_apply(run, plan);
@@ -71,7 +76,7 @@ BEGIN
     RETURN written;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_run(anyelement, jsonb) IS
+COMMENT ON FUNCTION @extschema@._model_access_run(bytea, text, jsonb) IS
     'Internal. Does the rest of every run: plans unless the outcome is known, applies the plan, and warns.';
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
@@ -95,7 +100,7 @@ BEGIN
             run := run || jsonb_build_object('outcome', 'failed', 'problem', problem::jsonb);
         END IF;
     END IF;
-    RETURN @extschema@._model_access_run(body, run);
+    RETURN @extschema@._model_access_run(body, NULL::text, run);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS
@@ -113,7 +118,7 @@ BEGIN
         RAISE EXCEPTION 'document must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the JSON text of a model catalogue.';
     END IF;
-    RETURN @extschema@._model_access_run(document, run);
+    RETURN @extschema@._model_access_run(NULL::bytea, document, run);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS

@@ -86,19 +86,20 @@ impl Connection {
 }
 
 impl Database {
-    /// Connects and begins a transaction. Without `schema` this finds the only install whose owner the role is.
+    /// Connects and begins a transaction. Without `schema` this finds the only install whose owner the role is. A superuser
+    /// must not run code of another owner, whatever `schema` names.
     pub fn connect(database: &str, schema: Option<&str>) -> Result<Self, Error> {
         let mut database = Self { connection: Connection::open(database)?, schema: String::new() };
         database.begin()?;
         let found = database.connection.text(
             "SELECT json_agg(quote_ident(n.nspname))::text FROM pg_class AS c \
              JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_roles AS r ON r.rolname = current_user \
-             WHERE c.relname = 'model_access_sync_log' AND c.relkind = 'r' AND CASE \
-                 WHEN $1::text IS NOT NULL THEN n.nspname = $1 \
+             WHERE c.relname = 'model_access_sync_log' AND c.relkind = 'r' AND ($1::text IS NULL OR n.nspname = $1) AND CASE \
                  WHEN EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid \
                               WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e' \
                               AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'model_access') THEN true \
-                 ELSE c.relowner = r.oid OR (pg_has_role(c.relowner, 'USAGE') AND NOT r.rolsuper) END",
+                 WHEN r.rolsuper THEN c.relowner = r.oid \
+                 ELSE $1 IS NOT NULL OR pg_has_role(c.relowner, 'USAGE') END",
             &[schema],
         )?;
         let mut found: Vec<String> =

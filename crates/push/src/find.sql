@@ -1,9 +1,8 @@
 -- Installs of model_access as a JSON array: schema, is_extension, version, and call, which gives the version.
 SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
     'schema', n.nspname, 'is_extension', e.extversion IS NOT NULL, 'version', e.extversion,
-    'call', CASE WHEN e.extversion IS NULL AND p.proowner = c.relowner AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
-            -- a superuser has the privileges of every owner, but must not run the owner's code
-            AND (c.relowner = r.oid OR NOT r.rolsuper)
+    -- a member of the owner, such as every superuser, must not run its code
+    'call', CASE WHEN e.extversion IS NULL AND p.proowner = c.relowner AND c.relowner = r.oid
         THEN pg_catalog.format('%I.model_access_version()', n.nspname) END) ORDER BY n.nspname), '[]')::text
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

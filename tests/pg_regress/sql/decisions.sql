@@ -226,7 +226,8 @@ SELECT r.* FROM unnest(ARRAY['"x"', '{}', '{"at": "2026-01-01T00:00:00Z"}', '{"b
     '{"at": "2026-01-01T00:00:00Z", "by": null}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "status": "active"}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "highest_prices": {"prompt": "1"}}',
     '{"at": "2026-01-01T00:00:00Z", "by": "x", "highest_prices": {"prompt": -1}}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "highest_prices": {"prompt": 1e1000}}',
     '{"at": "2026-01-01T00:00:00Z", "by": "x", "highest_prices": [1]}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "prompt_usd_per_million": 1e9999999}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "pricing": "free"}',
-    '{"at": "2026-01-01T00:00:00Z", "by": "x", "is_free_of_charge": "yes"}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "tiers_before": [1]}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "returned_at": "2026-01-01"}'])
+    '{"at": "2026-01-01T00:00:00Z", "by": "x", "is_free_of_charge": "yes"}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "tiers_before": [1]}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "returned_at": "2026-01-01"}',
+    '{"at": "9999-12-31T23:59:59Z", "by": "x"}', '{"at": "9998-12-31T23:59:59-12:00", "by": "x"}', '{"at": "0044-03-15T00:00:00Z BC", "by": "x"}', '{"at": "2026-01-01T00:00:00Z", "by": "x", "free_revoked_at": "9999-12-31T23:59:59Z"}'])
     WITH ORDINALITY AS l(review, n), pg_temp.refusal(pg_temp.document(format('{"model": "a/b", "review": %s}', l.review))) AS r ORDER BY l.n;
 SELECT r.* FROM unnest(ARRAY['{"rule": 1}', '{"rule": 1.5, "tiers": ["pro"]}', '{"rule": 3000000000, "tiers": ["pro"]}', '{"rule": "1", "tiers": ["pro"]}', '{"rule": 1, "tiers": ["pro"], "status": "disabled"}',
     '{"rule": 1, "status": "disabled", "max_usd_per_million": 5}', '{"rule": 1, "tiers": ["pro"], "status": "new"}', '{"rule": 1, "tiers": ["pro"], "pattern": ""}', '{"rule": 1, "tiers": ["pro"], "pattern": "\\"}', '{"rule": 1, "tiers": ["pro"], "max_usd_per_million": -1}',
@@ -240,6 +241,10 @@ SELECT * FROM model_access_import_decisions(pg_temp.document(VARIADIC '{}'), fal
 SELECT r.code, r.message FROM pg_temp.refusal(pg_temp.document(repeat('x', 16777216))) AS r;
 SELECT note FROM model_access WHERE model_id = 'openai/gpt-5';
 SELECT * FROM model_access_import_decisions(pg_temp.document('{"model": "openai/gpt-5", "note": "fine"}'), NULL);
+-- An override may have any time that PostgreSQL can store, and its export can be imported.
+INSERT INTO model_access_override (user_id, model_id, allowed, starts_at, expires_at) VALUES ('far', 'openai/gpt-5', true, '0044-03-15 BC', '20000-01-01');
+SELECT count(*) FROM model_access_import_decisions(model_access_export_decisions(overrides => true), true);
+DELETE FROM model_access_override WHERE user_id = 'far';
 -- Names and texts are only compared and stored.
 SELECT id, field, action, old, new FROM model_access_import_decisions(pg_temp.document('{"model": "x''; DROP TABLE model_access; --", "status": "active"}', '{"model": "openai/gpt-5", "note": "''; DROP TABLE model_access; -- \u001b[2J %s $1"}'), false);
 SELECT note FROM model_access WHERE model_id = 'openai/gpt-5';

@@ -232,9 +232,13 @@ pub async fn login(State(app): State<Arc<App>>, request: Request) -> Response {
         if fields.has("do", "print") {
             drop(local.print_code());
         } else if let Some(cookie) = local.login(fields.text("code")) {
-            // only a path of this page
-            let next = fields.get("next").filter(|next| next.starts_with('/') && !next.starts_with("//"));
-            let mut response = see(next.filter(|next| !next.contains('\\')).unwrap_or("/"));
+            // only a path of this page; browsers leave out tabs, so that one could stand between two slashes
+            let is_path = |next: &&str| {
+                next.starts_with('/')
+                    && !next.starts_with("//")
+                    && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            };
+            let mut response = see(fields.get("next").filter(is_path).unwrap_or("/"));
             response.headers_mut().extend(HeaderValue::from_str(&cookie).map(|cookie| (SET_COOKIE, cookie)));
             return response;
         } else {
