@@ -142,7 +142,11 @@ fn dump(cluster: &Cluster, database: &str) -> Vec<String> {
         command.args(["-s", "-U", "postgres", "-h"]).arg(cluster.socket()).arg(database).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().filter(|line| !line.contains("restrict ")).map(str::to_owned).collect()
+    let mut lines: Vec<_> =
+        text.lines().filter(|line| !line.contains("restrict ")).map(str::to_owned).collect();
+    // the roles of one object stand in the order in which they got the privilege
+    lines.chunk_by_mut(|a, b| [a, b].iter().all(|line| line.starts_with("GRANT "))).for_each(<[_]>::sort);
+    lines
 }
 
 /// Runs `model-access` as the role that owns the install.

@@ -1823,26 +1823,31 @@ END;
 COMMENT ON FUNCTION @extschema@._model_access_head(text) IS
     'Internal. Gives the first line of a plan: the plan without its rows.';
 
-CREATE FUNCTION @extschema@._model_access_plan_now(document anyelement, max_removals integer) RETURNS text
+CREATE FUNCTION @extschema@._model_access_plan_now(body bytea, document text, max_removals integer) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     plan text;
 BEGIN
-    plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
+    plan := CASE WHEN body IS NULL
+        THEN @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals)
+        ELSE @extschema@._model_access_plan(body, @extschema@._model_access_state(), max_removals) END;
     IF @extschema@._model_access_has_rows(plan) THEN
         PERFORM @extschema@._model_access_lock();
         IF @extschema@._model_access_head(plan) ->> 'rows_version' IS DISTINCT FROM @extschema@._model_access_rows_version() THEN
             -- rows changed before the lock was granted; now the lock keeps other sessions from changing them
-            plan := @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals);
+            plan := CASE WHEN body IS NULL
+                THEN @extschema@._model_access_plan(document, @extschema@._model_access_state(), max_removals)
+                ELSE @extschema@._model_access_plan(body, @extschema@._model_access_state(), max_removals) END;
         END IF;
     END IF;
     RETURN plan;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_plan_now(anyelement, integer) IS
-    'Internal. Makes the plan for a document, bytea or text, and the present rows, and keeps the lock if the plan writes.';
+COMMENT ON FUNCTION @extschema@._model_access_plan_now(bytea, text, integer) IS
+    'Internal. Makes the plan for a document, which is one of both, and the present rows; keeps the lock if the plan writes.';
 
-CREATE FUNCTION @extschema@._model_access_run(document anyelement, run jsonb)
+-- not anyelement: a function of somebody else with exactly the type of the document would be called in place of this one
+CREATE FUNCTION @extschema@._model_access_run(body bytea, document text, run jsonb)
 RETURNS @extschema@.model_access_sync_log
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 DECLARE
@@ -1851,7 +1856,7 @@ DECLARE
 BEGIN
     BEGIN
         IF NOT run ? 'outcome' THEN
-            plan := @extschema@._model_access_plan_now(document, (run ->> 'max_removals')::integer);
+            plan := @extschema@._model_access_plan_now(body, document, (run ->> 'max_removals')::integer);
             run := run || @extschema@._model_access_head(plan);
         END IF;
         written := @extschema@._model_access_apply(run, plan);
@@ -1863,7 +1868,7 @@ BEGIN
     RETURN written;
 END
 $$;
-COMMENT ON FUNCTION @extschema@._model_access_run(anyelement, jsonb) IS
+COMMENT ON FUNCTION @extschema@._model_access_run(bytea, text, jsonb) IS
     'Internal. Does the rest of every run: plans unless the outcome is known, applies the plan, and warns.';
 
 CREATE FUNCTION @extschema@.model_access_sync(max_removals integer DEFAULT NULL)
@@ -1887,7 +1892,7 @@ BEGIN
             run := run || jsonb_build_object('outcome', 'failed', 'problem', problem::jsonb);
         END IF;
     END IF;
-    RETURN @extschema@._model_access_run(body, run);
+    RETURN @extschema@._model_access_run(body, NULL::text, run);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_sync(integer) IS
@@ -1905,7 +1910,7 @@ BEGIN
         RAISE EXCEPTION 'document must not be null'
             USING ERRCODE = 'null_value_not_allowed', HINT = 'Pass the JSON text of a model catalogue.';
     END IF;
-    RETURN @extschema@._model_access_run(document, run);
+    RETURN @extschema@._model_access_run(NULL::bytea, document, run);
 END
 $$;
 COMMENT ON FUNCTION @extschema@.model_access_load(text, integer) IS
@@ -3085,6 +3090,27 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_check_override() IS
     'Internal. Trigger function that refuses an override that matches nothing, and spells its user as the bound table does.';
+
+CREATE FUNCTION @extschema@._model_access_check_creation() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+        RAISE EXCEPTION 'permission denied to set created_at or created_by'
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = 'An override that is older than its transaction is neither checked nor recorded.',
+                  HINT = 'Leave both columns out: their defaults are the time and the role.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION @extschema@._model_access_check_creation() IS
+    'Internal. Trigger function that lets only the owner say when and by whom an override was created.';
+
+CREATE TRIGGER model_access_check_creation BEFORE INSERT ON @extschema@.model_access_override
+    FOR EACH ROW WHEN (NEW.created_at IS DISTINCT FROM pg_catalog.now() OR NEW.created_by IS DISTINCT FROM current_user::text)
+    EXECUTE FUNCTION @extschema@._model_access_check_creation();
+COMMENT ON TRIGGER model_access_check_creation ON @extschema@.model_access_override IS
+    'Lets only the owner say when and by whom an override was created, whatever rights other roles have.';
 
 -- rows of a restored dump are older than its transaction and were checked before; an import sets created_at likewise
 CREATE TRIGGER model_access_check_insert BEFORE INSERT ON @extschema@.model_access_override
@@ -4735,7 +4761,9 @@ COMMENT ON FUNCTION @extschema@.model_access_undo(timestamptz, boolean, text[], 
 CREATE FUNCTION @extschema@._model_access_undo_statement(ids bigint[], overrides boolean, rules boolean) RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT format('SELECT * FROM %s(history_ids => %s,%s%s dry_run => false);', '@extschema@.model_access_undo'::regproc,
+    SELECT format('SELECT * FROM %s(history_ids => %s,%s%s dry_run => false);',
+        -- with its types, because others may have functions of this name
+        '@extschema@.model_access_undo(timestamptz,boolean,text[],text,bigint[],boolean,boolean)'::regprocedure::regproc,
         CASE WHEN count(*) > 3 OR cardinality(ids) <= 20 THEN format('''{%s}''', array_to_string(ids, ','))
              -- ranges keep the statement short
              ELSE format('ARRAY(%s)', string_agg(
