@@ -122,7 +122,8 @@ fn install_upgrade_and_version_say_what_is_there() {
     assert_eq!(version(&mut client), first);
 
     client.batch_execute("RESET SESSION AUTHORIZATION; CREATE ROLE deputy LOGIN IN ROLE keeper").unwrap();
-    fails(&cluster, "deputy", &["upgrade"], "HINT:  Connect as role keeper, or run SET ROLE first.");
+    let deputy = ["upgrade", "--schema", "public"];
+    fails(&cluster, "deputy", &deputy, "HINT:  Connect as role keeper, or run SET ROLE first.");
     assert!(
         text(&command(&cluster, "deputy", &["version"]).output().unwrap().stdout)
             .contains("of another owner")
