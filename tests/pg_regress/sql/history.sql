@@ -19,7 +19,7 @@ SELECT pg_temp.reprice('openai/gpt-5', '0.000002', '0.00001');
 SELECT outcome, changed, missing FROM model_access_load(pg_temp.listing('openai/gpt-5', 'openai/gpt-5-mini'));
 SELECT clock_timestamp() AS after_sync \gset
 UPDATE model_access SET status = 'disabled';
-SELECT history_id, model_id, actor, actor_role, run_id, (old - '{reviewed_at,reviewed_pricing,changed_at,missing_since,pricing}'::text[]) AS old,
+SELECT history_id, model_id, CASE WHEN run_id IS NULL THEN actor ELSE 'sync' END AS actor, actor_role, run_id, (old - '{reviewed_at,reviewed_pricing,changed_at,missing_since,pricing}'::text[]) AS old,
        (new - '{reviewed_at,reviewed_pricing,changed_at,missing_since,pricing}'::text[]) AS new
 FROM model_access_history ORDER BY history_id;
 SELECT model_id, run_id, old_prompt_usd_per_million, new_prompt_usd_per_million, old_completion_usd_per_million, new_completion_usd_per_million FROM model_access_price_history;

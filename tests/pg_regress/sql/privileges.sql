@@ -71,7 +71,7 @@ SELECT object, privileges FROM held WHERE grantee = 'regress_admin'::regrole AND
 SET ROLE regress_admin;
 UPDATE model_access SET status = 'active', is_free = true, note = 'fine' WHERE model_id = 'a/b' RETURNING model_id, reviewed_by;
 SELECT model_id FROM models_for_tier('free');
-SELECT outcome, run_by FROM model_access_sync_log;
+SELECT outcome, run_by = :'owner' AS by_owner FROM model_access_sync_log;
 SELECT count(*) FROM model_access_settings;
 INSERT INTO model_access_rule (position, is_pro) VALUES (10, true);
 SELECT model_id, reason, proposed FROM model_access_review;
