@@ -20,7 +20,9 @@ TEST :=
 ARGS :=
 # What make test-all runs in addition to make test. The majors are tested on servers of target/postgres.
 MAJOR_TESTS := test-18 test-17 test-16
-LONG_TESTS := test-18 test-upgrade test-clients test-dumps test-packages test-releases test-torture test-fuzz test-17 test-16
+# .ci/run runs those of CI_TESTS, for an hour.
+CI_TESTS := test-18 test-upgrade test-clients test-dumps test-releases test-torture test-fuzz
+LONG_TESTS := $(CI_TESTS) test-packages test-17 test-16
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
@@ -30,7 +32,7 @@ SCHEMATHESIS := 4.32.5
 PYTHON_CLIENTS := target/python/openai-$(OPENAI)-schemathesis-$(SCHEMATHESIS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test test-all long-tests test-sql test-rust test-major lacks accept screenshots $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man all install install-dev package release sql freeze clean
+.PHONY: help setup build demo demo-stop test test-all ci-tests test-sql test-rust test-major lacks accept screenshots $(LONG_TESTS) torture fuzz bench bench-database bench-service lint reference man all install install-dev package release sql freeze clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,8 +69,8 @@ test-upgrade: # pg_upgrade of both installs from 15, 16 and 17 to 18
 	@scripts/setup majors
 	@scripts/test-upgrade
 
-long-tests: # prints the parts of test-all that are not in test, for .ci/run
-	@echo $(LONG_TESTS)
+ci-tests: # prints the parts of test-all that .ci/run runs after test
+	@echo $(CI_TESTS)
 
 test-sql: install-dev ## Run the SQL tests on both installs, or those that TEST names: tests/pg_regress
 	scripts/regress $(TEST)
