@@ -21,8 +21,8 @@ ARGS :=
 # What make test-all runs in addition to make test. The majors are tested on servers of target/postgres.
 MAJOR_TESTS := test-18 test-17 test-16
 # .ci/run runs those of CI_TESTS, for an hour.
-CI_TESTS := test-18 test-upgrade test-clients test-dumps test-releases test-torture test-fuzz
-LONG_TESTS := $(CI_TESTS) test-packages test-17 test-16
+CI_TESTS := test-18 test-upgrade test-clients test-dumps test-releases test-torture
+LONG_TESTS := $(CI_TESTS) test-fuzz test-packages test-17 test-16
 # How long the torture takes, and each fuzz target.
 MINUTES := 60
 FUZZ_SECONDS := 600
