@@ -176,12 +176,12 @@ def stale_row(session, service, token):
     for _ in range(COMMITS):
         before = tag()
         change_tier(session, 'free')
-        committed = sent = time.monotonic()
+        committed = time.monotonic()
+        took.append(0)
         while tag() == before:
-            sent = time.monotonic()
-        took.append((sent - committed) * 1000)
-    return [f'time from COMMIT to the first right answer, over {COMMITS} commits: median; longest',
-            f'{median(took):.2f} ms; {max(took):.1f} ms', *at_most(max(took), 100, ' ms')]
+            took[-1] = (time.monotonic() - committed) * 1000
+    return [f'{COMMITS} commits: how often the first request afterwards got the new list; longest time until one did',
+            f'{took.count(0)}; {max(took):.1f} ms', *at_most(max(took), 100, ' ms')]
 
 
 def main():
