@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic)] // a test ends there
 
 pub mod filled;
+pub mod page;
 pub mod review;
 
 use mock_upstream::MockUpstream;

@@ -18,7 +18,7 @@ pub struct Page {
     /// Where the program writes: `out`, `log`.
     pub folder: PathBuf,
     /// Headers that identify the person.
-    identity: String,
+    pub identity: String,
 }
 
 impl Page {
@@ -33,10 +33,14 @@ impl Page {
     }
 
     pub fn start(cluster: &Cluster, login: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Self::command(cluster, login, arguments))
+    }
+
+    /// Starts this command, which listens on a free port.
+    pub fn spawn(mut command: Command) -> Self {
         let folder = scratch();
         let (url, file) =
             (folder.join("url"), |name: &str| std::fs::File::create(folder.join(name)).unwrap());
-        let mut command = Self::command(cluster, login, arguments);
         command.arg("--url-file").arg(&url).stdout(file("out")).stderr(file("log"));
         let child = command.spawn().expect("make build builds it");
         let mut page = Self { child, address: ([127, 0, 0, 1], 0).into(), folder, identity: String::new() };
@@ -54,7 +58,7 @@ impl Page {
         format!("http://{}/", self.address)
     }
 
-    fn text(&self, file: &str) -> String {
+    pub fn text(&self, file: &str) -> String {
         std::fs::read_to_string(self.folder.join(file)).unwrap()
     }
 
@@ -63,7 +67,7 @@ impl Page {
         self.text("out").trim().rsplit(' ').next().unwrap().to_owned()
     }
 
-    fn log_in(&mut self) {
+    pub fn log_in(&mut self) {
         let reply = self.send("POST", "/login", "", &format!("code={}", self.code()));
         let cookie = reply.header("set-cookie").unwrap_or_else(|| panic!("{reply:?}"));
         self.identity = format!("Cookie: other=x; {}\r\n", cookie.split(';').next().unwrap());
@@ -82,7 +86,7 @@ impl Page {
         Reply::read(&bytes)
     }
 
-    fn get(&self, path: &str) -> Reply {
+    pub fn get(&self, path: &str) -> Reply {
         self.send("GET", path, "", "")
     }
 
