@@ -5,8 +5,9 @@
 
 use postgres::{Client, SimpleQueryMessage};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use tests::page::{self, every_block, every_page, text};
 use tests::{Cluster, repository};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -17,19 +18,14 @@ struct Block {
 }
 
 fn blocks(file: &str) -> Vec<Block> {
-    let text = std::fs::read_to_string(repository().join(file)).unwrap();
-    let mut blocks = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((number, line)) = lines.next() {
-        if line == "```sql" {
-            let body: Vec<&str> =
-                lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
-            let is_transcript = body.iter().any(|line| line.starts_with("=# "));
-            let statements = if is_transcript { transcript(&body) } else { script(&body) };
-            blocks.push(Block { line: number + 1, statements });
-        }
-    }
-    blocks
+    let blocks = every_block(file).into_iter().filter(|block| block.language == "sql");
+    let statements = |block: page::Block| {
+        let body: Vec<&str> = block.text.lines().collect();
+        let is_transcript = body.iter().any(|line| line.starts_with("=# "));
+        let statements = if is_transcript { transcript(&body) } else { script(&body) };
+        Block { line: block.line, statements }
+    };
+    blocks.map(statements).collect()
 }
 
 /// `=# ` begins a statement, `-# ` continues it, and everything else is the output of psql.
@@ -142,6 +138,25 @@ fn the_blocks_of_operations_run_as_printed() {
     let skip: &[&str] =
         if client.batch_execute("CREATE EXTENSION pg_cron").is_ok() { &[] } else { &["schedule"] };
     run(&mut client, "docs/operations.md", skip, ("", ""));
+    // the statement in the column undo looks like the one that is printed
+    let [printed] = page::blocks("docs/operations.md", "text");
+    let undo =
+        "SELECT undo FROM model_access_changes WHERE undo LIKE '%generate_series%' AND NOT undone LIMIT 1";
+    let undo: String = client.query_one(undo, &[]).unwrap().get(0);
+    assert_eq!(without_numbers(&undo), without_numbers(printed.trim_end()));
+    client.batch_execute(&undo).unwrap();
+}
+
+/// A statement in which every number is 0.
+fn without_numbers(statement: &str) -> String {
+    let (mut text, mut in_number) = (String::new(), false);
+    for c in statement.chars() {
+        if !(c.is_ascii_digit() && in_number) {
+            text.push(if c.is_ascii_digit() { '0' } else { c });
+        }
+        in_number = c.is_ascii_digit();
+    }
+    text
 }
 
 /// What a DBA meets in a table of operations.md: every reason for a review, setting, outcome of a run and check of health.
@@ -149,7 +164,7 @@ fn the_blocks_of_operations_run_as_printed() {
 fn operations_explains_every_word_that_a_view_shows() {
     let cluster = Cluster::start();
     let mut client = cluster.connect();
-    let operations = std::fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let operations = text("docs/operations.md");
     let query = "SELECT unnest(_model_access_reasons()) UNION ALL SELECT name FROM model_access_settings
         UNION ALL SELECT \"check\" FROM model_access_health()";
     for row in client.query(query, &[]).unwrap() {
@@ -162,13 +177,6 @@ fn operations_explains_every_word_that_a_view_shows() {
 fn the_blocks_of_security_run_as_printed() {
     let cluster = Cluster::start();
     run(&mut cluster.connect(), "docs/security.md", &[], ("", ""));
-}
-
-/// The commands of the first ```sh block.
-fn commands(file: &str) -> String {
-    let text = std::fs::read_to_string(repository().join(file)).unwrap();
-    let block = text.split("```sh\n").nth(1).unwrap();
-    block.split("```").next().unwrap().to_owned()
 }
 
 /// A role that owns its database and nothing more, and a role like the administrators of managed services, whose default
@@ -193,24 +201,31 @@ fn the_blocks_of_hosted_run_as_printed_without_a_superuser() {
                 "GRANT USAGE ON SCHEMA public {web}; {default} TABLES {web}; {default} SEQUENCES {web}; {default} FUNCTIONS {web}"
             ))
             .unwrap();
-        let programs = tests::push_program().parent().unwrap().to_owned();
-        let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-        let install = Command::new("bash")
-            .args(["-euo", "pipefail", "-c"])
-            .arg(commands("docs/hosted.md").replace("SCHEMA=catalogue", &format!("SCHEMA={schema}")))
-            .current_dir(repository())
-            .env("DATABASE_URL", format!("postgresql://{role}@/{role}?host={}", cluster.socket().display()))
-            .env("MODEL_ACCESS_URL", cluster.upstream.url(""))
-            .env("PATH", path)
-            .env_remove("MAKEFLAGS")
-            .output()
-            .unwrap();
-        let report = [install.stdout, install.stderr].concat();
-        assert!(install.status.success(), "{role}: {}", String::from_utf8_lossy(&report));
+        let folder = page::Folder::new();
+        let url = format!("postgresql://{role}@/{role}?host={}", cluster.socket().display());
+        let runs = |commands: &str| {
+            let mut command = page::shell(commands, folder.path());
+            command.env("DATABASE_URL", &url).env("MODEL_ACCESS_URL", cluster.upstream.url(""));
+            let ran = command.output().unwrap();
+            let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+            assert!(ran.status.success(), "{role}: {out}{err}");
+            out.into_owned()
+        };
+        let [install] = page::blocks("docs/hosted.md", "sh");
+        let installed = runs(&install.replacen("SCHEMA=catalogue", &format!("SCHEMA={schema}"), 1));
+        assert!(installed.contains("\napplied: listed 421, added 421"), "{installed}");
 
         client.batch_execute(&format!("SET SESSION AUTHORIZATION {role}")).unwrap();
         run(&mut client, "docs/hosted.md", &[], ("", ""));
         client.batch_execute("RESET SESSION AUTHORIZATION").unwrap();
+        // every night; cron sets the variable, whose value is that of the service
+        let [crontab] = page::blocks("docs/hosted.md", "crontab");
+        let (variables, command) = page::cron_command(&crontab);
+        assert_eq!(variables, ["DATABASE_URL"]);
+        assert!(
+            runs(&format!("sh <<'CRON'\n{command}\nCRON")).starts_with("unchanged: listed 421"),
+            "{role}"
+        );
         let held = "SELECT coalesce(string_agg(format('%s: %s', r, o), ', ' ORDER BY 1), '')
             FROM unnest(ARRAY['anon', 'authenticated', 'service_role']) AS r, LATERAL (
                 SELECT c.oid::regclass::text FROM pg_class AS c WHERE c.relname ~ '^_?model' AND c.relkind IN ('r', 'v')
@@ -228,6 +243,22 @@ fn the_blocks_of_hosted_run_as_printed_without_a_superuser() {
         let refused = client.batch_execute(&format!("SELECT {schema}.models_for_me()")).unwrap_err();
         assert_eq!(refused.code().unwrap().code(), "42501", "{role}");
     }
+}
+
+/// A file of sql/upgrade as CONTRIBUTING.md shows it, without the generated statements in its middle.
+#[test]
+fn the_upgrade_of_contributing_runs_as_printed() {
+    let cluster = Cluster::start();
+    let mut client = cluster.connect();
+    client
+        .batch_execute("INSERT INTO model_access_rule (position, pattern, is_free) VALUES (10, '%:free', true), (200, '%', true)")
+        .unwrap();
+    let [upgrade] = page::blocks("CONTRIBUTING.md", "sql");
+    assert!(upgrade.starts_with("-- covers: TABLE @extschema@.model_access_rule\n"), "{upgrade}");
+    assert!(upgrade.contains("\n-- generated\n"), "{upgrade}");
+    client.batch_execute(&upgrade.replace("@extschema@", "public")).unwrap();
+    let new = "SELECT string_agg(position || ': ' || is_new, ', ' ORDER BY position) FROM model_access_rule";
+    assert_eq!(client.query_one(new, &[]).unwrap().get::<_, &str>(0), "10: false, 200: true");
 }
 
 #[test]
@@ -259,16 +290,15 @@ fn the_blocks_of_users_run_as_printed() {
         .unwrap_err();
     // the error as the document prints it
     let error = refused.as_db_error().unwrap();
-    let text = std::fs::read_to_string(repository().join("docs/users.md")).unwrap();
-    for printed in [error.message(), error.detail().unwrap(), error.hint().unwrap()] {
-        assert!(text.contains(printed), "{printed}");
-    }
+    let [printed] = page::blocks("docs/users.md", "text");
+    let (detail, hint) = (error.detail().unwrap(), error.hint().unwrap());
+    assert_eq!(format!("ERROR:  {}\nDETAIL:  {detail}\nHINT:  {hint}\n", error.message()), printed);
 }
 
 #[test]
 fn the_blocks_of_leaving_allowed_models_run_as_printed() {
     let cluster = Cluster::start();
-    let app = std::fs::read_to_string(repository().join("tests/pg_regress/legacy_app.sql")).unwrap();
+    let app = text("tests/pg_regress/legacy_app.sql");
     let app: Vec<&str> = app.lines().filter(|line| !line.starts_with('\\')).collect();
     // a session of its own: it leaves temporary tables
     cluster.connect().batch_execute(&app.join("\n")).unwrap();
@@ -312,7 +342,7 @@ fn the_reference_is_what_a_database_says() {
 
 /// The documents of a YAML file.
 fn yaml(file: &str) -> Vec<Yaml> {
-    YamlLoader::load_from_str(&text(Path::new(file))).unwrap()
+    YamlLoader::load_from_str(&text(file)).unwrap()
 }
 
 /// The values of a label in an expression: a and b in `check=~"a|b"`.
@@ -337,8 +367,7 @@ fn a_viewer_can_run_what_the_dashboard_and_the_exporter_ask() {
     let checks = client.query("SELECT \"check\" FROM model_access_health()", &[]).unwrap();
     client.batch_execute("SET ROLE monitor").unwrap();
 
-    let dashboard: Value =
-        serde_json::from_str(&text(Path::new("contrib/grafana/model_access.json"))).unwrap();
+    let dashboard: Value = serde_json::from_str(&text("contrib/grafana/model_access.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
     let queries = panels.map(|panel| panel["targets"][0]["rawSql"].as_str().unwrap());
     let variable = dashboard["templating"]["list"][1]["query"].as_str().unwrap();
@@ -384,25 +413,6 @@ fn a_viewer_can_run_what_the_dashboard_and_the_exporter_ask() {
     assert_eq!(alerted, checks);
 }
 
-/// Every page that people read, as a path from the repository.
-fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> =
-        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md"]
-            .map(PathBuf::from)
-            .into();
-    for entry in std::fs::read_dir(repository().join("docs")).unwrap() {
-        let page = Path::new("docs").join(entry.unwrap().file_name());
-        if page.extension().is_some_and(|name| name == "md") {
-            pages.push(page);
-        }
-    }
-    pages
-}
-
-fn text(page: &Path) -> String {
-    std::fs::read_to_string(repository().join(page)).unwrap()
-}
-
 /// The anchor that GitHub gives a heading.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
@@ -411,7 +421,7 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn every_link_between_pages_leads_to_a_file_and_a_heading() {
-    for page in pages() {
+    for page in every_page() {
         for link in text(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if link.contains("://") {
                 continue;
@@ -461,13 +471,49 @@ fn every_file_that_a_page_for_contributors_names_exists() {
 }
 
 #[test]
-fn every_make_target_that_a_page_names_exists() {
-    let makefile = text(Path::new("Makefile"));
-    for page in pages() {
+fn every_make_target_and_test_that_a_page_names_exists() {
+    let makefile = text("Makefile");
+    for page in every_page() {
         for line in text(&page).lines().filter(|line| line.starts_with("make ")) {
             let target = line.split_whitespace().nth(1).unwrap();
             let rule = format!("{target}:");
             assert!(makefile.lines().any(|line| line.starts_with(&rule)), "{}: {line}", page.display());
+            for name in line.split_whitespace().filter_map(|word| word.strip_prefix("TEST=")) {
+                let of_a_crate = |krate: &str| format!("crates/{krate}/tests/{name}.rs");
+                let files = match target {
+                    "test-sql" | "accept" => vec![format!("tests/pg_regress/sql/{name}.sql")],
+                    _ => vec![format!("tests/{name}.rs"), of_a_crate("catalog"), of_a_crate("fetch")],
+                };
+                let exists = files.iter().any(|file| repository().join(file).exists());
+                assert!(exists, "{}: {line}", page.display());
+            }
         }
     }
+}
+
+/// What README promises has a test that a plain `make test` runs.
+#[test]
+fn every_promise_of_readme_names_a_test_that_exists() {
+    let readme = text("README.md");
+    let (_, table) = readme.split_once("\n| promise | test |\n| --- | --- |\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let mut promises = 0;
+    for row in rows {
+        let links: Vec<&str> = row.split("[`").skip(1).collect();
+        assert!(!links.is_empty(), "no test: {row}");
+        for link in links {
+            let (name, rest) = link.split_once("`](").unwrap();
+            let file = text(rest.split_once(')').unwrap().0);
+            let lines: Vec<&str> = file.lines().map(str::trim_start).collect();
+            let definition = format!("fn {name}(");
+            let at = lines.iter().position(|line| line.starts_with(&definition));
+            let at = at.unwrap_or_else(|| panic!("{row}: no test {name}"));
+            let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with(['#', '/']));
+            let attributes: Vec<_> = attributes.collect();
+            assert!(attributes.contains(&&"#[test]"), "{row}: {name} is no test");
+            assert!(!attributes.iter().any(|line| line.starts_with("#[ignore")), "{row}: {name} is ignored");
+        }
+        promises += 1;
+    }
+    assert!(promises > 5, "{promises} promises");
 }
