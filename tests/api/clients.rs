@@ -2,6 +2,7 @@
 
 use crate::service::{Service, database, scratch, token};
 use std::process::{Command, Output};
+use tests::page::{blocks, shell};
 use tests::repository;
 
 fn text(output: &Output) -> String {
@@ -93,6 +94,45 @@ fn clients_of_node_list_and_retrieve() {
     let ids = service.ids("bob");
     for script in ["openai.js", "openrouter.js"] {
         assert_eq!(node(script, &service.url("/v1"), ""), ids, "{script}");
+    }
+}
+
+#[test]
+#[ignore = "needs packages of npm and PyPI; make test-all installs them"]
+fn the_clients_of_the_page_list_as_printed() {
+    let cluster = database(&[]);
+    let service = Service::start(&cluster, &[]);
+    let [clients, ..] = blocks::<4>("docs/api.md", "text");
+    let clients: Vec<&str> = clients.lines().map(|line| line.split("   ").next().unwrap()).collect();
+    let [python, node, openrouter] = clients[..] else { panic!("{clients:?}") };
+    let import = "import OpenAI from 'openai'; import { OpenRouter } from '@openrouter/sdk'; const token = process.argv[1];";
+    let print = "console.log(model.id);";
+    for (folder, program, begin, list) in [
+        (
+            "target/python",
+            "bin/python -c",
+            "import sys\nfrom openai import OpenAI\ntoken = sys.argv[1]\n",
+            format!("for model in {python}: print(model.id)"),
+        ),
+        (
+            "target/clients",
+            "node --input-type=module -e",
+            import,
+            format!("for await (const model of {node}) {print}"),
+        ),
+        (
+            "target/clients",
+            "node --input-type=module -e",
+            import,
+            format!(
+                "for await (const page of await {openrouter}) for (const model of page.result.data) {print}"
+            ),
+        ),
+    ] {
+        let script = begin.to_owned() + &list.replace("http://127.0.0.1:8080/", &service.url("/"));
+        let mut shell = shell(&format!("{program} \"$@\""), &repository().join(folder));
+        let output = shell.args([&script, &token("bob")]).output().unwrap();
+        assert_eq!(text(&output).lines().collect::<Vec<_>>(), service.ids("bob"), "{list}");
     }
 }
 
