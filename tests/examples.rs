@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use tests::{Cluster, repository, sync};
+use tests::{Cluster, page, repository, sync};
 
 const FREE: &str = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
 const PRO: &str = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12";
@@ -40,9 +40,8 @@ impl Stage {
                  CREATE ROLE authenticator LOGIN NOINHERIT IN ROLE authenticated"
             ))
             .unwrap();
-        for block in blocks("sql") {
-            client.batch_execute(&block).unwrap();
-        }
+        let [rights] = blocks("sql");
+        client.batch_execute(&rights).unwrap();
         Self { cluster, client }
     }
 
@@ -90,15 +89,13 @@ fn copy() -> PathBuf {
 }
 
 /// The blocks of this language in the README of the examples.
-fn blocks(language: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(repository().join("examples/README.md")).unwrap();
-    let begin = format!("\n```{language}\n");
-    text.split(&begin).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
+fn blocks<const N: usize>(language: &str) -> [String; N] {
+    page::blocks("examples/README.md", language)
 }
 
 /// The line of a shell block that begins with this text.
 fn printed(begin: &str) -> String {
-    let blocks = blocks("sh");
+    let blocks: [String; 5] = blocks("sh");
     blocks.iter().flat_map(|block| block.lines()).find(|line| line.starts_with(begin)).unwrap().to_owned()
 }
 
@@ -270,11 +267,24 @@ fn serves(stage: &mut Stage, service: &Service, ask: &str) {
 
 /// The block that makes a token and sends a request with it.
 fn ask() -> String {
-    blocks("sh")
-        .into_iter()
-        .find(|block| block.contains("curl -i "))
-        .unwrap()
-        .replace("curl -i ", "curl -si ")
+    let [.., ask]: [String; 5] = blocks("sh");
+    assert!(ask.contains("\ncurl -i "), "{ask}");
+    ask.replace("curl -i ", "curl -si ")
+}
+
+#[test]
+fn the_tests_know_every_command_of_the_page() {
+    let [install, scripts, fastapi, nextjs, _ask] = blocks("sh");
+    // by these tests, and those of Next.js and the packages by scripts/examples
+    for (block, commands) in [
+        (install, &["python3 -m venv ", ".venv/bin/pip install -r ", "npm ci"][..]),
+        (scripts, &[".venv/bin/python psycopg/", "node node-postgres/", "node supabase-js/models.js"]),
+        (fastapi, &[".venv/bin/uvicorn "]),
+        (nextjs, &["npx next build nextjs", "npx next start "]),
+    ] {
+        let is_known = |line: &str| commands.iter().any(|command| line.starts_with(command));
+        assert!(block.lines().all(is_known), "{block}");
+    }
 }
 
 #[test]
