@@ -5,6 +5,7 @@ use catalog::plan::{OutOfMemory, from_json};
 use pgrx::check_for_interrupts;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use std::cell::Cell;
 
 /// The memory that planning needs for any document and any state, in bytes.
 const RESERVE: usize = 16 << 20;
@@ -30,7 +31,16 @@ fn _model_access_plan(
         ErrorReport::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, function_name!())
     })?;
     give_back_memory(document.len());
-    let lines = plan.into_lines().map_err(|OutOfMemory| out_of_memory(function_name!()));
+    let rows = Cell::new(0);
+    let poll = || {
+        poll();
+        rows.set(rows.get() + 1);
+        // the rows become lines, which need as much memory again
+        if rows.get() % 1000 == 0 {
+            give_back_memory(document.len());
+        }
+    };
+    let lines = plan.into_lines(&poll).map_err(|OutOfMemory| out_of_memory(function_name!()));
     give_back_memory(document.len());
     lines
 }

@@ -72,7 +72,7 @@ fn runs(input: &mut Unstructured) -> Result<()> {
         let again = from_document(&document, state, max_removals, Limits::default(), &|| ());
         assert!(again.insert.is_empty() && again.update.is_empty(), "a second run writes {again:?}");
         if input.ratio(1, 2)? {
-            decide(input, &mut table, now)?;
+            decide(input, &mut table)?;
         }
     }
     Ok(())
@@ -106,7 +106,7 @@ fn planned(
     full
 }
 
-fn decide(input: &mut Unstructured, table: &mut Table, now: Timestamp) -> Result<()> {
+fn decide(input: &mut Unstructured, table: &mut Table) -> Result<()> {
     let Some(id) = table.rows.keys().nth(input.int_in_range(0..=MODELS)?).cloned() else { return Ok(()) };
     let status = *input.choose(&[
         None,
@@ -116,7 +116,7 @@ fn decide(input: &mut Unstructured, table: &mut Table, now: Timestamp) -> Result
         Some(Status::New),
     ])?;
     let flags = if input.ratio(3, 4)? { Some(input.arbitrary()?) } else { None };
-    table.decide(now, &id, status, flags);
+    table.decide(&id, status, flags);
     Ok(())
 }
 

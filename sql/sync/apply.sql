@@ -44,9 +44,10 @@ DECLARE
 BEGIN
     -- As text, because JSON functions look up the type of each value in each row. A row is an array, in the order of the fields
     -- of Row in crates/catalog/src/state.rs. The last eight are left out if all of them are NULL or false, as in most rows.
-    RETURN (SELECT string_agg(concat(
-            rtrim(to_json(ARRAY[m.model_id, m.status, m.fingerprint, m.entry_hash])::text, ']'), ',',
-            to_json(@extschema@._model_access_tiers_of(m)), coalesce(',' || to_json(m.reviewed_at)::text, ',null'),
+    RETURN (SELECT string_agg(concat('[', to_json(m.model_id)::text, ',"', m.status, '",',
+            coalesce('"' || m.fingerprint || '",', 'null,'), coalesce('"' || m.entry_hash || '",', 'null,'),
+            coalesce('["' || nullif(array_to_string(@extschema@._model_access_tiers_of(m), '","'), '') || '"]', '[]'),
+            CASE WHEN m.reviewed_at IS NULL THEN ',null' ELSE ',true' END,
             -- a price that no guard compares is true: only whether there is one matters
             CASE WHEN m.highest_prices IS NULL THEN ',null' WHEN g.compares THEN ',' || m.highest_prices::text ELSE ',true' END,
             CASE WHEN m.reviewed_highest_prices IS NULL THEN ',null' WHEN g.compares THEN ',' || m.reviewed_highest_prices::text

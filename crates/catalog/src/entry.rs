@@ -208,7 +208,7 @@ pub fn stored_id(length: usize, members: &mut Vec<Member>, options: &ReadOptions
     }
     let (_, id) = members.iter().find(|(key, _)| *key == "id")?;
     let id: String = serde_json::from_str(id).ok()?;
-    (*options.stored.get(&id)? == hash(members.iter().copied())).then_some(id)
+    (*options.stored.get(&id)? == hash(bytes, members.iter().copied())).then_some(id)
 }
 
 /// Parses one entry.
@@ -269,7 +269,7 @@ impl<'a> Slices<'a> {
                 return Err(too_many());
             }
         }
-        let hash = hash(parts.iter().map(|(key, raw)| (&*key.0, raw.get())));
+        let hash = hash(bytes, parts.iter().map(|(key, raw)| (&*key.0, raw.get())));
         Ok(Self { parts, values, hash })
     }
 
@@ -294,9 +294,10 @@ impl<'a> Slices<'a> {
     }
 }
 
-/// SHA-256 of sorted keys and the bytes of their values.
-fn hash<'a>(members: impl Iterator<Item = Member<'a>>) -> String {
-    let mut input = FINGERPRINT_VERSION.as_bytes().to_vec();
+/// SHA-256 of sorted keys and the bytes of their values, which are those of an entry of this length.
+fn hash<'a>(length: usize, members: impl Iterator<Item = Member<'a>>) -> String {
+    let mut input = Vec::with_capacity(2 * length);
+    input.extend(FINGERPRINT_VERSION.as_bytes());
     for text in members.flat_map(|(key, value)| [key, value]) {
         // the lengths show where each text ends, so different entries give different input
         input.extend((text.len() as u64).to_le_bytes());

@@ -120,7 +120,7 @@ pub fn listed(row: &Row, model: Option<Model>, state: &State) -> Listed {
 /// A stored price that can no longer be read is kept for `return_window`, because the upstream may correct it. It is
 /// not kept if the price was unknown when the model was approved: then it is only unknown again.
 fn keep_price(change: &mut Change, row: &Row, read: Option<&Prices>, state: &State) -> bool {
-    let was_unknown = row.reviewed_at.is_some() && row.reviewed_highest_prices.is_none();
+    let was_unknown = row.is_reviewed && row.reviewed_highest_prices.is_none();
     let is_lost = read.is_none() && row.highest_prices.is_some() && !was_unknown;
     let since = row.price_unreadable_since;
     let keeps = is_lost && !since.is_some_and(|since| state.is_out_of_window(since));
@@ -261,7 +261,7 @@ fn taking(change: &Change, row: &Row, prices: Option<&Prices>, state: &State) ->
     Taking {
         free_tier: state.settings.free_guard
             && change.tiers.as_ref().unwrap_or(&row.tiers).iter().any(|tier| tier == FREE)
-            && row.reviewed_at.is_some()
+            && row.is_reviewed
             && stopped_being_free(row.reviewed_highest_prices.as_ref(), prices),
         approval: status == Status::Active
             && guard.is_some_and(|factor| row.is_above_reviewed(prices, factor)),

@@ -78,11 +78,12 @@ impl Plan {
     }
 
     /// This plan in lines: first the plan without its rows, then each new row after `+` and each change after `~`. The
-    /// receiver parses one row at a time, because the values of all rows would fill the memory.
+    /// receiver parses one row at a time, because the values of all rows would fill the memory. `poll` is called after each
+    /// row; the rows before it are dropped by then.
     ///
     /// # Errors
     /// Fails if the memory is not sufficient.
-    pub fn into_lines(mut self) -> Result<String, OutOfMemory> {
+    pub fn into_lines(mut self, poll: &dyn Fn()) -> Result<String, OutOfMemory> {
         let (insert, update) = (std::mem::take(&mut self.insert), std::mem::take(&mut self.update));
         let mut lines = serde_json::to_string(&self).unwrap_or_default();
         let mut add = |kind: char, row: serde_json::Result<String>| {
@@ -90,9 +91,9 @@ impl Plan {
             lines.try_reserve(row.len() + 2).map_err(|_| OutOfMemory)?;
             lines.extend(['\n', kind]);
             lines.push_str(&row);
+            poll();
             Ok(())
         };
-        // each row is dropped once it is written
         insert.into_iter().try_for_each(|model| add('+', serde_json::to_string(&model)))?;
         update.into_iter().try_for_each(|change| add('~', serde_json::to_string(&change)))?;
         Ok(lines)

@@ -5,6 +5,7 @@ use bigdecimal::BigDecimal;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The rows and settings from which a plan is made, read in one snapshot.
@@ -99,8 +100,9 @@ pub struct Row {
     pub entry_hash: Option<String>,
     /// The tiers whose flags are set.
     pub tiers: Vec<String>,
-    /// When an admin last reviewed the model.
-    pub reviewed_at: Option<Timestamp>,
+    /// Whether an admin has reviewed the model. Version 0.2.0 of the SQL gives the time, or null.
+    #[serde(deserialize_with = "is_given")]
+    pub is_reviewed: bool,
     /// The highest prices of the model; `None` = its price cannot be read. If no guard can compare them, they need not be
     /// given, only that there are prices.
     pub highest_prices: Option<Prices>,
@@ -153,8 +155,7 @@ impl Row {
     /// Whether a component of the price is above `factor` times its value at the last review.
     #[must_use]
     pub fn is_above_reviewed(&self, now: Option<&Prices>, factor: &BigDecimal) -> bool {
-        self.reviewed_at.is_some()
-            && crate::price::is_above(now, self.reviewed_highest_prices.as_ref(), factor)
+        self.is_reviewed && crate::price::is_above(now, self.reviewed_highest_prices.as_ref(), factor)
     }
 }
 
@@ -174,6 +175,10 @@ pub enum Status {
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
     i64::deserialize(deserializer).map(SignedDuration::from_secs)
+}
+
+fn is_given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
 }
 
 fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BigDecimal>, D::Error> {

@@ -81,7 +81,7 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
         before.missing_since.is_none() || after.missing_since.is_none() == listed,
         "a missing model returns exactly when it is listed"
     );
-    assert_eq!(after.reviewed_at, before.reviewed_at, "only an admin changes reviewed_at");
+    assert_eq!(after.is_reviewed, before.is_reviewed, "only an admin reviews");
     let returned = before.missing_since.is_some() && listed;
     let may_be: &[Status] = match before.status {
         Status::Disabled => &[Status::Disabled],
@@ -103,7 +103,7 @@ fn check_row(before: &Row, after: &Row, listing: Listing, planned: &Plan, late: 
     assert!(!(reset && after.is_in(FREE)));
     let waiting = after.status_before_missing.is_some();
     assert!(!waiting || (after.status == Status::Inactive && after.missing_since.is_some()));
-    let was_unknown = before.reviewed_at.is_some() && before.reviewed_highest_prices.is_none();
+    let was_unknown = before.is_reviewed && before.reviewed_highest_prices.is_none();
     let has_read = after.highest_prices.is_some() || before.highest_prices.is_none() || was_unknown;
     assert!(
         has_read || before.price_unreadable_since.is_some(),
@@ -251,7 +251,7 @@ proptest! {
         let mut table = Table::default();
         for step in steps {
             match step {
-                Step::Decide { model, status, flags } => table.decide(now, &model_id(model), status, flags),
+                Step::Decide { model, status, flags } => table.decide(&model_id(model), status, flags),
                 Step::Sync { hours, listings, max_removals, incomplete } => {
                     now += SignedDuration::from_hours(hours);
                     sync(&mut table, now, &settings, &listings, max_removals, incomplete);
@@ -274,7 +274,7 @@ proptest! {
         let mut table = Table::default();
         sync(&mut table, now, &settings, &first, None, false);
         for (model, (status, flags)) in decisions.into_iter().enumerate() {
-            table.decide(now, &model_id(model), Some(status), Some(flags));
+            table.decide(&model_id(model), Some(status), Some(flags));
         }
         let decided = table.clone();
         // a list that cannot be parsed changes nothing

@@ -207,7 +207,7 @@ proptest! {
             table.apply(&planned(&table, now, &format!("[{}]", list.join(",")), &run));
             if let Some((model, status, is_free)) = run.decided {
                 let id = table.rows.keys().nth(model).cloned().unwrap_or_default();
-                table.decide(now, &id, Some(status), Some([is_free, !is_free, false]));
+                table.decide(&id, Some(status), Some([is_free, !is_free, false]));
             }
         }
     }

@@ -25,7 +25,7 @@ fn new_row(model_id: &str) -> Row {
     serde_json::from_value(json!({
         "model_id": model_id, "status": "new", "tiers": [],
         "fingerprint": null, "entry_hash": null, "missing_since": null, "status_before_missing": null,
-        "highest_prices": null, "reviewed_at": null, "reviewed_highest_prices": null, "absent_since": null,
+        "highest_prices": null, "is_reviewed": null, "reviewed_highest_prices": null, "absent_since": null,
         "absence_confirmed": false, "price_unreadable_since": null, "price_withheld_since": null, "free_revoked_at": null, "price_guarded_at": null}))
     .unwrap()
 }
@@ -61,13 +61,7 @@ impl Table {
     }
 
     /// Writes a decision as the trigger does.
-    pub fn decide(
-        &mut self,
-        now: Timestamp,
-        model_id: &str,
-        status: Option<Status>,
-        flags: Option<[bool; 3]>,
-    ) {
+    pub fn decide(&mut self, model_id: &str, status: Option<Status>, flags: Option<[bool; 3]>) {
         let Some(row) = self.rows.get_mut(model_id) else { return };
         if status.is_some_and(|status| status != row.status) {
             row.status_before_missing = None;
@@ -77,7 +71,7 @@ impl Table {
             let flagged = TIERS.into_iter().zip(flags).filter(|(_, is_in)| *is_in);
             row.tiers = flagged.map(|(tier, _)| tier.to_owned()).collect();
         }
-        row.reviewed_at = Some(now);
+        row.is_reviewed = true;
         row.reviewed_highest_prices = row.highest_prices.clone();
         (row.free_revoked_at, row.price_guarded_at) = (None, None);
     }
