@@ -327,9 +327,10 @@ fn a_temporary_fault_is_tried_again_within_the_timeout() {
 }
 
 #[test]
-fn an_upstream_that_does_not_listen_or_answer_fails_the_run() {
+fn an_upstream_that_does_not_listen_or_answer_changes_no_row() {
     let cluster = Cluster::start();
-    let mut client = cluster.connect();
+    let mut client = with_decisions(&cluster);
+    let before = snapshot(&mut client);
     for (url, code, words) in [
         ("http://127.0.0.1:1/", "08001", "cannot connect to http://127.0.0.1:1/"),
         ("https://catalogue.invalid/", "08001", "cannot resolve the host name of https://catalogue.invalid/"),
@@ -348,6 +349,7 @@ fn an_upstream_that_does_not_listen_or_answer_fails_the_run() {
     assert_eq!((run.outcome.as_str(), run.error_code.as_deref()), ("failed", Some("08006")));
     assert_eq!(run.http_status, Some(200), "the status came before the body stalled");
     assert!(run.error.unwrap_or_default().contains("within 0.5 s"));
+    assert_eq!(snapshot(&mut client), before);
 }
 
 #[test]
