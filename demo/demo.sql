@@ -12,7 +12,7 @@ FROM model_access WHERE status = 'new' AND provider = 'anthropic' ORDER BY promp
 
 -- Decide in plain SQL: free models for everyone, models with a low price for pro, one provider is banned.
 UPDATE model_access SET status = 'active', is_free = true WHERE status = 'new' AND model_id LIKE '%:free';
-UPDATE model_access SET status = 'active', is_pro = true 
+UPDATE model_access SET status = 'active', is_pro = true
 WHERE status = 'new' AND completion_usd_per_million BETWEEN 0.1 AND 10 AND provider <> 'openrouter';
 UPDATE model_access SET status = 'disabled', note = 'legal says no' WHERE provider = 'deepseek';
 
@@ -22,14 +22,18 @@ FROM models_for_tier('pro') ORDER BY model_id LIMIT 5;
 SELECT min(model_id) AS banned FROM model_access WHERE status = 'disabled' \gset
 SELECT * FROM model_access_explain('pro', :'banned');
 
--- The upstream breaks: it sends an empty list, then half a list. No model is removed.
+-- The upstream breaks: it sends an empty list, then half a list. No model is taken from users.
+SELECT count(*) AS active FROM model_access WHERE status = 'active';
 \set empty :mock take=0
 \set half :mock take=210
 SET model_access.url = :'empty';
 SELECT outcome, error FROM model_access_sync();
 SET model_access.url = :'half';
 SELECT outcome, withheld FROM model_access_sync();
-SELECT count(*) AS still_listed FROM model_access WHERE missing_since IS NULL;
+SELECT count(*) AS active FROM model_access WHERE status = 'active';
+-- The next list is whole again.
+SET model_access.url = :'mock';
+SELECT outcome, returned FROM model_access_sync();
 
 -- A banned model leaves the list and returns. It is still banned.
 \set without :mock without= :banned

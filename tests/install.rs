@@ -83,7 +83,7 @@ fn install_upgrade_and_version_say_what_is_there() {
         &cluster,
         "keeper",
         &["upgrade"],
-        "model_access is not installed in the database\nHINT:  Run: model-access install",
+        "model_access is not installed in the database\nHINT:  model-access install installs it.",
     );
     fails(&cluster, "keeper", &["install", "--schema", "nowhere"], "schema \"nowhere\" does not exist");
     fails(&cluster, "keeper", &["install", "--schema", "no\"quotes"], "must not contain");
@@ -117,7 +117,7 @@ fn install_upgrade_and_version_say_what_is_there() {
     }
     assert!(
         text(&command(&cluster, "postgres", &["version"]).output().unwrap().stdout)
-            .contains("of another owner")
+            .contains("of another role")
     );
     assert_eq!(version(&mut client), first);
 
@@ -125,8 +125,7 @@ fn install_upgrade_and_version_say_what_is_there() {
     let deputy = ["upgrade", "--schema", "public"];
     fails(&cluster, "deputy", &deputy, "HINT:  Connect as role keeper, or run SET ROLE first.");
     assert!(
-        text(&command(&cluster, "deputy", &["version"]).output().unwrap().stdout)
-            .contains("of another owner")
+        text(&command(&cluster, "deputy", &["version"]).output().unwrap().stdout).contains("of another role")
     );
     let acting =
         command(&cluster, "deputy", &["install"]).env("PGOPTIONS", "-c role=keeper").output().unwrap();

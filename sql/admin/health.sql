@@ -94,7 +94,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT 'free_revoked', count(*) = 0, format('no longer free and not yet decided: %s', count(*))
     FROM review WHERE reason = 'free_revoked'
     UNION ALL
-    SELECT 'expiring', count(*) = 0, format('active models that expire soon: %s%s',
+    SELECT 'expiring', count(*) = 0, format('active models that expire soon or have expired: %s%s',
         count(*), ', ' || string_agg(model_id, ', ' ORDER BY since, model_id))
     FROM review WHERE reason = 'expiring'
     UNION ALL

@@ -573,7 +573,7 @@ fn texts_of_the_upstream_are_only_texts() {
             page.decide("/", &[("do", "set"), ("status", "disabled"), ("row", &rows[0]), ("note", id)]);
         for reply in [tried, done] {
             assert!(
-                reply.body.contains("1 models") && !reply.body.contains("<script"),
+                reply.body.contains("1 model") && !reply.body.contains("<script"),
                 "{id}: {}",
                 reply.body
             );
@@ -610,7 +610,7 @@ fn a_form_whose_database_went_away_keeps_what_was_typed() {
     assert!(shown.body.contains("href=\"/?q=mini\""), "{}", shown.body);
     cluster.ctl(&["start"]);
     let reply = page.send("POST", "/?q=mini", "", &body);
-    assert!(reply.body.contains("Decided: 1 models"), "{reply:?}");
+    assert!(reply.body.contains("Decided: 1 model"), "{reply:?}");
     assert_eq!(count(&cluster, "model_access WHERE note = 'a \"long\" thought' AND status = 'disabled'"), 1);
 }
 

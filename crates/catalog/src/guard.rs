@@ -352,7 +352,7 @@ fn withhold_last_of_a_tier<'a>(
 fn let_through(case: &Case) -> String {
     let count = case.removals.len() + case.takings.len();
     format!(
-        "If the list is right, run the sync once with max_removals => {count}, or wait until complete lists have said \
-         the same for three days."
+        "If the list is right, run the sync once with max_removals => {count}, the number of all models that it takes \
+         away, or wait until complete lists have said the same for three days."
     )
 }

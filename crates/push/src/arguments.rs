@@ -18,7 +18,7 @@ pub struct Arguments {
 pub enum Command {
     Push(Push),
     Install(Install),
-    Upgrade(Install),
+    Upgrade(Upgrade),
     Version(Version),
     Uninstall(Uninstall),
     Decisions(crate::decisions::Decisions),
@@ -36,9 +36,22 @@ pub enum Command {
 #[derive(Args)]
 pub struct Install {
     /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     pub database: String,
-    /// The schema; by default public for install, and the only schema with model_access for upgrade
+    /// The schema; by default public
+    #[arg(long)]
+    pub schema: Option<String>,
+}
+
+/// Upgrade an older install to the version of this program, in one transaction
+///
+/// Exit codes: 0 upgraded, or nothing to upgrade; 1 failed, and nothing was changed; 2 usage.
+#[derive(Args)]
+pub struct Upgrade {
+    /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
+    #[arg(default_value = "", hide_default_value = true)]
+    pub database: String,
+    /// The schema; by default the only schema with model_access
     #[arg(long)]
     pub schema: Option<String>,
 }
@@ -47,7 +60,7 @@ pub struct Install {
 #[derive(Args)]
 pub struct Version {
     /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     pub database: String,
 }
 
@@ -55,7 +68,7 @@ pub struct Version {
 #[derive(Args)]
 pub struct Uninstall {
     /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     pub database: String,
     /// The schema; by default the only schema with model_access
     #[arg(long)]
@@ -82,7 +95,7 @@ pub struct Uninstall {
 )]
 pub struct Push {
     /// Database name, URL (postgresql://…) or conninfo; the PG* variables supply the rest
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     pub database: String,
     /// The schema of the tables; by default the only schema with tables of model_access that the role owns
     #[arg(long)]
@@ -112,7 +125,7 @@ pub struct Push {
     #[arg(long, default_value_t = MAX_VALUES as u32, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub max_entry_values: u32,
     /// Proxy: a URL, none, or empty to use HTTPS_PROXY
-    #[arg(long, default_value = "", value_parser = proxy)]
+    #[arg(long, default_value = "", hide_default_value = true, value_parser = proxy)]
     pub proxy: String,
 }
 

@@ -1,6 +1,6 @@
 //! Installs, upgrades and removes model_access in a PostgreSQL without the library, each in one transaction.
 
-use crate::arguments::{Install, Uninstall};
+use crate::arguments::{Install, Uninstall, Upgrade};
 use crate::database::{Connection, Error};
 use serde_json::Value;
 use std::fs::File;
@@ -23,7 +23,10 @@ struct Installed {
 
 impl Installed {
     fn label(&self) -> String {
-        let version = self.version.as_deref().unwrap_or("of another owner, or older than 0.2.0,");
+        let version = self
+            .version
+            .as_deref()
+            .unwrap_or("of another role, which alone reads its version, or older than 0.2.0,");
         let kind = if self.is_extension { "the extension" } else { "without the library" };
         format!("{version} in schema {} ({kind})", self.schema)
     }
@@ -67,7 +70,7 @@ pub fn install(options: &Install) -> Result<(), String> {
 }
 
 /// Upgrades to the version of the program, and prints what it did.
-pub fn upgrade(options: &Install) -> Result<(), String> {
+pub fn upgrade(options: &Upgrade) -> Result<(), String> {
     let connection = begin(&options.database)?;
     let here = only(&connection, options.schema.as_deref())?;
     check(&connection, &here.schema, Some(&here))?;
@@ -107,7 +110,7 @@ fn only(connection: &Connection, schema: Option<&str>) -> Result<Installed, Stri
         }
         (None, _) => {
             let place = schema.map_or("the database".to_owned(), |schema| format!("schema {schema}"));
-            Err(format!("model_access is not installed in {place}\nHINT:  Run: model-access install"))
+            Err(format!("model_access is not installed in {place}\nHINT:  model-access install installs it."))
         }
     }
 }
