@@ -716,6 +716,22 @@ fn no_install_and_no_upgrade_takes_a_planted_overload() {
     }
 }
 
+/// A superuser may do what a HINT says.
+#[test]
+fn the_error_of_an_install_names_no_function_that_another_role_may_have_made() {
+    let mut stage = Stage::set();
+    stage
+        .superuser
+        .batch_execute("DROP EXTENSION model_access CASCADE; GRANT CREATE ON SCHEMA public TO creator")
+        .unwrap();
+    stage.plant("creator", "CREATE TABLE public.model_access_sync_log ()");
+    let refused = stage.superuser.batch_execute("CREATE EXTENSION model_access SCHEMA public").unwrap_err();
+    let error = refused.as_db_error().unwrap();
+    assert_eq!(error.message(), "model_access is already installed in schema public");
+    let hint = error.hint().unwrap();
+    assert!(!hint.contains("()") && !hint.contains("SELECT"), "{hint}");
+}
+
 #[test]
 fn no_planted_overload_runs_in_place_of_the_scripts_functions() {
     let cluster = Cluster::start_without_library();

@@ -175,15 +175,16 @@ COMMENT ON FUNCTION @extschema@.model_access_revoke(regrole) IS
 
 CREATE FUNCTION @extschema@._model_access_creators() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN has_schema_privilege('public', '@extschema@'::regnamespace, 'CREATE') THEN 'PUBLIC'
-        ELSE string_agg(r.rolname, ', ' ORDER BY r.rolname) END
+    SELECT nullif(concat_ws(', ',
+        CASE WHEN has_schema_privilege('public', '@extschema@'::regnamespace, 'CREATE') THEN 'PUBLIC' END,
+        string_agg(r.rolname, ', ' ORDER BY r.rolname)), '')
     FROM pg_roles AS r
     WHERE has_schema_privilege(r.oid, '@extschema@'::regnamespace, 'CREATE') AND NOT r.rolsuper AND r.oid >= 16384
       AND NOT pg_has_role(
         r.oid, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = '@extschema@.model_access'::regclass), 'USAGE')
 $$;
 COMMENT ON FUNCTION @extschema@._model_access_creators() IS
-    'Internal. Names the roles, beside superusers and the owner, that may create objects in the schema: PUBLIC if all may.';
+    'Internal. Names the roles, beside superusers and the owner, that may create objects in the schema; NULL without any.';
 
 CREATE FUNCTION @extschema@._model_access_strangers() RETURNS TABLE (what text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

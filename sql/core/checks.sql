@@ -14,8 +14,9 @@ BEGIN
     IF to_regclass('@extschema@.model_access_sync_log') IS NOT NULL THEN
         RAISE EXCEPTION 'model_access is already installed in schema %', '@extschema@'
             USING ERRCODE = 'duplicate_object', DETAIL = 'Nothing was changed.',
-                  HINT = 'The function model_access_version() says which version it has. Without the library, the program '
-                      'model-access upgrades or removes it.';
+                  -- names no function of the schema, which may be code of another role
+                  HINT = 'The program model-access says what is there (model-access version), and upgrades or removes an '
+                      'install without the library.';
     ELSIF to_regclass('@extschema@.model_access') IS NOT NULL THEN
         RAISE EXCEPTION 'relation "model_access" already exists in schema %', '@extschema@'
             USING ERRCODE = 'duplicate_table',

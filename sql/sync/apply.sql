@@ -43,7 +43,8 @@ DECLARE
         SELECT s.value <> 'off' FROM @extschema@.model_access_settings AS s WHERE s.name = 'price_guard');
 BEGIN
     -- As text, because JSON functions look up the type of each value in each row. A row is an array, in the order of the fields
-    -- of Row in crates/catalog/src/state.rs. The last eight are left out if all of them are NULL or false, as in most rows.
+    -- of Row in crates/catalog/src/state.rs. Only an id needs escapes: status and tiers are words, and the hashes, which only
+    -- runs write, are hexadecimal. The last eight are left out if all of them are NULL or false, as in most rows.
     RETURN (SELECT string_agg(concat('[', to_json(m.model_id)::text, ',"', m.status, '",',
             coalesce('"' || m.fingerprint || '",', 'null,'), coalesce('"' || m.entry_hash || '",', 'null,'),
             coalesce('["' || nullif(array_to_string(@extschema@._model_access_tiers_of(m), '","'), '') || '"]', '[]'),

@@ -5,7 +5,6 @@ use bigdecimal::BigDecimal;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The rows and settings from which a plan is made, read in one snapshot.
@@ -178,7 +177,8 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration,
 }
 
 fn is_given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Option::<IgnoredAny>::deserialize(deserializer).map(|value| value.is_some())
+    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(value.is_some_and(|value| value != serde_json::Value::Bool(false)))
 }
 
 fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BigDecimal>, D::Error> {
